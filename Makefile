@@ -1,0 +1,47 @@
+# Two commands set everything up on a fresh machine: `make segment` and `make test`.
+# Environments live outside the checkout, one per content of pyproject.toml and Python, so that a fresh clone starts in seconds.
+PYTHON ?= python3
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lite-medsam
+KEY := $(shell $(PYTHON) -c "import hashlib, pathlib, sys; print(hashlib.sha256(pathlib.Path('pyproject.toml').read_bytes() + sys.version.encode()).hexdigest()[:12])")
+BASE := $(CACHE)/base-$(KEY)
+BASE_TEST := $(CACHE)/base-test-$(KEY)
+FULL := $(CACHE)/full-$(KEY)
+OUT ?= out
+
+# $(call install,ENVIRONMENT,REQUIREMENTS): a new environment with our dependencies but without our code, which comes
+# from the checkout; the file "ready" says that the installation went through.
+define install
+	rm -rf $(1)
+	$(PYTHON) -m venv $(1)
+	$(1)/bin/python -m pip install --quiet --upgrade pip
+	$(1)/bin/python -m pip install --quiet $(2)
+	$(1)/bin/python -m pip uninstall --quiet --yes lite-medsam
+	touch $(1)/ready
+endef
+
+.PHONY: segment test test-base lint
+
+segment: $(BASE)/ready  ## install the base package and segment the bundled cases
+	PYTHONPATH=. $(BASE)/bin/python -m lite_medsam phantoms -o $(OUT)/cases
+	PYTHONPATH=. $(BASE)/bin/python -m lite_medsam segment -i $(OUT)/cases -o $(OUT)/masks
+	@echo "look at $(OUT)/masks/*_overlay.png"
+
+test: $(FULL)/ready test-base  ## install everything and run all tests, then those of the base package without torch
+	$(FULL)/bin/python -m pytest
+
+test-base: $(BASE_TEST)/ready
+	$(BASE_TEST)/bin/python -m pytest --ignore tests/learning
+
+lint: $(FULL)/ready
+	$(FULL)/bin/python -m ruff check .
+
+$(BASE)/ready:
+	$(call install,$(BASE),.)
+
+$(BASE_TEST)/ready:
+	$(call install,$(BASE_TEST),. pytest hypothesis)
+
+$(FULL)/ready:
+	$(call install,$(FULL),".[train$(COMMA)openvino$(COMMA)dev]")
+
+COMMA := ,

@@ -1,0 +1,82 @@
+"""The command line, one file per command; a command's file is imported only when it is called."""
+
+import importlib
+import os
+import sys
+
+import click
+
+# name -> what `lite-medsam --help` says of it
+COMMANDS = {
+    "segment": "Segment images, folders or npz cases from boxes and points.",
+    "evaluate": "Score a model or finished predictions on labelled cases.",
+    "info": "Show versions, engines, the default model and its terms.",
+    "phantoms": "Write synthetic sample cases with exact labels.",
+    "train": "Train a model from a recipe.",
+    "export": "Turn a training run into a model directory.",
+    "card": "Measure a model on validation cases and write its card.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and imports the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        return importlib.import_module(f"lite_medsam.cli.{name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="lite-medsam", message="lite-medsam %(version)s")
+def group() -> None:
+    """Promptable medical image segmentation on a laptop.
+
+    \b
+    Start here:
+      lite-medsam segment -i image.png --box 120,80,260,190 -o out
+      lite-medsam info
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and exits: 0 done, 1 the environment failed, 2 wrong input, 130 interrupted.
+
+    Args:
+        arguments: Words after the program's name; those of the process by default.
+    """
+    try:
+        group.main(arguments, prog_name="lite-medsam", standalone_mode=False)
+        code = 0
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted; finished outputs are kept", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # the reader of our output went away, as `| head` does; nothing is left to flush to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except ValueError as error:
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        code = 2
+    except (OSError, ImportError, MemoryError) as error:
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        code = 1
+    sys.exit(code)
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory; use a smaller image or close other programs"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,110 @@
+"""`lite-medsam segment`."""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from lite_medsam.cli.options import engine_options, open_predictor
+
+
+@click.command(
+    name="segment",
+    epilog="""\b
+Examples:
+  lite-medsam segment -i scan.png --box 120,80,260,190 -o out
+  lite-medsam segment -i scan.png --point 180,140,1 --point 60,60,0 -o out
+  lite-medsam segment -i scan.png --prompts objects.json -o out
+  lite-medsam segment -i folder/of/npz -o out --save npz --quiet
+""",
+)
+@click.option("-i", "--input", "inputs", type=click.Path(path_type=Path), multiple=True, required=True,
+              help="Image (png jpg bmp tif), challenge npz, or a folder of them. Repeatable.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
+@click.option("--box", "boxes", multiple=True, metavar="X0,Y0,X1,Y1",
+              help="A box in pixels, last pixel inside; one object each. Repeatable.")  # fmt: skip
+@click.option("--point", "points", multiple=True, metavar="X,Y,LABEL",
+              help="A click: label 1 on the object, 0 on the background. Repeatable; all belong to one object.")  # fmt: skip
+@click.option("--prompts", "prompt_path", type=click.Path(path_type=Path),
+              help="JSON with the objects, or a folder with one NAME.json per input.")  # fmt: skip
+@click.option("--save", default="npz,label,overlay", show_default=True,
+              help="What to write beside the JSON record.")  # fmt: skip
+@click.option("--overlap", type=click.Choice(["best", "first", "last", "stack"]), default="best", show_default=True,
+              help="Who gets a pixel that several objects claim; stack keeps one mask per object.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Do again what is finished.")
+@click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@engine_options
+def command(
+    inputs, output, boxes, points, prompt_path, save, overlap, overwrite, as_json, quiet, **engine
+) -> None:
+    """Segment images, folders or npz cases from boxes and points.
+
+    Results per input NAME: NAME.npz (challenge-style `segs`), NAME_label.png, NAME_overlay.png and NAME.json with area,
+    score and box of each object. Finished inputs are skipped when the command runs again.
+    """
+    from tqdm import tqdm
+
+    from lite_medsam.batch import SegmentOptions, find_jobs, run_jobs
+
+    prompts = objects_from_options(boxes, points)
+    if prompts and prompt_path:
+        raise click.UsageError("give either --prompts or --box and --point, not both")
+    names = tuple(name for name in save.split(",") if name)
+    options = SegmentOptions(names, overlap, overwrite)
+    jobs = find_jobs(inputs, output, tuple(prompts) or None, prompt_path)
+    predictor = open_predictor(**engine)
+    progress = tqdm(total=len(jobs), unit="image", disable=quiet or len(jobs) < 2, leave=False)
+
+    def on_done(job, record: dict) -> None:
+        progress.update()
+        if not quiet and not as_json and "error" not in record:
+            progress.write(_line(job, record), file=sys.stdout)
+
+    with progress:
+        records, failures = run_jobs(predictor, jobs, options, on_done)
+    if as_json:
+        failed = [{"input": str(path), "error": message} for path, message in failures]
+        print(json.dumps(records + failed, indent=1, ensure_ascii=False))
+    for path, message in failures:
+        # most messages name their file already
+        print(f"error: {message if path.name in message else f'{path}: {message}'}", file=sys.stderr)
+    if failures and len(jobs) > 1:
+        print(f"{len(failures)} of {len(jobs)} inputs failed", file=sys.stderr)
+    if failures:
+        raise click.exceptions.Exit(2)
+
+
+def _line(job, record: dict) -> str:
+    if record.get("skipped"):
+        return f"{job.path.name}: finished before, skipped"
+    objects = record["objects"]
+    scores = ", ".join(f"{o['score']:.2f}" for o in objects[:5]) + (", ..." if len(objects) > 5 else "")
+    seconds = sum(record["seconds"].values())
+    plural = "" if len(objects) == 1 else "s"
+    return f"{job.path.name}: {len(objects)} object{plural}, score {scores}, {seconds:.2f} s -> {job.target}.json"
+
+
+def objects_from_options(boxes: tuple[str, ...], points: tuple[str, ...]) -> list:
+    """--box and --point as prompts: each box an object; points belong to the only box, or are one object together."""
+    from lite_medsam.prompts import Prompt
+
+    corners = [_numbers("--box", text, "x0,y0,x1,y1") for text in boxes]
+    clicks = [_numbers("--point", text, "x,y,label") for text in points]
+    if not clicks:
+        return [Prompt(box=tuple(box)) for box in corners]
+    if len(corners) > 1:
+        raise click.UsageError("with several --box it is open whose the --point is; write the objects into a --prompts file")
+    xy, labels = [click_[:2] for click_ in clicks], [click_[2] for click_ in clicks]
+    return [Prompt(box=tuple(corners[0]) if corners else None, points=xy, point_labels=labels)]
+
+
+def _numbers(option: str, text: str, form: str) -> list[float]:
+    parts = text.split(",")
+    try:
+        if len(parts) != form.count(",") + 1:
+            raise ValueError
+        return [float(part) for part in parts]
+    except ValueError:
+        raise click.UsageError(f"{option} must be {form}, got {text!r}") from None

@@ -1,0 +1,304 @@
+"""How good is it: a segmenter prompted over labelled cases as a protocol says, or finished segmentations."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lite_medsam import results
+from lite_medsam.baselines import BaselineSegmenter
+from lite_medsam.case import Case, load_case, modality_from_name, slices
+from lite_medsam.errors import CaseError
+from lite_medsam.metrics import dice, hausdorff95, iou, surface_dice
+from lite_medsam.npz_io import read_npz
+from lite_medsam.prompts import Prompt, Protocol, rng_for, simulate_prompts
+from lite_medsam.simulated_user import Segmenter, SimulatedUser
+
+__all__ = [
+    "BaselineSegmenter",
+    "Evaluation",
+    "Segmenter",
+    "dataset_from_name",
+    "evaluate",
+    "evaluate_predictions",
+]
+
+UNKNOWN_MODALITY = "unknown"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The scores of a run.
+
+    Attributes:
+        rows: One dict per object with the keys `results.COLUMNS`, then dice_0, dice_1, ... (Dice after that
+            many clicks; dice_0 after the box alone) where the protocol clicks.
+        settings: What was run: protocol name, version and hash, tolerance, slices per volume.
+        skipped: (case name, reason): unreadable, unlabelled, without a prediction, ...; the run went on
+            without them.
+        too_small: Objects below the protocol's smallest area, left out.
+        over_limit: Objects beyond the protocol's number per image, left out.
+    """
+
+    rows: list[results.Row]
+    settings: dict[str, Any]
+    skipped: list[tuple[str, str]]
+    too_small: int = 0
+    over_limit: int = 0
+
+    def summary(self, by: str = "modality") -> list[results.Row]:
+        """Averages by "modality", "dataset" or "size", see `results.summarise` for columns and order."""
+        return results.summarise(self.rows, by)
+
+    def write_csv(self, path: str | os.PathLike) -> None:
+        """Writes the rows, atomically.
+
+        Raises:
+            OSError: If the file can't be written; nothing is left behind.
+        """
+        results.write_csv(path, self.rows)
+
+    def format_table(self, by: str = "modality") -> str:
+        """The summary as aligned text for a terminal."""
+        return results.format_table(self.summary(by))
+
+    def to_markdown(self) -> str:
+        """Settings, the three summaries and what was left out, as Markdown."""
+        lines = [", ".join(f"{key.replace('_', ' ')} {value}" for key, value in self.settings.items())]
+        for by in ("modality", "dataset", "size"):
+            lines += ["", f"By {by}:", "", results.format_table(self.summary(by), markdown=True)]
+        lines += ["", f"Left out: {self._left_out()}."]
+        lines += [f"- {name}: {reason}" for name, reason in self.skipped]
+        return "\n".join(lines) + "\n"
+
+    def to_json(self) -> str:
+        """Settings, the three summaries and what was left out, as JSON; NaN and inf are null."""
+        summaries = {by: self.summary(by) for by in ("modality", "dataset", "size")}
+        skipped = [{"case": name, "reason": reason} for name, reason in self.skipped]
+        left_out = {"too_small": self.too_small, "over_limit": self.over_limit, "skipped": skipped}
+        return results.to_json({"settings": self.settings, "summary": summaries, "left_out": left_out})
+
+    def _left_out(self) -> str:
+        return (
+            f"{len(self.skipped)} cases, {self.too_small} objects that are too small, "
+            f"{self.over_limit} beyond the limit per image"
+        )
+
+
+def evaluate(
+    segmenter: Segmenter,
+    cases: Iterable[Case | str | os.PathLike],
+    protocol: Protocol,
+    *,
+    tolerance_px: float = 2.0,
+    slices_per_volume: int = 6,
+    groups: Mapping[str, str] | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Prompts a segmenter as the protocol says and scores every object of every case.
+
+    Volumes are scored slice by slice, on labelled slices spread evenly; each slice is an image of its own.
+    With clicks, each next click lies in the middle of the largest error so far, and the mask so far goes back
+    in as `Prompt.mask`; an object without an error gets no further click and keeps its scores.
+
+    Args:
+        segmenter: Its `segment(image, prompts)` gets all prompts of an image at once.
+        cases: Cases, or paths of npz files, which are loaded one at a time.
+        protocol: Who prompts, see `prompts.load_protocol`.
+        tolerance_px: Of surface Dice, in pixels of the case's image.
+        slices_per_volume: At most this many slices of a volume.
+        groups: Patient, eye or video by case name, for cases that do not carry it; intervals are over groups.
+        progress: Called with the name of each case when it is done (also when it was skipped).
+
+    Returns:
+        Rows and what was left out. `seconds` is the wall time of an image's `segment` calls over its objects.
+
+    Raises:
+        PromptError: If the segmenter refuses the kind of prompt (not the fault of a single case).
+    """
+    rows: list[results.Row] = []
+    skipped: list[tuple[str, str]] = []
+    too_small = over_limit = images = 0
+    for name, case in _loaded(cases, skipped, progress):
+        if groups and name in groups:
+            case = dataclasses.replace(case, group=groups[name])
+        found = 0
+        for image_case in slices(case, slices_per_volume) if case.is_volume else [case]:
+            simulated = simulate_prompts(image_case.label, protocol, image_case.name)
+            too_small, over_limit = too_small + simulated.too_small, over_limit + simulated.over_limit
+            if simulated.objects:
+                for row in _score_image(segmenter, image_case, simulated.objects, protocol, tolerance_px):
+                    rows.append({"image": images} | row)
+                images, found = images + 1, found + 1
+        if not found:
+            skipped.append((name, f"no object of at least {protocol.min_area_px} pixels in the label map"))
+    settings = {
+        "protocol": protocol.name,
+        "version": protocol.version,
+        "sha256": protocol.sha256,
+        "tolerance_px": tolerance_px,
+        "slices_per_volume": slices_per_volume,
+    }
+    return Evaluation(rows, settings, skipped, too_small, over_limit)
+
+
+def evaluate_predictions(
+    cases: Iterable[Case | str | os.PathLike],
+    folder: str | os.PathLike,
+    *,
+    tolerance_px: float = 2.0,
+    progress: Callable[[str], None] | None = None,
+) -> Evaluation:
+    """Scores finished segmentations: the array `segs` of <folder>/<case name>.npz against the case's labels.
+
+    Each label value is an object, also one that only the prediction has (Dice 0). Volumes are scored as a
+    whole, in units of an in-plane pixel: with spacing (5, 0.8, 0.8) mm one slice is 6.25 px away from the
+    next.
+
+    Args:
+        cases: Cases, or paths of npz files.
+        folder: Where the segmentations are, named like the cases.
+        tolerance_px: Of surface Dice, in pixels.
+        progress: Called with the name of each case when it is done (also when it was skipped).
+
+    Returns:
+        Rows; `score` and `seconds` are None. Missing, unreadable and wrongly shaped segmentations are in
+        `skipped`.
+    """
+    rows: list[results.Row] = []
+    skipped: list[tuple[str, str]] = []
+    images = 0
+    for name, case in _loaded(cases, skipped, progress):
+        try:
+            segs = read_npz(Path(folder) / f"{name}.npz", ("segs",))["segs"]
+            _check_segs(segs, case)
+        except CaseError as error:
+            skipped.append((name, str(error)))
+            continue
+        labels = np.union1d(np.unique(case.label), np.unique(segs))
+        for label in labels[labels != 0].tolist():
+            row = _row(case, label, case.label == label, segs == label, tolerance_px)
+            rows.append({"image": images} | row | {"score": None, "seconds": None})
+        images += 1
+        if not labels.any():
+            skipped.append((name, "neither the label map nor segs holds an object"))
+    return Evaluation(rows, {"predictions": Path(folder).name, "tolerance_px": tolerance_px}, skipped)
+
+
+def _loaded(
+    cases: Iterable[Case | str | os.PathLike],
+    skipped: list[tuple[str, str]],
+    progress: Callable[[str], None] | None,
+) -> Iterator[tuple[str, Case]]:
+    """Labelled cases by name, loaded one at a time; what can't be used goes to `skipped`."""
+    for item in cases:
+        name = item.name if isinstance(item, Case) else Path(item).stem
+        try:
+            case = item if isinstance(item, Case) else load_case(item)
+            if case.label is None:
+                raise CaseError(f"{name}: must be labelled to be scored, has no gts")
+        except (CaseError, OSError) as error:
+            skipped.append((name, str(error)))
+        else:
+            yield name, case
+        if progress is not None:
+            progress(name)
+
+
+def _check_segs(segs: np.ndarray, case: Case) -> None:
+    if segs.shape != case.label.shape:
+        raise CaseError(f"segs must have the label map's shape {case.label.shape}, got {segs.shape}")
+    if segs.dtype.kind not in "bui" or (segs.size and segs.min() < 0):
+        raise CaseError(f"segs must hold integers from 0, got {segs.dtype}")
+
+
+def _score_image(
+    segmenter: Segmenter,
+    case: Case,
+    objects: Sequence[tuple[int, Prompt]],
+    protocol: Protocol,
+    tolerance_px: float,
+) -> list[results.Row]:
+    truths = [case.label == label for label, _ in objects]
+    user = SimulatedUser(segmenter, case.image, [prompt for _, prompt in objects])
+    history = [{} for _ in objects]
+    given = 0 if protocol.kind == "box+clicks" else 1  # clicks that the first prompts hold
+    if protocol.clicks:
+        _note_dice(history, given, truths, user.masks)
+        rngs = [rng_for(protocol, f"{case.name}/clicks", label) for label, _ in objects]
+        for click in range(given + 1, protocol.clicks + 1):
+            user.correct(truths, rngs)
+            _note_dice(history, click, truths, user.masks)
+    seconds = user.seconds / len(objects)
+    return [
+        _row(case, label, truth, mask, tolerance_px) | {"score": score, "seconds": seconds} | clicks
+        for (label, _), truth, mask, score, clicks in zip(
+            objects, truths, user.masks, user.scores, history, strict=True
+        )
+    ]
+
+
+def _note_dice(history: list[dict], click: int, truths: list[np.ndarray], masks: list[np.ndarray]) -> None:
+    for entry, truth, mask in zip(history, truths, masks, strict=True):
+        entry[f"dice_{click}"] = dice(truth, mask)
+
+
+def _row(
+    case: Case, label: int, truth: np.ndarray, prediction: np.ndarray, tolerance_px: float
+) -> results.Row:
+    """The scores of one object; truth and prediction (H, W) or (D, H, W) bool."""
+    unit_px, mm_per_px = _units(case)
+    hd95 = hausdorff95(truth, prediction, unit_px)
+    if mm_per_px is not None:
+        hd95_mm = hd95 * mm_per_px
+    else:
+        hd95_mm = hausdorff95(truth, prediction, case.spacing_mm) if case.spacing_mm else None
+    return {
+        "case": case.name,
+        "dataset": dataset_from_name(case.name),
+        "modality": case.modality or UNKNOWN_MODALITY,
+        "group": case.group or case.name,
+        "label": label,
+        "label_name": (case.label_names or {}).get(label, ""),
+        "area_px": int(np.count_nonzero(truth)),
+        "area_fraction": float(np.count_nonzero(truth)) / truth.size,
+        "box_area_fraction": _box_size(truth) / truth.size,
+        "dice": dice(truth, prediction),
+        "iou": iou(truth, prediction),
+        "surface_dice": surface_dice(truth, prediction, tolerance_px, unit_px),
+        "hd95": hd95,
+        "hd95_mm": hd95_mm,
+    }
+
+
+def _units(case: Case) -> tuple[tuple[float, ...] | None, float | None]:
+    """The spacing in which "pixels" are measured, and mm per such pixel (None: no single factor)."""
+    if case.spacing_mm is None:
+        return None, None
+    *_, y_mm, x_mm = case.spacing_mm
+    pixel_mm = (y_mm * x_mm) ** 0.5
+    if case.is_volume:
+        return tuple(value / pixel_mm for value in case.spacing_mm), pixel_mm
+    return None, pixel_mm if y_mm == x_mm else None
+
+
+def _box_size(mask: np.ndarray) -> int:
+    """Pixels in the smallest box around a mask of any number of axes; 0 for an empty one."""
+    sides = []
+    for axis in range(mask.ndim):
+        filled = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        sides.append(int(filled[-1] - filled[0]) + 1 if filled.size else 0)
+    return math.prod(sides)
+
+
+def dataset_from_name(name: str) -> str:
+    """The data set in a file name like 2D_CT_btcv_0001: the part after the modality; "" for other names."""
+    parts = name.split("_")
+    if len(parts) < 4 or parts[0][:2].upper() not in ("2D", "3D") or modality_from_name(name) is None:
+        return ""
+    return "" if parts[2].isdigit() else parts[2]

@@ -1,0 +1,32 @@
+"""TorchBackend: a model in torch behind the same two methods as the exported graphs."""
+
+import numpy as np
+import torch
+
+from lite_medsam.learning.checkpoint import Segmenter
+
+
+class TorchBackend:
+    """Runs a model of either kind on the CPU; see `lite_medsam.runtime.Backend` for the contract."""
+
+    name = "torch"
+
+    def __init__(self, model: Segmenter):
+        self.model, self.spec = model.eval(), model.spec
+
+    @torch.inference_mode()
+    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(f.numpy() for f in self.model.encode(torch.from_numpy(pixels)))
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        features: tuple[np.ndarray, ...],
+        coords: np.ndarray,
+        labels: np.ndarray,
+        previous: np.ndarray,
+        has_previous: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        tensors = [torch.from_numpy(a) for a in (coords, labels, previous, has_previous)]
+        logits, scores = self.model.decode(tuple(torch.from_numpy(f) for f in features), *tensors)
+        return logits.numpy(), scores.numpy()

@@ -1,0 +1,216 @@
+"""Prompts of users, real and simulated: their files, and first prompts made from label maps."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
+
+import numpy as np
+
+from lite_medsam.errors import CaseError, PromptError
+from lite_medsam.files import atomic_write
+from lite_medsam.image_io import read_pixels
+from lite_medsam.prompt_object import MAX_NAME, Prompt, as_prompts, validate
+from lite_medsam.protocol import (
+    PROMPTS_DIR,
+    Protocol,
+    box_from_mask,
+    load_protocol,
+    next_click,
+    rng_for,
+    simulate_box,
+)
+from lite_medsam.strict_json import Checker, read_json
+
+__all__ = [
+    "PROMPTS_DIR",
+    "Prompt",
+    "Protocol",
+    "SimulatedPrompts",
+    "as_prompts",
+    "box_from_mask",
+    "load_prompts",
+    "load_protocol",
+    "next_click",
+    "rng_for",
+    "save_prompts",
+    "simulate_box",
+    "simulate_prompts",
+    "validate",
+]
+
+MAX_PROMPT_FILE_BYTES = 50_000_000
+MAX_OBJECTS = 100_000
+MAX_POINTS = 10_000  # per object
+MAX_MASKS = 1_000  # each is as large as the image
+MAX_COORDINATE = 1e9
+
+
+def load_prompts(path: str | os.PathLike) -> list[Prompt]:
+    """Reads a prompt set; the format is prompts/prompt-set.schema.json.
+
+    Masks are image files (anything but 0 is inside), named relative to the prompt file and within its folder.
+
+    Raises:
+        PromptError: If the file or a mask is missing or not valid; the message names the file and the place
+            in it.
+    """
+    check = Checker(path, PromptError)
+    document = read_json(path, PromptError, MAX_PROMPT_FILE_BYTES)
+    document = check.mapping(document, "", ("version", "objects"), ("description",))
+    if document["version"] != 1 or isinstance(document["version"], bool):
+        raise check.fail("version", "be 1", document["version"])
+    if "description" in document:
+        check.text(document["description"], "description", 2000)
+    objects = check.array(document["objects"], "objects", maximum=MAX_OBJECTS)
+    folder = Path(path).parent
+    if sum(isinstance(item, dict) and "mask" in item for item in objects) > MAX_MASKS:
+        raise check.fail("objects", f"have at most {MAX_MASKS} masks")
+    return [_prompt_from_json(check, item, f"objects[{i}]", folder) for i, item in enumerate(objects)]
+
+
+def save_prompts(path: str | os.PathLike, prompts: Iterable[Prompt]) -> None:
+    """Writes a prompt set that `load_prompts` reads back.
+
+    Previous masks become PNG files beside it, `<stem>_mask<index>.png`; logits are written as the mask they
+    stand for.
+
+    Raises:
+        PromptError: If a prompt says nothing or a number is not finite; nothing is written then.
+        OSError: If a file can't be written.
+    """
+    path, prompts = Path(path), list(prompts)
+    items = [_json_of(prompt, i, path.stem) for i, prompt in enumerate(prompts)]
+    for prompt, item in zip(prompts, items, strict=True):
+        if prompt.mask is not None:
+            _write_mask(path.parent / item["mask"], prompt.mask)
+    text = json.dumps({"version": 1, "objects": items}, indent=1, ensure_ascii=False)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+class SimulatedPrompts(NamedTuple):
+    """What a simulated user says about a label map, and what was left out.
+
+    Attributes:
+        objects: (label value, prompt), by label value.
+        too_small: Label values with fewer pixels than the protocol's `min_area_px`.
+        over_limit: Label values beyond the protocol's `max_objects`.
+    """
+
+    objects: list[tuple[int, Prompt]]
+    too_small: int
+    over_limit: int
+
+
+def simulate_prompts(label: np.ndarray, protocol: Protocol, case_name: str) -> SimulatedPrompts:
+    """The first prompts that the protocol's user gives for a label map: one object per label value.
+
+    For kind "clicks" that is one click; later clicks answer predictions, see `next_click`. For "box+clicks"
+    the box.
+
+    Args:
+        label: (H, W) integers, 0 background.
+        protocol: What to prompt.
+        case_name: Seeds the draws together with the label value and the protocol's seed.
+
+    Raises:
+        PromptError: If the label map is not (H, W) integers from 0.
+    """
+    label = np.asarray(label)
+    if label.ndim != 2 or label.size == 0 or label.dtype.kind not in "bui":
+        got = f"shape {label.shape} of {label.dtype}"
+        raise PromptError(f"label must be (H, W) integers, got {got}; take case.slices of a volume")
+    label = label.astype(np.uint8) if label.dtype == bool else label
+    values, areas = np.unique(label, return_counts=True)
+    if values[0] < 0:
+        raise PromptError(f"label must hold integers from 0, got {values[0]}")
+    values, areas = values[values > 0], areas[values > 0]
+    large = values[areas >= protocol.min_area_px]
+    chosen = _evenly(large, protocol.max_objects, rng_for(protocol, case_name, 0))
+    objects = []
+    for value in chosen.tolist():
+        mask, rng = label == value, rng_for(protocol, case_name, value)
+        if protocol.kind == "clicks":
+            x, y, _ = next_click(mask, np.zeros_like(mask), rng)
+            prompt = Prompt(points=[[x, y]], point_labels=[1], name=str(value))
+        else:
+            prompt = Prompt(box=simulate_box(mask, protocol, rng), name=str(value))
+        objects.append((int(value), prompt))
+    return SimulatedPrompts(objects, len(values) - len(large), len(large) - len(chosen))
+
+
+def _evenly(values: np.ndarray, maximum: int | None, rng: np.random.Generator) -> np.ndarray:
+    if maximum is None or len(values) <= maximum:
+        return values
+    # steps of n/maximum >= 1 from a drawn start: spread over all label values, none twice
+    return values[((np.arange(maximum) + rng.random()) * len(values) / maximum).astype(int)]
+
+
+def _json_of(prompt: Prompt, index: int, stem: str) -> dict:
+    item: dict = {} if prompt.name is None else {"name": prompt.name}
+    if prompt.box is not None:
+        item["box"] = list(prompt.box)
+    if len(prompt.points):
+        pairs = zip(prompt.points.tolist(), prompt.point_labels.tolist(), strict=True)
+        item["points"] = [[x, y, label] for (x, y), label in pairs]
+    if prompt.mask is not None:
+        item["mask"] = f"{stem}_mask{index}.png"
+    if not item.keys() - {"name"}:
+        raise PromptError(f"objects[{index}] must have a box, points or a mask, got nothing")
+    numbers = np.concatenate([np.array(prompt.box or (), np.float64), prompt.points.ravel()])
+    if not (np.abs(numbers) <= MAX_COORDINATE).all():  # also refuses NaN
+        raise PromptError(f"objects[{index}] must have coordinates up to {MAX_COORDINATE:g}, got others")
+    return item
+
+
+def _prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
+    item = check.mapping(item, place, (), ("name", "box", "points", "mask"))
+    if not item.keys() & {"box", "points", "mask"}:
+        raise check.fail(place, "have a box, points or a mask")
+
+    def coordinate(value, where: str) -> float:
+        return check.number(value, where, -MAX_COORDINATE, MAX_COORDINATE)
+
+    box = mask = None
+    if "box" in item:
+        values = check.array(item["box"], f"{place}.box", 4)
+        box = tuple(coordinate(v, f"{place}.box[{i}]") for i, v in enumerate(values))
+    points, labels = [], []
+    for k, row in enumerate(check.array(item.get("points", []), f"{place}.points", maximum=MAX_POINTS)):
+        where = f"{place}.points[{k}]"
+        x, y, label = check.array(row, where, 3)
+        points.append((coordinate(x, f"{where}[0]"), coordinate(y, f"{where}[1]")))
+        labels.append(check.integer(label, f"{where}[2]", 0, 1))
+    if "mask" in item:
+        mask = _read_mask(check, check.text(item["mask"], f"{place}.mask", 1000), f"{place}.mask", folder)
+    name = check.text(item["name"], f"{place}.name", MAX_NAME) if "name" in item else None
+    return Prompt(box=box, points=points, point_labels=labels, mask=mask, name=name)
+
+
+def _read_mask(check: Checker, name: str, place: str, folder: Path) -> np.ndarray:
+    relative, windows = PurePosixPath(name), PureWindowsPath(name)
+    leads_out = windows.drive or windows.root or "\\" in name or "\0" in name or ".." in relative.parts
+    try:
+        # resolved as well: a link in the folder must not lead out of it
+        inside = not leads_out and (folder / relative).resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        inside = False
+    if not inside:
+        raise check.fail(place, "be a relative path within the prompt file's folder, with / and no ..", name)
+    try:
+        pixels = read_pixels(folder / relative)
+    except CaseError as error:
+        raise PromptError(f"{check.source}: {place}: {error}") from None
+    if pixels.ndim == 3:
+        colours = 1 if pixels.shape[2] <= 2 else 3  # the rest is alpha
+        pixels = pixels[..., :colours].max(axis=-1)
+    return pixels > 0
+
+
+def _write_mask(path: Path, mask: np.ndarray) -> None:
+    from PIL import Image
+
+    with atomic_write(path) as temporary:
+        Image.fromarray((mask > 0).astype(np.uint8) * np.uint8(255)).save(temporary, format="PNG")

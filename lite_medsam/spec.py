@@ -1,0 +1,233 @@
+"""ModelSpec <-> spec.json: everything that must be known to run a model directory, readable without torch."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lite_medsam.errors import WeightsError
+from lite_medsam.files import atomic_write
+
+FORMAT = "lite-medsam-model"
+FORMAT_VERSION = 1
+OWN_FAMILY = "lite-medsam"
+PROMPT_KINDS = ("box", "points", "box+points", "mask")
+
+PREPROCESSING_CHOICES = {
+    "value_range": ("image", "resized", "uint8"),
+    "resampling": ("area-or-linear", "area", "bilinear", "cubic"),
+    "fit": ("pad", "stretch"),
+    "geometry": ("edges", "indices"),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The network's shape; `lite_medsam.learning.model` builds it from these numbers alone.
+
+    Attributes:
+        family: "lite-medsam" for our own network, else a published one out of `lite_medsam.learning.families`, whose
+            shape is fixed: then the other fields say nothing.
+        backbone: Name of a timm model with features at strides 2, 4, 8, 16 and 32.
+        embedding_dim: Channels of the embedding on the grid of side image_size / 8.
+        skip_dims: Channels of the finer features at strides 4, 2 and 1.
+        transformer_depth: Two-way attention blocks of the mask decoder.
+        transformer_mlp_dim: Width of their MLPs.
+        transformer_heads: Attention heads.
+        mask_tokens: Masks per prompt: the first is the answer, the others its alternatives when it is ambiguous.
+    """
+
+    family: str = OWN_FAMILY
+    backbone: str = "mobilenetv2_100"
+    embedding_dim: int = 192
+    skip_dims: tuple[int, int, int] = (48, 24, 16)
+    transformer_depth: int = 2
+    transformer_mlp_dim: int = 768
+    transformer_heads: int = 8
+    mask_tokens: int = 4
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes model input; `lite_medsam.preprocessing` is the code.
+
+    Attributes:
+        image_size: Side S of the square model frame, pixels; the longest side of the window is resized to it.
+        mean: Per channel (R, G, B), subtracted after the image's own minimum and maximum were mapped to 0 and 1.
+        std: Per channel, divides after the subtraction.
+        value_range: What is mapped to 0 and 1: "image" the whole image's own minimum and maximum, "resized" those of
+            what is left after the resize (LiteMedSAM, MedSAM), "uint8" the fixed 0 and 255 (SAM).
+        resampling: "area-or-linear" averages areas where an image shrinks and interpolates linearly where it grows,
+            "area" is OpenCV's area mode for both (LiteMedSAM), "bilinear" Pillow's filter (SAM), "cubic" a smoothed
+            spline of order 3 (MedSAM).
+        fit: "pad" keeps the aspect and pads, "stretch" fills the square (MedSAM).
+        geometry: "edges" takes coordinates for continuous ones and a box by its outer edges; "indices" multiplies pixel
+            indices by the scale, as segment_anything does.
+        mask_stride: Model pixels per pixel of the logits and of previous masks, along a side.
+    """
+
+    image_size: int = 256
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    value_range: str = "image"
+    resampling: str = "area-or-linear"
+    fit: str = "pad"
+    geometry: str = "edges"
+    mask_stride: int = 1
+
+    @property
+    def mask_size(self) -> int:
+        """Side of the logits and of previous masks."""
+        return self.image_size // self.mask_stride
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """When an object gets a crop of its own; `lite_medsam.zoom` is the code.
+
+    Attributes:
+        context: Side of the square crop over the longer side of the box.
+        minimum_px: Smallest side of a crop, image pixels.
+        minimum_gain: A crop is made only if it magnifies the object at least this many times.
+        enabled: False for weights that were not trained on crops.
+    """
+
+    context: float = 1.6
+    minimum_px: int = 48
+    minimum_gain: float = 1.0
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model: architecture, pre-processing, prompts it was trained on, origin and terms.
+
+    Attributes:
+        name: Short name.
+        architecture: The network's shape.
+        preprocessing: Image to model input.
+        zoom: The crop policy that the weights were trained for and validated with.
+        prompts: Kinds of prompt it was trained on, out of PROMPT_KINDS; others are refused.
+        mask_threshold: A pixel belongs to the object where its logit is above this.
+        licence: Terms of the weights.
+        training_data: Names of the data sets behind the weights.
+        files: SHA-256 by file name of the other files of the directory.
+        notes: Free text for `lite-medsam info`.
+    """
+
+    name: str = "lite-medsam"
+    architecture: Architecture = field(default_factory=Architecture)
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    zoom: Zoom = field(default_factory=Zoom)
+    prompts: tuple[str, ...] = PROMPT_KINDS
+    mask_threshold: float = 0.0
+    licence: str = "unknown"
+    training_data: tuple[str, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
+    notes: str = ""
+
+    def to_json(self) -> str:
+        """The text of spec.json, indented, keys in the order of the fields."""
+        record = {"format": FORMAT, "version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, origin: str = "spec.json") -> "ModelSpec":
+        """Reads and checks the text of a spec.json.
+
+        Args:
+            text: JSON.
+            origin: What to call it in errors.
+
+        Raises:
+            WeightsError: If it is not JSON, not a model spec, of a newer version, or has unknown or wrong fields.
+        """
+        try:
+            record = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise WeightsError(f"{origin} must be JSON, got a syntax error in line {error.lineno}") from None
+        if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
+            raise WeightsError(f'{origin} must be a model spec with "format": "{FORMAT}"; point to a model directory')
+        version = record.pop("version", None)
+        if version != FORMAT_VERSION:
+            raise WeightsError(
+                f"{origin} must have version {FORMAT_VERSION}, got {version!r}; update lite-medsam or export again"
+            )
+        spec = build_dataclass(cls, record, origin)
+        unknown = sorted(set(spec.prompts) - set(PROMPT_KINDS))
+        if unknown or not spec.prompts:
+            raise WeightsError(f"{origin}: prompts must be some of {', '.join(PROMPT_KINDS)}, got {list(spec.prompts)}")
+        for name, choices in PREPROCESSING_CHOICES.items():
+            value = getattr(spec.preprocessing, name)
+            if value not in choices:
+                raise WeightsError(f"{origin}: {name} must be one of {', '.join(choices)}, got {value!r}")
+        return spec
+
+
+def build_dataclass(cls: type, record: Any, origin: str) -> Any:
+    """A dataclass from a JSON object, each value of the type of the field's default.
+
+    Args:
+        cls: The dataclass; every field has a default.
+        record: The JSON value.
+        origin: What to call it in errors.
+
+    Raises:
+        WeightsError: If it is no object, or has unknown fields or wrong types.
+    """
+    if not isinstance(record, dict):
+        raise WeightsError(f"{origin} must be an object, got {type(record).__name__}")
+    default = cls()
+    known = {f.name for f in dataclasses.fields(cls)}
+    unknown = sorted(set(record) - known)
+    if unknown:
+        raise WeightsError(f"{origin}: unknown field {unknown[0]!r}; known: {', '.join(sorted(known))}")
+    values = {}
+    for name, value in record.items():
+        expected = getattr(default, name)
+        place = f"{origin}: {name}"
+        if dataclasses.is_dataclass(expected):
+            values[name] = build_dataclass(type(expected), value, place)
+        else:
+            values[name] = _coerce(value, expected, place)
+    return cls(**values)
+
+
+def _coerce(value: Any, expected: Any, place: str) -> Any:
+    if isinstance(expected, tuple) and isinstance(value, list):
+        return tuple(_coerce(v, expected[0], place) for v in value) if expected else tuple(value)
+    if isinstance(expected, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(expected):
+        raise WeightsError(f"{place} must be {type(expected).__name__}, got {value!r}")
+    return value
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def load_spec(directory: str | os.PathLike) -> ModelSpec:
+    """The spec of a model directory.
+
+    Raises:
+        WeightsError: If the directory or its spec.json is missing or damaged.
+    """
+    path = Path(directory) / "spec.json"
+    if not path.is_file():
+        raise WeightsError(f"weights must be a model directory with a spec.json, got {Path(directory)}; see lite-medsam info")
+    return ModelSpec.from_json(path.read_text(encoding="utf-8"), origin=str(path))
+
+
+def save_spec(directory: str | os.PathLike, spec: ModelSpec) -> None:
+    """Writes spec.json into a model directory, atomically."""
+    with atomic_write(Path(directory) / "spec.json") as path:
+        path.write_text(spec.to_json(), encoding="utf-8")

@@ -1,0 +1,140 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from lite_medsam.case import save_case
+from lite_medsam.errors import WeightsError
+from lite_medsam.learning.dataset import LabelledImage, Sampling
+from lite_medsam.learning.losses import mask_iou, mask_loss, prompt_loss
+from lite_medsam.learning.recipe import Recipe, load_recipe, run_recipe
+from lite_medsam.learning.training import Trainer, TrainSettings, load_averaged, new_model
+from tiny import TINY, disc_case
+
+SETTINGS = TrainSettings(
+    steps=8, batch_size=2, warmup_steps=2, checkpoint_every=4, seed=5, sampling=Sampling(objects_per_image=2)
+)
+
+
+def trainer(settings=SETTINGS):
+    images = [LabelledImage.from_case(disc_case(i)) for i in range(3)]
+    return Trainer(new_model(TINY, settings.seed), images, settings)
+
+
+def weights(directory):
+    return torch.load(directory / "checkpoint.pt", weights_only=True)
+
+
+def assert_equal(a, b):
+    for part in ("model", "average"):
+        assert a[part].keys() == b[part].keys()
+        for name in a[part]:
+            assert torch.equal(a[part][name], b[part][name]), name
+
+
+def test_a_run_that_was_cut_ends_with_the_same_weights(tmp_path):
+    trainer().train(tmp_path / "whole")
+    # cut after step 4: what a kill at any later moment leaves is the checkpoint of step 4
+    cut = trainer()
+    for batch in cut.source.from_number(0):
+        if cut.step == 4:
+            break
+        cut.model.train()
+        cut._advance(batch)
+    (tmp_path / "cut").mkdir()
+    cut.save(tmp_path / "cut" / "checkpoint.pt")
+    again = trainer()
+    again.resume(tmp_path / "cut" / "checkpoint.pt")
+    again.train(tmp_path / "cut")
+    assert_equal(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
+    assert (tmp_path / "whole" / "log.csv").read_text().startswith("step,loss,rate,seconds")
+
+
+def test_one_seed_one_result_and_another_seed_another(tmp_path):
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        trainer(dataclasses.replace(SETTINGS, steps=2, seed=seed)).train(tmp_path / name)
+    a, b, c = (weights(tmp_path / name) for name in "abc")
+    assert_equal(a, b)
+    assert any(not torch.equal(a["model"][k], c["model"][k]) for k in a["model"])
+
+
+def test_the_loss_falls(tmp_path):
+    run = trainer(dataclasses.replace(SETTINGS, steps=60, learning_rate=3e-3, sampling=Sampling(mixed_share=0.3)))
+    run.model.train()
+    losses = []
+    for batch in run.source.from_number(0):
+        if run.step >= 60:
+            break
+        losses.append(run._advance(batch))
+    assert np.mean(losses[-15:]) < 0.8 * np.mean(losses[:15])
+
+
+def test_the_rate_rises_holds_and_falls():
+    settings = TrainSettings(steps=100, warmup_steps=10, cooldown=0.5)
+    rates = [settings.rate(step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and rates[9:50] == [1.0] * 41
+    assert all(a > b for a, b in zip(rates[50:], rates[51:], strict=False)) and rates[-1] < 0.03
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_batch_named():
+    run = trainer()
+    with torch.no_grad():
+        run.model.mask_decoder.iou_token.weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="batch 0"):
+        run._advance(run.source.batch(0))
+
+
+def test_checkpoints_of_another_run_are_refused(tmp_path):
+    trainer().save(tmp_path / "c.pt")
+    with pytest.raises(WeightsError, match="model and seed"):
+        trainer(dataclasses.replace(SETTINGS, seed=6)).resume(tmp_path / "c.pt")
+    (tmp_path / "c.pt").write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match="checkpoint"):
+        load_averaged(tmp_path / "c.pt")
+
+
+def test_recipes(tmp_path):
+    path = tmp_path / "recipe.json"
+    path.write_text('{"train": {"steps": 7, "sampling": {"jitter": [-0.2, 0.3]}}, "start": "x"}')
+    recipe = load_recipe(path)
+    assert recipe.train.steps == 7 and recipe.train.sampling.jitter == (-0.2, 0.3) and recipe.start == "x"
+    path.write_text('{"train": {"step": 7}}')
+    with pytest.raises(WeightsError, match="unknown field 'step'"):
+        load_recipe(path)
+
+
+def test_a_recipe_runs_and_resumes(tmp_path):
+    for i in range(2):
+        save_case(tmp_path / "cases" / f"2D_CT_discs_{i}.npz", disc_case(i))
+    recipe = Recipe(spec=TINY, train=dataclasses.replace(SETTINGS, steps=2))
+    run_recipe(recipe, tmp_path / "cases", None, tmp_path / "run", resume=False)
+    with pytest.raises(WeightsError, match="--resume"):
+        run_recipe(recipe, tmp_path / "cases", None, tmp_path / "run", resume=False)
+    longer = dataclasses.replace(recipe, train=dataclasses.replace(recipe.train, steps=3))
+    assert run_recipe(longer, tmp_path / "cases", None, tmp_path / "run", resume=True).step == 3
+    assert not load_averaged(tmp_path / "run" / "checkpoint.pt").training
+
+
+def test_a_perfect_mask_has_almost_no_loss_and_padding_does_not_count():
+    targets = torch.zeros(1, 16, 16)
+    targets[:, 2:8, 2:8] = 1
+    valid = torch.ones_like(targets, dtype=torch.bool)
+    perfect = (targets * 2 - 1) * 20
+    assert mask_loss(perfect, targets, valid).item() < 1e-3
+    assert mask_iou(perfect, targets).item() == 1
+    wrong_outside = perfect.clone()
+    wrong_outside[:, 12:] = 20
+    assert mask_loss(wrong_outside, targets, valid).item() > 1
+    valid[:, 12:] = False
+    assert mask_loss(wrong_outside, targets, valid).item() < 1e-3
+
+
+def test_the_alternatives_learn_from_ambiguous_prompts_only():
+    logits = torch.zeros(2, 4, 8, 8, requires_grad=True)
+    targets, valid = torch.ones(2, 8, 8), torch.ones(2, 8, 8, dtype=torch.bool)
+    scores = torch.zeros(2, 4)
+    prompt_loss(logits, scores, targets, valid, torch.tensor([True, False])).backward()
+    gradient = logits.grad.abs().sum((2, 3))
+    assert gradient[0, 0] > 0 and gradient[1, 0] > 0
+    assert (gradient[0, 1:] > 0).sum() == 1 and (gradient[1, 1:] == 0).all()

@@ -1,0 +1,172 @@
+import json
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+
+from fakes import FakeBackend
+from lite_medsam.batch import Job, SegmentOptions, find_jobs, run_job, run_jobs
+from lite_medsam.case import Case, save_case
+from lite_medsam.errors import CaseError, PromptError
+from lite_medsam.predictor import Predictor
+from lite_medsam.prompts import Prompt
+
+BOXES = np.array([[10, 10, 49, 39], [30, 20, 89, 69]], np.float32)
+
+
+@pytest.fixture
+def predictor():
+    return Predictor(FakeBackend())
+
+
+@pytest.fixture
+def case(tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (80, 120, 3), np.uint8)
+    path = tmp_path / "in" / "2D_CT_test_1.npz"
+    save_case(path, Case(image=image, label=None, boxes=BOXES, spacing_mm=None, name="2D_CT_test_1"))
+    return path
+
+
+def write_png(path, shape=(40, 60)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(cv2.imencode(".png", np.random.default_rng(1).integers(0, 256, shape, np.uint8))[1].tobytes())
+    return path
+
+
+def test_a_case_gives_all_outputs_and_they_agree(predictor, case, tmp_path):
+    out = tmp_path / "out"
+    record = run_job(predictor, Job(case, out / case.stem), SegmentOptions())
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        [f"{case.stem}.npz", f"{case.stem}_label.png", f"{case.stem}_overlay.png", f"{case.stem}.json"]
+    )
+    segs = np.load(out / f"{case.stem}.npz")["segs"]
+    label = cv2.imread(str(out / f"{case.stem}_label.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(segs, label)
+    overlay = cv2.imread(str(out / f"{case.stem}_overlay.png"))
+    assert overlay.shape == (80, 120, 3)
+    saved = json.loads((out / f"{case.stem}.json").read_text())
+    assert saved == record
+    for item in saved["objects"]:
+        mask = segs == item["id"]
+        assert item["area_px"] == mask.sum() > 0
+        assert item["box"] == [*map(int, (np.flatnonzero(mask.any(0))[0], np.flatnonzero(mask.any(1))[0],
+                                         np.flatnonzero(mask.any(0))[-1], np.flatnonzero(mask.any(1))[-1]))]  # fmt: skip
+
+
+def test_stack_keeps_overlapping_objects_apart(predictor, case, tmp_path):
+    record = run_job(predictor, Job(case, tmp_path / "out" / "a"), SegmentOptions(overlap="stack"))
+    segs = np.load(tmp_path / "out" / "a.npz")["segs"]
+    assert segs.shape == (2, 80, 120) and (segs.sum(0) == 2).any()
+    assert [o["area_px"] for o in record["objects"]] == segs.sum((1, 2)).tolist()
+    import tifffile
+
+    pages = tifffile.imread(tmp_path / "out" / "a_label.tif")
+    np.testing.assert_array_equal(pages > 0, segs > 0)
+
+
+def test_only_what_was_asked_for_is_written(predictor, case, tmp_path):
+    run_job(predictor, Job(case, tmp_path / "out" / "a"), SegmentOptions(save=("label",)))
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.json", "a_label.png"]
+
+
+def test_finished_work_is_skipped_and_changed_work_is_not(predictor, case, tmp_path):
+    job = Job(case, tmp_path / "out" / "a")
+    assert "skipped" not in run_job(predictor, job, SegmentOptions())
+    assert run_job(predictor, job, SegmentOptions())["skipped"]
+    assert "skipped" not in run_job(predictor, job, SegmentOptions(overwrite=True))
+    assert "skipped" not in run_job(predictor, job, SegmentOptions(overlap="first"))
+    other = Job(case, job.target, prompts=(Prompt(box=(1, 1, 30, 30)),))
+    assert "skipped" not in run_job(predictor, other, SegmentOptions(overlap="first"))
+    (tmp_path / "out" / "a_label.png").unlink()
+    assert "skipped" not in run_job(predictor, other, SegmentOptions(overlap="first"))
+    (tmp_path / "out" / "a.json").write_text("[1]")
+    assert "skipped" not in run_job(predictor, other, SegmentOptions(overlap="first"))
+
+
+def test_a_failed_write_leaves_nothing(predictor, case, tmp_path, monkeypatch):
+    def full_disk(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lite_medsam.batch._png", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        run_job(predictor, Job(case, tmp_path / "out" / "a"), SegmentOptions())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_one_bad_file_does_not_stop_the_others(predictor, case, tmp_path):
+    (case.parent / "broken.npz").write_bytes(b"PK\x03\x04 nothing")
+    write_png(case.parent / "sub" / "no_prompt.png")
+    jobs = find_jobs([case.parent], tmp_path / "out")
+    seen = []
+    records, failures = run_jobs(predictor, jobs, SegmentOptions(), lambda job, record: seen.append(record))
+    assert len(records) == 1 and len(failures) == 2 and len(seen) == 3
+    assert {path.name for path, _ in failures} == {"broken.npz", "no_prompt.png"}
+    assert all("\n" not in message for _, message in failures)
+    assert (tmp_path / "out" / f"{case.stem}.json").exists()
+
+
+def test_a_folder_is_mirrored_and_equal_stems_stay_apart(tmp_path):
+    for name in ("a.png", "a.bmp", "deep/er/b.png", ".hidden.png", "notes.txt"):
+        write_png(tmp_path / "in" / name)
+    jobs = find_jobs([tmp_path / "in"], tmp_path / "out")
+    targets = {j.path.name: j.target.relative_to(tmp_path / "out").as_posix() for j in jobs}
+    assert targets == {"a.png": "a_png", "a.bmp": "a_bmp", "b.png": "deep/er/b"}
+
+
+def test_dots_in_names_are_kept(tmp_path):
+    write_png(tmp_path / "scan.v1.2.png")
+    assert find_jobs([tmp_path / "scan.v1.2.png"], tmp_path / "out")[0].target == tmp_path / "out" / "scan.v1.2"
+
+
+def test_input_and_output_must_differ(case):
+    with pytest.raises(CaseError, match="output folder must not be"):
+        find_jobs([case], case.parent)
+
+
+def test_nothing_to_do_is_an_error(tmp_path):
+    with pytest.raises(CaseError, match="got none in"):
+        find_jobs([tmp_path], tmp_path / "out")
+    with pytest.raises(CaseError, match="does not exist"):
+        find_jobs([tmp_path / "nowhere.png"], tmp_path / "out")
+
+
+def test_prompt_folder_gives_each_input_its_own(predictor, tmp_path):
+    path = write_png(tmp_path / "in" / "a.png")
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "a.json").write_text('{"version": 1, "objects": [{"box": [5, 5, 30, 30], "name": "cyst"}]}')
+    job = find_jobs([path], tmp_path / "out", prompt_path=tmp_path / "prompts")[0]
+    record = run_job(predictor, job, SegmentOptions())
+    assert record["objects"][0]["name"] == "cyst"
+
+
+def test_a_case_without_boxes_says_what_to_give(predictor, tmp_path):
+    path = tmp_path / "2D_a.npz"
+    save_case(path, Case(image=np.zeros((9, 9), np.uint8), label=None, boxes=None, spacing_mm=None, name="2D_a"))
+    with pytest.raises(PromptError, match="--box"):
+        run_job(predictor, Job(path, tmp_path / "o" / "a"), SegmentOptions())
+
+
+def test_a_volume_is_refused_for_now(predictor, tmp_path):
+    path = tmp_path / "3D_CT_a.npz"
+    volume = np.zeros((4, 9, 9), np.uint8)
+    save_case(path, Case(image=volume, label=None, boxes=None, spacing_mm=None, name="3D_CT_a", is_volume=True))
+    with pytest.raises(CaseError, match="2D case"):
+        run_job(predictor, Job(path, tmp_path / "o" / "a"), SegmentOptions())
+
+
+def test_more_than_255_objects_get_a_16_bit_label(predictor, tmp_path):
+    path = write_png(tmp_path / "a.png", (210, 210))
+    prompts = tuple(Prompt(box=(x, y, x + 8, y + 8)) for y in range(0, 200, 10) for x in range(0, 200, 10))
+    run_job(predictor, Job(path, tmp_path / "out" / "a", prompts), SegmentOptions())
+    label = cv2.imread(str(tmp_path / "out" / "a_label.png"), cv2.IMREAD_UNCHANGED)
+    assert label.dtype == np.uint16 and label.max() == 400
+    with zipfile.ZipFile(tmp_path / "out" / "a.npz") as archive:
+        assert archive.namelist() == ["segs.npy"]
+
+
+def test_options_are_checked():
+    with pytest.raises(ValueError, match="save must be"):
+        SegmentOptions(save=("png",))
+    with pytest.raises(ValueError, match="overlap must be"):
+        SegmentOptions(overlap="all")
