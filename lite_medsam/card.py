@@ -6,10 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from lite_medsam.baselines import BaselineSegmenter
 from lite_medsam.evaluation import Evaluation, evaluate
+from lite_medsam.overlay import draw_masks, draw_prompts
+from lite_medsam.phantoms import bundled_cases
 from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import load_protocol
+from lite_medsam.prompts import Prompt, load_protocol
 from lite_medsam.results import MEAN
 from lite_medsam.spec import ModelSpec
 
@@ -66,6 +71,8 @@ def write_card(spec: ModelSpec, record: dict[str, Any], training_data: Path | No
         f"# {spec.name}",
         f"*{spec.notes}*" if spec.notes else "",
         _purpose(spec),
+        "![the bundled phantoms with boxes and masks](examples.png)\n\nThe bundled phantoms (synthetic images) with the boxes "
+        "that were given and the masks that came back.",
         "## How good it is",
         _headline(record),
         _by_modality(record),
@@ -186,3 +193,26 @@ def _table(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def draw_examples(predictor: Predictor, columns: int = 4, height_px: int = 230) -> np.ndarray:
+    """The bundled phantoms as the model sees them: boxes and masks over each, on one sheet.
+
+    Args:
+        predictor: The model.
+        columns: Pictures per row.
+        height_px: Height of a picture.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    pictures = []
+    for case in bundled_cases():
+        prompts = [Prompt(box=tuple(box)) for box in case.boxes.tolist()]
+        labels = predictor.segment(case.image, prompts).label_map()
+        picture = draw_prompts(draw_masks(case.image, labels), prompts)
+        width = round(picture.shape[1] * height_px / picture.shape[0])
+        pictures.append(cv2.resize(picture, (width, height_px), interpolation=cv2.INTER_AREA))
+    rows = [np.concatenate(pictures[i : i + columns], axis=1) for i in range(0, len(pictures), columns)]
+    width = max(row.shape[1] for row in rows)
+    return np.concatenate([np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows])

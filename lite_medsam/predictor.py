@@ -230,9 +230,13 @@ class Predictor:
         return Prediction(logits, scores, tuple(frames), image_hw, self.spec.mask_threshold, names)
 
     def _check(self, prompts: "Iterable[Prompt | Sequence[float]] | np.ndarray", image_hw) -> list[Prompt]:
-        checked = [validate(prompt, image_hw) for prompt in as_prompts(prompts)]
+        given, checked = as_prompts(prompts), []
         known = set(self.spec.prompts)
-        for prompt in checked:
+        for i, prompt in enumerate(given):
+            try:
+                checked.append(validate(prompt, image_hw))
+            except PromptError as error:
+                raise PromptError(f"object {i + 1}: {error}" if len(given) > 1 else str(error)) from None
             missing = prompt_kinds(prompt) - known
             if missing:
                 raise PromptError(

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 
 import click
@@ -15,6 +16,8 @@ COMMANDS = {
     "train": "Train a model from a recipe.",
     "export": "Turn a training run into a model directory.",
     "card": "Measure a model on validation cases and write its card.",
+    "convert": "Turn a published checkpoint (LiteMedSAM, MedSAM, SAM, MobileSAM) into a model directory.",
+    "weights": "List, download and check published weights.",
 }
 
 
@@ -52,14 +55,13 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: Words after the program's name; those of the process by default.
     """
+    signal.signal(signal.SIGTERM, _interrupt)  # so that temporary files are removed, as after Ctrl-C
     try:
-        group.main(arguments, prog_name="lite-medsam", standalone_mode=False)
-        code = 0
+        # a command that ends early by raising Exit is returned by click as its code
+        code = group.main(arguments, prog_name="lite-medsam", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
     except (click.Abort, KeyboardInterrupt):
         print("interrupted; finished outputs are kept", file=sys.stderr)
         code = 130
@@ -74,6 +76,10 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"error: {_one_line(error)}", file=sys.stderr)
         code = 1
     sys.exit(code)
+
+
+def _interrupt(*_) -> None:
+    raise KeyboardInterrupt
 
 
 def _one_line(error: BaseException) -> str:

@@ -29,12 +29,13 @@ Example:
 def command(inputs, groups, training_data, log, every, weights, **engine) -> None:
     """Measure a model on validation cases and write its card.
 
-    Writes README.md and scores.json, and training.png if a log is given, into the model directory.
+    Writes README.md, scores.json and examples.png, and training.png if a log is given, into the model directory.
     """
+    import cv2
     from tqdm import tqdm
 
     from lite_medsam.bundled import DEFAULT_WEIGHTS
-    from lite_medsam.card import measure, write_card
+    from lite_medsam.card import draw_examples, measure, write_card
     from lite_medsam.files import atomic_write
 
     directory = Path(weights or DEFAULT_WEIGHTS)
@@ -49,6 +50,8 @@ def command(inputs, groups, training_data, log, every, weights, **engine) -> Non
         record = measure(predictor, cases, read_groups(groups), progress)
     with atomic_write(directory / "scores.json") as path:
         path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    with atomic_write(directory / "examples.png") as path:
+        path.write_bytes(cv2.imencode(".png", draw_examples(predictor)[:, :, ::-1])[1].tobytes())
     curve = None
     if log:
         from lite_medsam.learning.curves import draw_training

@@ -91,7 +91,7 @@ def export_model(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec
     _export(encoder, (pixels,), ("pixels",), names, directory / ENCODER_FILE, record)
     del encoder
     with torch.no_grad():
-        features = model.encode(pixels)
+        features = model.encode(pixels) if own else model.example_features()
     prompts = tuple(torch.from_numpy(a) for a in example_prompts(4, size, 0, spec.preprocessing.mask_size))
     _export(
         _Decoder(model), (*features, *prompts), (*names, *DECODER_INPUTS), ("logits", "scores"),

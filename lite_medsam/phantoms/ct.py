@@ -141,9 +141,8 @@ def _bowel(scene: Slab, cavity: np.ndarray, radii: tuple[float, float]) -> None:
     at = (rng.uniform(0.40, 0.5) * rx, rng.uniform(-0.58, -0.46) * ry, 30)
     stomach = scene.blob(at, (rng.uniform(36, 50), rng.uniform(28, 38), 95), rng.uniform(-0.5, 0.2), 0.08)
     _hollow(scene, stomach & cavity, "content", 3.6)
-    gas_below = scene.px(np.array([0, at[1] - rng.uniform(2, 14)]))[
-        1
-    ]  # gas collects at the front, up in the picture
+    # gas collects at the front, which is up in the picture
+    gas_below = scene.px(np.array([0, at[1] - rng.uniform(2, 14)]))[1]
     rows = np.arange(scene.hw[0])[None, :, None]
     lumen = scene.each(erode, stomach & cavity, 3.6)
     scene.paint(lumen & (rows < gas_below), "gas")
@@ -191,9 +190,8 @@ def _solid_organs(scene: Slab, cavity: np.ndarray, radii: tuple[float, float]) -
         "cava",
         6,
     )
-    scene.paint(
-        scene.blob((2, front - 52, 0), (4.5, 4.5, 900), 0, 0.02), "vein"
-    )  # superior mesenteric artery
+    mesenteric_artery = scene.blob((2, front - 52, 0), (4.5, 4.5, 900), 0, 0.02)
+    scene.paint(mesenteric_artery, "vein")
 
 
 def _kidney(scene: Slab, value: int, side: int, centre: tuple) -> None:

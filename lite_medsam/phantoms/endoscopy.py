@@ -64,9 +64,8 @@ def _colon(rng: np.random.Generator, hw: tuple[int, int]) -> tuple[np.ndarray, n
         blob = random_blob(
             rng, tuple(eye + drift * radius), (size * rng.uniform(1, 1.3), size), 0.3 * k, 0.08
         )
-        waves = np.vstack(
-            [blob.waves, (0.09, 3, triangle + rng.normal(0, 0.3), 0)]
-        )  # haustra are three-sided
+        three_sided = (0.09, 3, triangle + rng.normal(0, 0.3), 0)  # as haustra are
+        waves = np.vstack([blob.waves, three_sided])
         hole = replace(blob, waves=waves).mask(hw)
         outside, inside = depth_inside(~hole), depth_inside(hole)
         crest = np.clip(

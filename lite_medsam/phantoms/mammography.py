@@ -2,10 +2,20 @@
 
 import numpy as np
 
-from lite_medsam.phantoms.shapes import Drawing, depth_inside, dilate, fill, largest_part, random_blob, soften, spline, to_grey
+from lite_medsam.phantoms.shapes import (
+    Drawing,
+    depth_inside,
+    dilate,
+    fill,
+    largest_part,
+    random_blob,
+    soften,
+    spline,
+    to_grey,
+)
 from lite_medsam.phantoms.texture import fractal_noise, ridges, smooth_noise
 
-# Outline from top to bottom: x in units of the nipple's distance from the chest wall, y of the picture's height.
+# Outline from top to bottom: x in units of the nipple's distance from the chest wall, y of the picture.
 _OBLIQUE = [
     (0.45, -0.05), (0.50, 0.08), (0.66, 0.24), (0.90, 0.40), (1.0, 0.55), (0.93, 0.70), (0.66, 0.83),
     (0.30, 0.90), (0.16, 0.96), (0.14, 1.05),

@@ -36,7 +36,7 @@ def draw(rng: np.random.Generator, hw: tuple[int, int]) -> Drawing:
     else:
         image = _haematoxylin_eosin(rng, label, shade, gaps)
     mm = 0.0005 if stain == "fluorescence" else 0.00025
-    names = {value: "nucleus" for value in range(1, int(label.max()) + 1)}
+    names = dict.fromkeys(range(1, int(label.max()) + 1), "nucleus")
     return Drawing(image, label, names, (mm, mm))
 
 
@@ -60,17 +60,21 @@ def _nuclei(rng: np.random.Generator, gaps: np.ndarray) -> np.ndarray:
         r = size * rng.lognormal(0, 0.16)
         long = np.sqrt(stretch * rng.lognormal(0, 0.12))
         angle = trend + rng.normal(0, 0.5)
-        blob = random_blob(rng, (x, y), (r * long, r / long), angle, 0.045)
-        mask, distance = blob.mask(hw), _elliptic(blob, hw)
-        closer = mask & (distance < nearest)
-        # keep off when it would hide more than a quarter of itself or bury a neighbour
-        whole = np.count_nonzero(mask)
-        overlap = np.count_nonzero(mask & (label > 0))
-        if whole < _MIN_NUCLEUS_PX or overlap > 0.22 * whole or gaps[mask].max() > 0.3:
+        # a nucleus concerns only its surroundings
+        reach = int(2 * r * long) + 2
+        area = np.s_[max(int(y) - reach, 0) : int(y) + reach, max(int(x) - reach, 0) : int(x) + reach]
+        near, best = label[area], nearest[area]
+        at = (x - area[1].start, y - area[0].start)
+        blob = random_blob(rng, at, (r * long, r / long), angle, 0.045)
+        mask, distance = blob.mask(near.shape), _elliptic(blob, near.shape)
+        # keep off when it would hide a good part of itself or of a neighbour, or lie in a gap
+        whole, overlap = np.count_nonzero(mask), np.count_nonzero(mask & (near > 0))
+        if whole < _MIN_NUCLEUS_PX or overlap > 0.22 * whole or gaps[area][mask].max() > 0.3:
             continue
         placed += 1
-        label[closer] = placed
-        nearest[closer] = distance[closer]
+        closer = mask & (distance < best)
+        near[closer] = placed
+        best[closer] = distance[closer]
     return _one_piece_each(label)
 
 

@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from lite_medsam.phantoms.shapes import Drawing, dilate, fill, largest_part, random_blob, soften, spline, to_grey
+from lite_medsam.phantoms.shapes import (
+    Drawing,
+    dilate,
+    fill,
+    largest_part,
+    random_blob,
+    soften,
+    spline,
+    to_grey,
+)
 from lite_medsam.phantoms.texture import fractal_noise, smooth_noise
 
 # Half of the body's outline from head to thighs, x and y in units of its height in the picture.
@@ -38,6 +47,7 @@ def draw(rng: np.random.Generator, hw: tuple[int, int]) -> Drawing:
     scale = min(hw[0] * 0.98, hw[1] / 0.42)
 
     def px(x: float, y: float) -> tuple[float, float]:
+        """Body units to pixels."""
         return hw[1] / 2 + x * scale, hw[0] / 2 + (y - 0.5) * scale
 
     body = _body(rng, hw, px)
@@ -59,7 +69,7 @@ def draw(rng: np.random.Generator, hw: tuple[int, int]) -> Drawing:
     for value, mask in enumerate(lesions, 2):
         uptake = np.where(mask, rng.uniform(0.75, 1.3), uptake)
         label[mask] = value
-    names = {1: "urinary bladder"} | {value: "lesion" for value in range(2, len(lesions) + 2)}
+    names = {1: "urinary bladder"} | dict.fromkeys(range(2, len(lesions) + 2), "lesion")
     image = _reconstruct(rng, uptake.astype(np.float32), scale)
     mm = 1000.0 / scale
     return Drawing(image, label, names, (mm, mm))

@@ -7,7 +7,15 @@ where speckle, attenuation and the shadow or enhancement behind the lesion belon
 import cv2
 import numpy as np
 
-from lite_medsam.phantoms.shapes import Drawing, depth_inside, dilate, largest_part, random_blob, soften, to_grey
+from lite_medsam.phantoms.shapes import (
+    Drawing,
+    depth_inside,
+    dilate,
+    largest_part,
+    random_blob,
+    soften,
+    to_grey,
+)
 from lite_medsam.phantoms.texture import fractal_noise, ridges, smooth_noise
 
 _DECIBELS = 52.0
@@ -42,7 +50,7 @@ def draw(rng: np.random.Generator, hw: tuple[int, int]) -> Drawing:
         through += gain * mask / (hw[0] / 512)
     image = _beamform(rng, (echo, through, depth), scan)
     mm = (60.0 if curved else 40.0) / hw[0]
-    names = {value: "lesion" for value in range(1, int(label.max()) + 1)}
+    names = dict.fromkeys(range(1, int(label.max()) + 1), "lesion")
     return Drawing(image, label, names, (mm, mm))
 
 
@@ -123,14 +131,10 @@ def _lesion(rng: np.random.Generator, hw: tuple[int, int], where: tuple) -> tupl
         rng, (column, row), (wide, radius * rng.uniform(0.65, 1.0)), rng.normal(0, 0.2), roughness
     )
     mask = largest_part(blob.mask(hw) & seen & (label == 0))
-    level, gain = (
-        (rng.uniform(0.02, 0.10), rng.uniform(0.0014, 0.0024)) if cyst else (rng.uniform(0.16, 0.27), 0.0)
-    )
-    return (
-        mask,
-        level,
-        gain if cyst else rng.choice([rng.uniform(0.0006, 0.0014), -rng.uniform(0.0008, 0.0018)]),
-    )
+    if cyst:  # fluid lets the sound through
+        return mask, rng.uniform(0.02, 0.10), rng.uniform(0.0014, 0.0024)
+    behind = rng.choice([rng.uniform(0.0006, 0.0014), -rng.uniform(0.0008, 0.0018)])
+    return mask, rng.uniform(0.16, 0.27), float(behind)
 
 
 def _beamform(rng: np.random.Generator, drawn: tuple, scan: _Sector | None) -> np.ndarray:

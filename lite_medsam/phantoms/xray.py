@@ -85,9 +85,8 @@ def draw(rng: np.random.Generator, hw: tuple[int, int]) -> Drawing:
     lungs = []
     for side in (-1, 1):
         shape = film.jitter(_LUNG)
-        shape[:, 1] += np.where(shape[:, 1] > 0.6, deeper + (0.022 if side < 0 else 0.03), 0) - 0.015 * (
-            side < 0
-        )
+        base, lift = (0.022, 0.015) if side < 0 else (0.03, 0.0)  # the liver pushes the right dome up
+        shape[:, 1] += np.where(shape[:, 1] > 0.6, deeper + base, 0) - lift
         lungs.append(film.solid(shape * (side, 1)))
     swell = rng.uniform(0.88, 1.18)
     heart_shape = film.jitter(_HEART, 0.006) * (swell, 1) + (0, 0.6 * deeper)
@@ -110,9 +109,8 @@ def _expose(film: _Film, organs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> n
     thick = np.clip(depth_inside(trunk) / (0.16 * film.unit), 0, 1) ** 0.5
     density = trunk * (0.24 + 0.36 * thick)
     for lung in (right, left):
-        rim = (
-            np.clip(depth_inside(lung) / (0.06 * film.unit), 0, 1) ** 0.6
-        )  # less air in the beam near the chest wall
+        # less air in the beam near the chest wall
+        rim = np.clip(depth_inside(lung) / (0.06 * film.unit), 0, 1) ** 0.6
         density -= lung * (0.13 + rng.uniform(0.25, 0.30) * rim)
     density += (
         0.24 * film.blurred(heart, 0.002) * np.clip(depth_inside(heart) / (0.10 * film.unit) + 0.4, 0, 1)
@@ -189,13 +187,14 @@ def _belly(film: _Film, chest: np.ndarray) -> np.ndarray:
 def _lung_vessels(film: _Film) -> np.ndarray:
     """(H, W) branching vessels that thin out from each hilum."""
     rng = film.rng
-    canvas = np.zeros(film.hw, np.float32)
+    hila = np.zeros(film.hw, np.float32)
+    strokes = []
     for side in (-1, 1):
         hilum = np.array([side * 0.085, 0.415 + 0.015 * (side < 0)])
-        pending = [(hilum, a, 0.010 * rng.uniform(0.8, 1.1), 0) for a in np.linspace(-1.35, 1.4, 9)]
         for _ in range(6):
             puff = hilum + rng.normal(0, 0.014, 2)
-            canvas += 0.5 * film.blurred(_band(film, np.stack([puff, puff + (0.003, 0.012)]), 0.010), 0.007)
+            hila += _band(film, np.stack([puff, np.add(puff, (0.003, 0.012))]), 0.010)
+        pending = [(hilum, angle, 0.010 * rng.uniform(0.8, 1.1), 0) for angle in np.linspace(-1.35, 1.4, 9)]
         while pending:
             start, angle, width, order = pending.pop()
             length = rng.uniform(0.05, 0.10) * (1 - 0.12 * order)
@@ -203,16 +202,18 @@ def _lung_vessels(film: _Film) -> np.ndarray:
             steps = np.linspace(0, 1, 6)[:, None]
             heading = angle + bend * steps
             line = start + length * steps * np.hstack([side * np.cos(heading), np.sin(heading)])
-            stroke = np.zeros(film.hw, np.uint8)
-            points = np.round(film.px(line) * 16).astype(np.int32)
-            cv2.polylines(stroke, [points], False, 255, max(1, round(width * film.unit)), cv2.LINE_AA, 4)
-            canvas = np.maximum(canvas, stroke.astype(np.float32) / 255 * (1 - 0.17 * order))
+            strokes.append((order, line, width))
             if order < 4:
                 for turn in (-1, 1):
-                    pending.append(
-                        (line[-1], angle + bend + turn * rng.uniform(0.15, 0.5), width * 0.68, order + 1)
-                    )
-    return 0.10 * soften(canvas, 0.0022 * film.unit)
+                    aim = angle + bend + turn * rng.uniform(0.15, 0.5)
+                    pending.append((line[-1], aim, width * 0.68, order + 1))
+    canvas = np.zeros(film.hw, np.uint8)
+    for order, line, width in sorted(strokes, key=lambda stroke: -stroke[0]):  # thick ones over thin ones
+        points = np.round(film.px(line) * 16).astype(np.int32)
+        shade = round(255 * (1 - 0.17 * order))
+        cv2.polylines(canvas, [points], False, shade, max(1, round(width * film.unit)), cv2.LINE_AA, 4)
+    vessels = soften(canvas, 0.0022 * film.unit) / 255
+    return 0.10 * vessels + 0.05 * film.blurred(hila, 0.007)
 
 
 def _ribs(film: _Film) -> np.ndarray:
