@@ -217,7 +217,7 @@ def _describe(prediction: Prediction, drawn: np.ndarray, prompts: list[Prompt]) 
                 "box": box,
                 "prompt": {
                     "box": None if prompt.box is None else list(prompt.box),
-                    "points": [[*xy, kind] for xy, kind in zip(prompt.points.tolist(), prompt.point_labels.tolist())],
+                    "points": [[*xy, kind] for xy, kind in zip(prompt.points.tolist(), prompt.point_labels.tolist(), strict=True)],
                 },
             }
         )

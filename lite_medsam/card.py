@@ -195,24 +195,27 @@ def _number(value: float | None, digits: int = 3) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def draw_examples(predictor: Predictor, columns: int = 4, height_px: int = 230) -> np.ndarray:
+def draw_examples(predictor: Predictor, height_px: int = 230, width_px: int = 1230) -> np.ndarray:
     """The bundled phantoms as the model sees them: boxes and masks over each, on one sheet.
 
     Args:
         predictor: The model.
-        columns: Pictures per row.
         height_px: Height of a picture.
+        width_px: A row holds as many pictures as fit into this.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    pictures = []
+    rows: list[list[np.ndarray]] = [[]]
     for case in bundled_cases():
         prompts = [Prompt(box=tuple(box)) for box in case.boxes.tolist()]
         labels = predictor.segment(case.image, prompts).label_map()
         picture = draw_prompts(draw_masks(case.image, labels), prompts)
         width = round(picture.shape[1] * height_px / picture.shape[0])
-        pictures.append(cv2.resize(picture, (width, height_px), interpolation=cv2.INTER_AREA))
-    rows = [np.concatenate(pictures[i : i + columns], axis=1) for i in range(0, len(pictures), columns)]
-    width = max(row.shape[1] for row in rows)
-    return np.concatenate([np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0))) for row in rows])
+        picture = cv2.resize(picture, (width, height_px), interpolation=cv2.INTER_AREA)
+        if sum(p.shape[1] for p in rows[-1]) + width > width_px and rows[-1]:
+            rows.append([])
+        rows[-1].append(picture)
+    strips = [np.concatenate(row, axis=1) for row in rows]
+    width = max(strip.shape[1] for strip in strips)
+    return np.concatenate([np.pad(s, ((0, 4), (0, width - s.shape[1]), (0, 0))) for s in strips])

@@ -228,10 +228,10 @@ def _score_image(
     user = SimulatedUser(segmenter, case.image, [prompt for _, prompt in objects])
     history = [{} for _ in objects]
     given = 0 if protocol.kind == "box+clicks" else 1  # clicks that the first prompts hold
-    if protocol.clicks:
+    if protocol.corrections or protocol.kind == "clicks":
         _note_dice(history, given, truths, user.masks)
         rngs = [rng_for(protocol, f"{case.name}/clicks", label) for label, _ in objects]
-        for click in range(given + 1, protocol.clicks + 1):
+        for click in range(given + 1, given + protocol.corrections + 1):
             user.correct(truths, rngs)
             _note_dice(history, click, truths, user.masks)
     seconds = user.seconds / len(objects)

@@ -29,6 +29,8 @@ OVERLAPS = ("best", "first", "last")
 ENCODE_CHUNK, DECODE_CHUNK = 4, 16
 # a yes-no mask as logits, for refining a mask that comes without them; training showed the same value
 MASK_LOGIT = 6.0
+# prompts with clicks are padded to as many tokens as in training; without the padding a single click loses a Dice point
+POINT_TOKENS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,16 +271,24 @@ class Predictor:
     def _prediction(
         self, prompts: list[Prompt], frames: list[Frame], image_hw: tuple[int, int], features: tuple[np.ndarray, ...]
     ) -> Prediction:
-        """Decodes prompts in bounded chunks; `features` hold one image for all prompts or one for each."""
+        """Decodes prompts in bounded chunks; `features` hold one image for all prompts or one for each.
+
+        Only prompts with equally many tokens share a call, so an answer does not depend on what else is asked.
+        """
         settings = self.spec.preprocessing
         logits = np.empty((len(prompts), settings.mask_size, settings.mask_size), np.float32)
         scores = np.empty(len(prompts), np.float32)
-        for start in range(0, len(prompts), DECODE_CHUNK):
-            part = slice(start, start + DECODE_CHUNK)
-            inputs = decoder_inputs(prompts[part], frames[part], settings.image_size, settings.mask_size)
-            mine = features if len(features[0]) == 1 else tuple(feature[part] for feature in features)
-            masks, ious = self.backend.decode(mine, *inputs)
-            logits[part], scores[part] = masks[:, 0], ious[:, 0]
+        by_tokens: dict[int, list[int]] = {}
+        for i, prompt in enumerate(prompts):
+            by_tokens.setdefault(token_count(prompt), []).append(i)
+        for alike in by_tokens.values():
+            for start in range(0, len(alike), DECODE_CHUNK):
+                part = alike[start : start + DECODE_CHUNK]
+                chosen = [prompts[i] for i in part], [frames[i] for i in part]
+                inputs = decoder_inputs(*chosen, settings.image_size, settings.mask_size)
+                mine = features if len(features[0]) == 1 else tuple(feature[part] for feature in features)
+                masks, ious = self.backend.decode(mine, *inputs)
+                logits[part], scores[part] = masks[:, 0], ious[:, 0]
         names = tuple(prompt.name for prompt in prompts)
         scores = np.clip(scores, 0, 1)
         return Prediction(logits, scores, tuple(frames), image_hw, self.spec.mask_threshold, names)
@@ -300,6 +310,13 @@ def check_image(image: np.ndarray) -> None:
         raise CaseError(f"image must be (H, W) or (H, W, 3) and not empty, got shape {image.shape}")
 
 
+def token_count(prompt: Prompt) -> int:
+    """Tokens that a prompt is given to the decoder with: two for a box alone, else padded to POINT_TOKENS at least."""
+    used = 2 * (prompt.box is not None) + len(prompt.points)
+    box_alone = prompt.box is not None and not len(prompt.points) and prompt.mask is None
+    return used if box_alone else max(used, POINT_TOKENS)
+
+
 def decoder_inputs(
     prompts: Sequence[Prompt], frames: Sequence[Frame], size: int, mask_size: int | None = None
 ) -> tuple[np.ndarray, ...]:
@@ -312,14 +329,14 @@ def decoder_inputs(
         mask_size: Side M of previous masks; S by default.
 
     Returns:
-        coords (N, P, 2), labels (N, P), previous (N, 1, M, M), has_previous (N,), float32; P is the largest number of
-        tokens, shorter prompts are padded.
+        coords (N, P, 2), labels (N, P), previous (N, 1, M, M), has_previous (N,), float32; P is the largest
+        `token_count`, shorter prompts are padded.
     """
     mask_size = mask_size or size
     count = len(prompts)
-    tokens = max(2 * (p.box is not None) + len(p.points) for p in prompts)
-    coords = np.zeros((count, max(tokens, 1), 2), np.float32)
-    labels = np.full((count, max(tokens, 1)), -1, np.float32)
+    tokens = max(token_count(prompt) for prompt in prompts)
+    coords = np.zeros((count, tokens, 2), np.float32)
+    labels = np.full((count, tokens), -1, np.float32)
     previous = np.zeros((count, 1, mask_size, mask_size), np.float32)
     has_previous = np.zeros(count, np.float32)
     for i, (prompt, frame) in enumerate(zip(prompts, frames, strict=True)):
@@ -332,8 +349,10 @@ def decoder_inputs(
             coords[i, :2], labels[i, :2] = corners, (2, 3)
             used = 2
         points = points_to_model(prompt.points, frame)
-        coords[i, used : used + len(points)] = points
-        labels[i, used : used + len(points)] = prompt.point_labels
+        # a background click outside a crop says nothing about it
+        inside = ((points >= -0.5) & (points <= size - 0.5)).all(1) | (prompt.point_labels == 1)
+        end = used + np.count_nonzero(inside)
+        coords[i, used:end], labels[i, used:end] = points[inside], prompt.point_labels[inside]
         if prompt.mask is not None:
             previous[i, 0], has_previous[i] = _previous(prompt.mask, replace(frame, size=mask_size)), 1
     return coords, labels, previous, has_previous

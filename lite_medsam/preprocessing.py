@@ -183,7 +183,7 @@ def boxes_to_model(boxes: np.ndarray, frame: Frame) -> np.ndarray:
         (..., 4) float32.
     """
     centre = _centre(frame)
-    edges = np.asarray(boxes, np.float64) + (0, 0, 2 * centre, 2 * centre)
+    edges = np.asarray(boxes, np.float64) + np.array((0, 0, 2 * centre, 2 * centre))
     origin = (frame.x0, frame.y0) * 2
     return ((edges - origin) * (frame.scale_xy * 2) - centre).astype(np.float32)
 
@@ -192,7 +192,7 @@ def boxes_to_image(boxes: np.ndarray, frame: Frame) -> np.ndarray:
     """The exact inverse of `boxes_to_model`, float64."""
     centre = _centre(frame)
     edges = (np.asarray(boxes, np.float64) + centre) / (frame.scale_xy * 2)
-    return edges + (frame.x0, frame.y0) * 2 - (0, 0, 2 * centre, 2 * centre)
+    return edges + np.array((frame.x0, frame.y0) * 2) - (0, 0, 2 * centre, 2 * centre)
 
 
 def mask_to_model(mask: np.ndarray, frame: Frame, outside: float = 0.0) -> np.ndarray:

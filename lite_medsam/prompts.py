@@ -20,6 +20,7 @@ from lite_medsam.protocol import (
     next_click,
     rng_for,
     simulate_box,
+    simulate_stroke,
 )
 from lite_medsam.strict_json import Checker, read_json
 
@@ -30,6 +31,7 @@ __all__ = [
     "SimulatedPrompts",
     "as_prompts",
     "box_from_mask",
+    "first_prompt",
     "load_prompts",
     "load_protocol",
     "next_click",
@@ -37,6 +39,7 @@ __all__ = [
     "save_prompts",
     "simulate_box",
     "simulate_prompts",
+    "simulate_stroke",
     "validate",
 ]
 
@@ -108,7 +111,7 @@ def simulate_prompts(label: np.ndarray, protocol: Protocol, case_name: str) -> S
     """The first prompts that the protocol's user gives for a label map: one object per label value.
 
     For kind "clicks" that is one click; later clicks answer predictions, see `next_click`. For "box+clicks"
-    the box.
+    the box, for "scribble" the whole stroke.
 
     Args:
         label: (H, W) integers, 0 background.
@@ -131,14 +134,34 @@ def simulate_prompts(label: np.ndarray, protocol: Protocol, case_name: str) -> S
     chosen = _evenly(large, protocol.max_objects, rng_for(protocol, case_name, 0))
     objects = []
     for value in chosen.tolist():
-        mask, rng = label == value, rng_for(protocol, case_name, value)
-        if protocol.kind == "clicks":
-            x, y, _ = next_click(mask, np.zeros_like(mask), rng)
-            prompt = Prompt(points=[[x, y]], point_labels=[1], name=str(value))
-        else:
-            prompt = Prompt(box=simulate_box(mask, protocol, rng), name=str(value))
+        prompt = first_prompt(label == value, protocol, rng_for(protocol, case_name, value), str(value))
         objects.append((int(value), prompt))
     return SimulatedPrompts(objects, len(values) - len(large), len(large) - len(chosen))
+
+
+def first_prompt(
+    mask: np.ndarray, protocol: Protocol, rng: np.random.Generator, name: str | None = None
+) -> Prompt:
+    """What the protocol's user says about an object before seeing a segmentation.
+
+    Args:
+        mask: (H, W) bool, not empty.
+        protocol: Who prompts.
+        rng: Source of randomness.
+        name: Name of the prompt.
+
+    Raises:
+        PromptError: If the mask is empty.
+    """
+    if protocol.kind == "clicks":
+        click = next_click(mask, np.zeros_like(mask), rng)
+        if click is None:
+            box_from_mask(mask)  # says what is wrong
+        return Prompt(points=[click[:2]], point_labels=[1], name=name)
+    if protocol.kind == "scribble":
+        stroke = simulate_stroke(mask, protocol.clicks, rng)
+        return Prompt(points=stroke, point_labels=np.ones(len(stroke)), name=name)
+    return Prompt(box=simulate_box(mask, protocol, rng), name=name)
 
 
 def _evenly(values: np.ndarray, maximum: int | None, rng: np.random.Generator) -> np.ndarray:

@@ -15,7 +15,7 @@ from lite_medsam.errors import PromptError
 from lite_medsam.image_io import shown_path
 from lite_medsam.strict_json import Checker, read_json
 
-KINDS = ("box", "clicks", "box+clicks")
+KINDS = ("box", "clicks", "box+clicks", "scribble")
 MAX_PROTOCOL_BYTES = 100_000
 
 
@@ -27,10 +27,10 @@ class Protocol:
         name: Short name, by which results are labelled.
         version: Raised whenever the meaning changes.
         kind: "box"; "clicks" (the first click on the object, the next ones on the largest error);
-            "box+clicks".
+            "box+clicks"; "scribble" (one stroke along the object's middle, no corrections).
         jitter: (low, high), as a fraction of the box's side: each of the four sides moves by its own uniform
             draw, outward when positive. (0, 0) is the exact box.
-        clicks: Clicks per object in all; 0 for kind "box".
+        clicks: Clicks per object in all; 0 for kind "box". For "scribble", points along the stroke.
         max_objects: At most this many objects per image, evenly chosen among the label values; None for all.
         min_area_px: Smaller objects are left out (and counted).
         seed: Seed of all draws.
@@ -60,6 +60,11 @@ class Protocol:
         if self.min_area_px < 1:
             raise PromptError(f"min_area_px must be at least 1, got {self.min_area_px}")
         object.__setattr__(self, "jitter", (float(low) + 0.0, float(high) + 0.0))  # + 0.0: no -0
+
+    @property
+    def corrections(self) -> int:
+        """Clicks that answer a segmentation, after the first prompt."""
+        return {"clicks": self.clicks - 1, "box+clicks": self.clicks}.get(self.kind, 0)
 
     @property
     def sha256(self) -> str:
@@ -174,6 +179,46 @@ def simulate_box(mask: np.ndarray, protocol: Protocol, rng: np.random.Generator)
     left, right = _side_pair(x0 - draws[0] * width, x1 + draws[2] * width, mask.shape[1])
     top, bottom = _side_pair(y0 - draws[1] * height, y1 + draws[3] * height, mask.shape[0])
     return left, top, right, bottom
+
+
+def simulate_stroke(mask: np.ndarray, points: int, rng: np.random.Generator) -> np.ndarray:
+    """The stroke that a user draws along an object: from one end towards the other, through its middle.
+
+    The object's largest part is cut into `points` slabs across its long axis (the first principal component of its
+    pixels); in each, the pixel farthest from the edge is taken. The stroke starts and ends a little before the ends.
+
+    Args:
+        mask: (H, W) bool.
+        points: Number of points along the stroke.
+        rng: Says where the stroke starts and ends, and which way it goes.
+
+    Returns:
+        (K, 2) float32 x, y, all on the object; K is `points`, fewer where slabs hold no pixel.
+
+    Raises:
+        PromptError: If the mask is empty.
+    """
+    import cv2
+
+    box_from_mask(mask)
+    part, _ = _largest_part(np.asarray(mask).astype(bool))
+    depth = cv2.distanceTransform(np.pad(part.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    ys, xs = np.nonzero(part)
+    centred = np.stack([xs - xs.mean(), ys - ys.mean()])
+    _, axes = np.linalg.eigh(centred @ centred.T)
+    axis = axes[:, -1] * np.sign(axes[np.abs(axes[:, -1]).argmax(), -1])  # the sign must not depend on the machine
+    along = axis @ centred
+    start, end = rng.uniform(0.02, 0.25), rng.uniform(0.75, 0.98)
+    edges = np.quantile(along, np.linspace(start, end, points + 1))
+    slabs = np.clip(np.searchsorted(edges, along, side="right") - 1, -1, points)
+    chosen = []
+    for slab in range(points):
+        members = np.flatnonzero(slabs == slab)
+        if len(members):
+            deepest = members[depth[ys[members], xs[members]].argmax()]
+            chosen.append((xs[deepest], ys[deepest]))
+    stroke = np.array(chosen or [(xs[depth[ys, xs].argmax()], ys[depth[ys, xs].argmax()])], np.float32)
+    return stroke[::-1].copy() if rng.random() < 0.5 else stroke
 
 
 def _side_pair(low: float, high: float, length: int) -> tuple[float, float]:

@@ -52,7 +52,7 @@ def test_the_card_tells_what_was_measured(record, tmp_path):
 
 
 def test_examples_show_boxes_and_masks():
-    sheet = draw_examples(Predictor(FakeBackend()), height_px=60)
+    sheet = draw_examples(Predictor(FakeBackend()), height_px=60, width_px=300)
     assert sheet.dtype == np.uint8 and sheet.shape[2] == 3 and sheet.shape[0] > 120
     grey = (sheet.max(2) - sheet.min(2)) < 20
     assert grey.mean() < 0.95  # the overlays are coloured, most phantoms are not

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from lite_medsam.case import Case, load_case, save_case, slices
 from lite_medsam.errors import CaseError
 

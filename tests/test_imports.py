@@ -16,7 +16,7 @@ HEAVY = {"torch", "timm", "gradio", "matplotlib", "monai", "torchvision", "segme
 # lower never imports higher; modules that share a level do not import each other, except the parts of one thing
 LEVELS = [
     {"errors", "files", "bundled"},
-    {"spec", "intensity"},
+    {"spec", "intensity", "signed_cache"},
     {"image_io", "case_fields", "prompt_object"},
     {"npz_io", "strict_json"},
     {"case", "protocol"},

@@ -80,11 +80,20 @@ def test_points_and_box_tokens_carry_their_labels_and_padding():
         Prompt(points=[[63, 0]], point_labels=[1], mask=np.eye(64, dtype=bool)),
     ]
     Predictor(backend).segment(noise(64, 64), prompts)
-    coords, labels, previous, has_previous = backend.decoded[0]
-    np.testing.assert_array_equal(labels, [[2, 3, -1, -1], [2, 3, 1, 0], [1, -1, -1, -1]])
-    np.testing.assert_allclose(coords[1], [[-0.5, -0.5], [31.5, 31.5], [5, 5], [9, 9]])
-    np.testing.assert_array_equal(has_previous, [0, 0, 1])
-    assert (previous[2, 0][np.eye(64, dtype=bool)] == 6).all() and previous[2, 0, 0, 1] == -6
+    # a box alone never shares a call with prompts of more tokens: padding would change its answer
+    (_, box_labels, _, _), (coords, labels, previous, has_previous) = backend.decoded
+    np.testing.assert_array_equal(box_labels, [[2, 3]])
+    np.testing.assert_array_equal(labels, [[2, 3, 1, 0, -1], [1, -1, -1, -1, -1]])
+    np.testing.assert_allclose(coords[0, :4], [[-0.5, -0.5], [31.5, 31.5], [5, 5], [9, 9]])
+    np.testing.assert_array_equal(has_previous, [0, 1])
+    assert (previous[1, 0][np.eye(64, dtype=bool)] == 6).all() and previous[1, 0, 0, 1] == -6
+
+
+def test_background_clicks_outside_a_crop_are_left_out():
+    backend = FakeBackend()
+    prompt = Prompt(box=(100, 100, 120, 120), points=[[110, 110], [105, 101], [400, 400]], point_labels=[1, 0, 0])
+    Predictor(backend).segment(noise(500, 500), [prompt])
+    np.testing.assert_array_equal(backend.decoded[0][1], [[2, 3, 1, 0, -1]])
 
 
 def test_a_previous_mask_alone_is_zoomed_to_where_it_is():

@@ -366,7 +366,7 @@ INVALID_PROTOCOLS = [
     ({**PROTOCOL, "name": ""}, "name must be a text of 1 to 60 characters"),
     ({**PROTOCOL, "version": 0}, "version must lie in 1..10000, got 0"),
     ({**PROTOCOL, "version": 1.5}, "version must be a whole number"),
-    ({**PROTOCOL, "kind": "scribble"}, 'kind must be one of box, clicks, box+clicks, got "scribble"'),
+    ({**PROTOCOL, "kind": "lasso"}, 'kind must be one of box, clicks, box+clicks, scribble, got "lasso"'),
     ({**PROTOCOL, "kind": None}, "kind must be a text"),
     ({**PROTOCOL, "jitter": 0.1}, "jitter must be an array of 2 values, got 0.1"),
     ({**PROTOCOL, "jitter": [-0.5, 0]}, "jitter[0] must lie in -0.49..10"),
@@ -445,7 +445,7 @@ def test_bundled_protocols_are_named_after_their_files():
 def test_an_unknown_protocol_lists_the_known_ones(tmp_path):
     with pytest.raises(
         PromptError,
-        match=r"must be one of box, box\+clicks, box-jitter, box-tight, clicks, or a \.json file, got bax",
+        match=r"must be one of box, box\+clicks, box-jitter, box-tight, clicks, scribble, or a \.json file, got bax",
     ):
         load_protocol("bax")
     with pytest.raises(PromptError, match=r"none\.json: no such file"):

@@ -13,37 +13,58 @@ Example:
 """,
 )
 @click.option("--recipe", type=click.Path(path_type=Path), required=True, help="JSON: model, settings, start.")
-@click.option("--cases", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
-              help="Folder of labelled npz cases, names 2D_<modality>_<data set>_<rest>.")  # fmt: skip
+@click.option("--cases", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True, multiple=True,
+              help="Folder of labelled npz cases, names 2D_<modality>_<data set>_<rest>. Repeatable.")  # fmt: skip
 @click.option("--start", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder with the recipe's starting weights.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint in the folder.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
-def command(recipe: Path, cases: Path, start: Path | None, output: Path, resume: bool, threads: int | None) -> None:
+@click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default="cpu", show_default=True,
+              help="What computes.")  # fmt: skip
+@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+def command(recipe: Path, cases: tuple[Path, ...], start, output: Path, resume, threads, accelerator, devices) -> None:
     """Train a model from a recipe.
 
-    Writes checkpoint.pt, log.csv and settings.json; `lite-medsam export` makes a model directory of them.
+    Writes checkpoint.pt, log.csv and settings.json; `lite-medsam export` makes a model directory of them. Real cases and
+    phantoms may be mixed: modalities are drawn in equal shares.
     """
     require_training()
     import torch
 
     from lite_medsam.learning.recipe import load_recipe, run_recipe
+    from lite_medsam.learning.stepping import make_fabric
 
     if threads:
         torch.set_num_threads(threads)
-    trainer = run_recipe(load_recipe(recipe), cases, start, output, resume)
+    loaded = load_recipe(recipe)
+    fabric = make_fabric(accelerator, devices, precision="bf16-mixed" if loaded.train.bfloat16 else "32-true")
+    fabric.launch()
+    try:
+        trainer = run_recipe(loaded, cases, start, output, resume, fabric)
+    except FloatingPointError as error:
+        raise click.ClickException(str(error)) from None
     print(f"{trainer.step} steps in {trainer.seconds / 60:.1f} minutes -> {output / 'checkpoint.pt'}")
 
 
-def require_training() -> None:
-    """Raises MissingExtraError unless the packages that training needs are there."""
+def require_training(*more: str) -> None:
+    """Raises MissingExtraError unless the packages that training needs are there.
+
+    Args:
+        more: Packages that are only looked for, not imported.
+    """
+    import importlib.util
+
     from lite_medsam.errors import MissingExtraError
 
     try:
+        import lightning_fabric  # noqa: F401
         import safetensors  # noqa: F401
         import segment_anything  # noqa: F401
         import timm  # noqa: F401
         import torch  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("training", "train", error.name) from None
+    for name in more:
+        if importlib.util.find_spec(name) is None:
+            raise MissingExtraError("training", "train", name)

@@ -19,6 +19,8 @@ class Augmentation:
         offset: Largest shift of brightness, in units of the full range.
         noise: Largest standard deviation of added Gaussian noise, in units of the full range.
         speckle: Whether the noise multiplies instead of adding, as in coherent imaging.
+        blur: Largest standard deviation of a Gaussian blur, model pixels.
+        scale: Smallest and largest factor of size, drawn with every rotation.
     """
 
     mirror: float = 0.5
@@ -29,6 +31,8 @@ class Augmentation:
     offset: float = 0.1
     noise: float = 0.05
     speckle: bool = False
+    blur: float = 1.2
+    scale: tuple[float, float] = (0.8, 1.1)
 
 
 # The layers of a retina lie from top to bottom and lungs hang from the shoulders: no upside-down flip there.
@@ -63,7 +67,7 @@ def augment_geometry(
     matrix = None
     if rng.random() < 0.4:
         angle = rng.uniform(-1, 1) * settings.turn_degrees
-        scale = rng.uniform(0.8, 1.1)
+        scale = rng.uniform(*settings.scale)
         centre = (image.shape[1] / 2 - 0.5, image.shape[0] / 2 - 0.5)
         matrix = cv2.getRotationMatrix2D(centre, angle, scale)
 
@@ -98,7 +102,7 @@ def augment_intensity(
         ramp = ramp * (1 + settings.gain * rng.uniform(-1, 1)) + settings.offset * rng.uniform(-1, 1)
         image = cv2.LUT(image, np.clip(low + ramp * (high - low), 0, 255).astype(np.uint8))
     if rng.random() < 0.15:
-        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.2))
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(min(0.4, settings.blur), settings.blur))
     if rng.random() < 0.3:
         noise = rng.standard_normal(image.shape[:2], np.float32) * (rng.uniform(0, settings.noise) * (high - low))
         noise = noise if image.ndim == 2 else noise[:, :, None]

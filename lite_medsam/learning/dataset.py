@@ -1,18 +1,18 @@
 """Cases to training batches: which image, which view of it, which objects, which prompts."""
 
 import concurrent.futures
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from lite_medsam.case import Case, load_case, slices
 from lite_medsam.learning.augmentation import BY_MODALITY, Augmentation, augment_geometry, augment_intensity
-from lite_medsam.learning.model import BACKGROUND, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, OBJECT, PADDING
+from lite_medsam.learning.model import OBJECT, PADDING
+from lite_medsam.learning.prompting import simulate_tokens
 from lite_medsam.preprocessing import Frame, intensity_range, mask_to_model, normalise, resample
 from lite_medsam.spec import Preprocessing
 from lite_medsam.zoom import crop_frame
@@ -125,6 +125,24 @@ class Batch:
     labels: Tensor
     ambiguous: Tensor
 
+    def share(self, rank: int, count: int) -> "Batch":
+        """The views of one of `count` processes, with their prompts.
+
+        Raises:
+            ValueError: If the views cannot be divided evenly.
+        """
+        views = len(self.pixels)
+        if views % count:
+            raise ValueError(f"batch_size must be a multiple of the number of processes {count}, got {views}")
+        return self._map(lambda x: x.chunk(count)[rank])
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on a device."""
+        return self._map(lambda x: x.to(device, non_blocking=True))
+
+    def _map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        return Batch(*(function(getattr(self, field.name)) for field in fields(self)))
+
 
 class BatchSource:
     """Endless batches; batch number n is a function of the seed and n alone, so a run can continue anywhere."""
@@ -136,7 +154,7 @@ class BatchSource:
             raise ValueError("training needs at least one labelled image, got none; check --cases")
         self.images, self.settings, self.sampling = images, settings, sampling
         self.batch_size, self.seed = batch_size, seed
-        self.by_modality = _index_by_modality(images)
+        self.by_modality = index_by_modality(images)
 
     def batch(self, number: int) -> Batch:
         """Batch `number`, counted from 0."""
@@ -175,112 +193,103 @@ class BatchSource:
         modality = rng.choice(list(self.by_modality))
         members, weights = self.by_modality[modality]
         source = self.images[rng.choice(members, p=weights)]
-        frame, chosen = self._choose(source, rng)
-        masks = np.stack([mask_to_model(source.label == source.ids[i], frame) for i in chosen])
-        image = resample(source.image, frame)
-        scaled_h, scaled_w = image.shape[:2]
-        size = frame.size
-        padded = np.zeros((size, size, *image.shape[2:]), np.uint8)
-        padded[:scaled_h, :scaled_w] = image
-        valid = np.zeros((size, size), np.uint8)
-        valid[:scaled_h, :scaled_w] = 1
-
-        settings = BY_MODALITY.get(modality, Augmentation())
-        padded, masks, valid = augment_geometry(padded, masks, valid, settings, rng)
-        masks = masks[masks.sum((1, 2)) >= self.sampling.minimum_area_px]
-        if not len(masks):
+        view = draw_view(source, self.settings, self.sampling, rng)
+        if view is None:
             return None
-        padded = augment_intensity(padded, source.value_range, settings, rng)
-        pixels = normalise(padded, frame, source.value_range, self.settings) * valid
-
         wanted = self.sampling.objects_per_image
-        masks = masks[np.arange(wanted) % len(masks)]
+        masks = view.masks[np.arange(wanted) % len(view.masks)]
         prompts = [simulate_tokens(mask, self.sampling.jitter, mixed, rng) for mask in masks]
         coords, labels = (np.stack(part) for part in zip(*prompts, strict=True))
-        return pixels, masks, valid, coords, labels
-
-    def _choose(self, source: LabelledImage, rng: np.random.Generator) -> tuple[Frame, np.ndarray]:
-        """A view and the indices of the objects to ask for in it."""
-        count = len(source.ids)
-        wanted = self.sampling.objects_per_image
-        if rng.random() >= self.sampling.crop_share:
-            frame = Frame.whole(source.label.shape, self.settings.image_size)
-            return frame, rng.permutation(count)[:wanted]
-        anchor = rng.integers(count)
-        low, high = np.log(self.sampling.crop_context)
-        context = float(np.exp(rng.uniform(low, high)))
-        box = source.boxes[anchor]
-        slack = (context - 1) * 0.4 * max(box[2] - box[0], box[3] - box[1])
-        shift = rng.uniform(-0.5, 0.5, 2) * slack
-        frame = crop_frame(
-            tuple(box + np.tile(shift, 2)),
-            source.label.shape,
-            context,
-            self.sampling.crop_minimum_px,
-            self.settings.image_size,
-        )
-        window = (frame.x0, frame.y0, frame.x0 + frame.width - 1, frame.y0 + frame.height - 1)
-        inside = (source.boxes[:, :2] >= window[:2]).all(1) & (source.boxes[:, 2:] <= window[2:]).all(1)
-        inside[anchor] = False
-        others = rng.permutation(np.flatnonzero(inside))[: wanted - 1]
-        return frame, np.concatenate([[anchor], others]).astype(int)
+        return view.pixels, masks, view.valid, coords, labels
 
 
-def simulate_tokens(
-    mask: np.ndarray, jitter: tuple[float, float], mixed: bool, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Prompt tokens for one object.
+@dataclass(frozen=True, eq=False)
+class View:
+    """One look at an image.
+
+    Attributes:
+        pixels: (3, S, S) float32 model input.
+        masks: (K, S, S) float32, share of each pixel that each object covers.
+        valid: (S, S) uint8, 1 where the image is, 0 in the padding.
+        occupied: (S, S) float32, share of each pixel that any labelled object covers, asked for or not.
+    """
+
+    pixels: np.ndarray
+    masks: np.ndarray
+    valid: np.ndarray
+    occupied: np.ndarray
+
+
+def draw_view(
+    source: LabelledImage, settings: Preprocessing, sampling: Sampling, rng: np.random.Generator, augment: bool = True
+) -> View | None:
+    """A random view of an image with up to `sampling.objects_per_image` of its objects.
 
     Args:
-        mask: (S, S) float32, share of each pixel covered, not empty.
-        jitter: Inward and outward limit of each side's move, as a share of the box.
-        mixed: False: a box alone. True: a box (30 %), 1 to 3 clicks (45 %), or a box with clicks (25 %).
+        source: The image.
+        settings: Pre-processing of the model.
+        sampling: How views are drawn.
         rng: Source of randomness.
+        augment: Whether geometry and intensity change, as far as the image's modality allows.
 
     Returns:
-        (P, 2) float32 coordinates and (P,) float32 labels; P = 2 for boxes alone, else 5 with padding.
+        None if no object in the view is large enough.
     """
-    core = mask > min(0.5, 0.5 * mask.max())
-    rows, columns = np.flatnonzero(core.any(1)), np.flatnonzero(core.any(0))
-    low = np.array([columns[0], rows[0]], np.float32)
-    high = np.array([columns[-1], rows[-1]], np.float32)
-    extent = high - low + 1
-    box = np.stack([low - extent * rng.uniform(*jitter, 2) - 0.5, high + extent * rng.uniform(*jitter, 2) + 0.5])
-    box = np.clip(box, -0.5, mask.shape[0] - 0.5).astype(np.float32)
-    box_labels = np.array([BOX_TOP_LEFT, BOX_BOTTOM_RIGHT], np.float32)
-    if not mixed:
-        return box, box_labels
-    coords = np.zeros((5, 2), np.float32)
-    labels = np.full(5, PADDING, np.float32)
-    kind = rng.random()
-    if kind < 0.55:
-        coords[:2], labels[:2] = box, box_labels
-    if kind >= 0.30:
-        clicks = 1 if rng.random() < 0.6 else int(rng.integers(2, 4))
-        for i in range(clicks):
-            coords[2 + i], labels[2 + i] = _random_click(core, i == 0 or rng.random() < 0.5, rng)
-    return coords, labels
+    frame, chosen = _choose(source, settings, sampling, rng)
+    masks = [mask_to_model(source.label == source.ids[i], frame) for i in chosen]
+    masks = np.stack([*masks, mask_to_model(source.label > 0, frame)])
+    image = resample(source.image, frame, settings.resampling)
+    value_range = {"uint8": (0.0, 255.0), "resized": intensity_range(image)}.get(settings.value_range, source.value_range)
+    scaled_h, scaled_w = image.shape[:2]
+    size = frame.size
+    padded = np.zeros((size, size, *image.shape[2:]), np.uint8)
+    padded[:scaled_h, :scaled_w] = image
+    valid = np.zeros((size, size), np.uint8)
+    valid[:scaled_h, :scaled_w] = 1
+
+    changes = BY_MODALITY.get(source.modality, Augmentation())
+    if augment:
+        padded, masks, valid = augment_geometry(padded, masks, valid, changes, rng)
+    masks, occupied = masks[:-1], masks[-1]
+    masks = masks[masks.sum((1, 2)) >= sampling.minimum_area_px]
+    if not len(masks):
+        return None
+    if augment:
+        padded = augment_intensity(padded, value_range, changes, rng)
+    return View(normalise(padded, frame, value_range, settings) * valid, masks, valid, occupied)
 
 
-def _random_click(core: np.ndarray, on_object: bool, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    """A click on the object, at its middle in half of the cases, or on the background close to it."""
-    region = core
-    if not on_object:
-        near = cv2.dilate(core.view(np.uint8), np.ones((25, 25), np.uint8)).view(bool)
-        region = near & ~core if (near & ~core).any() else ~core
-    if not region.any():
-        region, on_object = core, True
-    if on_object and rng.random() < 0.5:
-        distance = cv2.distanceTransform(np.pad(region, 1).view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-        y, x = np.unravel_index(distance.argmax(), distance.shape)
-    else:
-        ys, xs = np.nonzero(region)
-        pick = rng.integers(len(ys))
-        y, x = ys[pick], xs[pick]
-    return np.array([x, y], np.float32), OBJECT if on_object else BACKGROUND
+def _choose(
+    source: LabelledImage, settings: Preprocessing, sampling: Sampling, rng: np.random.Generator
+) -> tuple[Frame, np.ndarray]:
+    """A view and the indices of the objects to ask for in it."""
+    count = len(source.ids)
+    wanted = sampling.objects_per_image
+    if rng.random() >= sampling.crop_share:
+        frame = Frame.for_model(source.label.shape, settings)
+        return frame, rng.permutation(count)[:wanted]
+    anchor = rng.integers(count)
+    low, high = np.log(sampling.crop_context)
+    context = float(np.exp(rng.uniform(low, high)))
+    box = source.boxes[anchor]
+    slack = (context - 1) * 0.4 * max(box[2] - box[0], box[3] - box[1])
+    shift = rng.uniform(-0.5, 0.5, 2) * slack
+    frame = crop_frame(
+        tuple(box + np.tile(shift, 2)),
+        source.label.shape,
+        context,
+        sampling.crop_minimum_px,
+        settings.image_size,
+    )
+    frame = replace(frame, fit=settings.fit, geometry=settings.geometry)
+    window = (frame.x0, frame.y0, frame.x0 + frame.width - 1, frame.y0 + frame.height - 1)
+    inside = (source.boxes[:, :2] >= window[:2]).all(1) & (source.boxes[:, 2:] <= window[2:]).all(1)
+    inside[anchor] = False
+    others = rng.permutation(np.flatnonzero(inside))[: wanted - 1]
+    return frame, np.concatenate([[anchor], others]).astype(int)
 
 
-def _index_by_modality(images: Sequence[LabelledImage]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def index_by_modality(images: Sequence[LabelledImage]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Members and draw weights by modality; a data set's share grows with the square root of its size."""
     members: dict[str, list[int]] = {}
     for i, image in enumerate(images):
@@ -293,39 +302,3 @@ def _index_by_modality(images: Sequence[LabelledImage]) -> dict[str, tuple[np.nd
         weights = np.array([per_image[images[i].dataset] for i in indices])
         result[modality] = indices, weights / weights.sum()
     return result
-
-
-def error_click(
-    logits: np.ndarray, targets: np.ndarray, valid: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """One click per prompt where the answer is wrong; on the object where nothing is.
-
-    Half of the clicks go to the middle of the largest wrong region, as a user would do; the others anywhere in it.
-
-    Args:
-        logits: (N, S, S) float32.
-        targets: (N, S, S) float32.
-        valid: (N, S, S) bool.
-        rng: Source of randomness.
-
-    Returns:
-        (N, 1, 2) float32 coordinates and (N, 1) float32 kinds.
-    """
-    coords = np.zeros((len(logits), 1, 2), np.float32)
-    kinds = np.zeros((len(logits), 1), np.float32)
-    for i, (logit, target, exists) in enumerate(zip(logits, targets, valid, strict=True)):
-        truth = target > min(0.5, 0.5 * target.max())
-        wrong = ((logit > 0) != truth) & exists
-        region = _largest_component(wrong) if wrong.any() else truth
-        distance = cv2.distanceTransform(np.pad(region, 1).view(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-        if rng.random() < 0.5:
-            distance = distance * rng.random(distance.shape, np.float32)
-        y, x = np.unravel_index(distance.argmax(), distance.shape)
-        coords[i, 0] = x, y
-        kinds[i, 0] = OBJECT if truth[y, x] else BACKGROUND
-    return coords, kinds
-
-
-def _largest_component(mask: np.ndarray) -> np.ndarray:
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
-    return parts == 1 + stats[1:, cv2.CC_STAT_AREA].argmax()

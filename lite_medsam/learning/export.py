@@ -101,8 +101,9 @@ def export_model(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec
     difference = parity(model, directory, spec)
     if not difference < MAXIMUM_DIFFERENCE:
         raise WeightsError(f"the graphs must equal torch within {MAXIMUM_DIFFERENCE}, got a difference of {difference:.2g}")
-    files = [ENCODER_FILE, DECODER_FILE, WEIGHTS_FILE]
-    files += [name for name in (ENCODER_FILE + EXTERNAL_SUFFIX,) if (directory / name).is_file()]
+    graphs = (ENCODER_FILE, DECODER_FILE)
+    beside = (name + EXTERNAL_SUFFIX for name in graphs)
+    files = [*graphs, WEIGHTS_FILE, *(name for name in beside if (directory / name).is_file())]
     save_spec(directory, dataclasses.replace(spec, files={name: sha256_of(directory / name) for name in files}))
     return difference
 

@@ -1,11 +1,17 @@
 """What training minimises: soft Dice + cross-entropy on the mask, squared error on the predicted IoU."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 CROSS_ENTROPY_WEIGHT = 4.0
 SCORE_WEIGHT = 0.2
+
+
+MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+LOSSES = ("dice-ce", "dice-focal", "soft-dice-ce")
 
 
 def mask_loss(logits: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
@@ -30,6 +36,41 @@ def mask_loss(logits: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
     return dice + CROSS_ENTROPY_WEIGHT * entropy.sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
 
 
+def make_mask_loss(kind: str, pixel_weight: float = CROSS_ENTROPY_WEIGHT) -> MaskLoss:
+    """A mask loss with the signature of `mask_loss`.
+
+    Args:
+        kind: "dice-ce" MONAI's Dice loss + cross-entropy, "dice-focal" MONAI's Dice loss + MONAI's focal loss (gamma 2; Lin
+            et al., 2017), "soft-dice-ce" the `mask_loss` of this module.
+        pixel_weight: Weight of the second term, which is a mean over the pixels that exist.
+
+    Raises:
+        ValueError: If there is no such loss.
+    """
+    if kind not in LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}, got {kind!r}")
+    if kind == "soft-dice-ce":
+        return mask_loss
+    from monai.losses import DiceLoss, FocalLoss
+
+    dice = DiceLoss(sigmoid=True, reduction="none", smooth_nr=1.0, smooth_dr=1.0)
+    focal = FocalLoss(gamma=2.0, reduction="none")
+
+    def loss(logits: Tensor, targets: Tensor, valid: Tensor) -> Tensor:
+        # logits far below zero in the padding, where the target is 0: both terms vanish there. MONAI's masked losses set
+        # logits to zero instead, which the sigmoid turns into one half
+        logits = logits.masked_fill(~valid, -30.0).unsqueeze(1)
+        truth = targets.unsqueeze(1)
+        if kind == "dice-focal":
+            pixels = focal(logits, truth)
+        else:
+            pixels = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        mean = pixels.sum((1, 2, 3)) / valid.sum((1, 2)).clamp(min=1)
+        return dice(logits, truth).flatten() + pixel_weight * mean
+
+    return loss
+
+
 @torch.no_grad()
 def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
     """(N,) IoU of the thresholded masks, the target of the score head; padding holds neither."""
@@ -38,7 +79,15 @@ def mask_iou(logits: Tensor, targets: Tensor) -> Tensor:
     return (predicted & truth).sum((1, 2)) / union.clamp(min=1)
 
 
-def prompt_loss(logits: Tensor, scores: Tensor, targets: Tensor, valid: Tensor, ambiguous: Tensor) -> Tensor:
+def prompt_loss(
+    logits: Tensor,
+    scores: Tensor,
+    targets: Tensor,
+    valid: Tensor,
+    ambiguous: Tensor,
+    mask_loss: MaskLoss = mask_loss,
+    score_weight: float = SCORE_WEIGHT,
+) -> Tensor:
     """Mean loss of N prompts with M masks each.
 
     The first mask answers every prompt. The others compete where there are only clicks on the object; the best of them learns
@@ -50,10 +99,12 @@ def prompt_loss(logits: Tensor, scores: Tensor, targets: Tensor, valid: Tensor, 
         targets: (N, S, S).
         valid: (N, S, S) bool.
         ambiguous: (N,) bool, True for prompts of nothing but clicks on the object.
+        mask_loss: Loss per prompt of its mask.
+        score_weight: Weight of the squared error of the predicted IoU.
     """
     logits = logits.float()
     loss = mask_loss(logits[:, 0], targets, valid).mean()
-    loss = loss + SCORE_WEIGHT * F.mse_loss(scores[:, 0].float(), mask_iou(logits[:, 0], targets))
+    loss = loss + score_weight * F.mse_loss(scores[:, 0].float(), mask_iou(logits[:, 0], targets))
     if logits.shape[1] > 1 and ambiguous.any():
         alternatives, truth, exists = logits[ambiguous, 1:], targets[ambiguous], valid[ambiguous]
         losses, ious = [], []
@@ -62,5 +113,5 @@ def prompt_loss(logits: Tensor, scores: Tensor, targets: Tensor, valid: Tensor, 
             ious.append(mask_iou(alternatives[:, i], truth))
         share = ambiguous.float().mean()
         loss = loss + 0.5 * share * torch.stack(losses).min(0).values.mean()
-        loss = loss + SCORE_WEIGHT * share * F.mse_loss(scores[ambiguous, 1:].float(), torch.stack(ious, 1))
+        loss = loss + score_weight * share * F.mse_loss(scores[ambiguous, 1:].float(), torch.stack(ious, 1))
     return loss

@@ -2,11 +2,14 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors.torch
 import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
 
 from lite_medsam.errors import WeightsError
 from lite_medsam.learning.dataset import load_images
@@ -22,7 +25,8 @@ class Recipe:
     Attributes:
         spec: The model to build.
         train: The settings of the run.
-        start: Name of the ImageNet file in the folder of starting points, "" for random weights.
+        start: Name of the safetensors file in the folder of starting points, "" for random weights: the backbone as timm names
+            its parameters, or `mobilenetv2_100` with batch normalisation folded in.
     """
 
     spec: ModelSpec = field(default_factory=ModelSpec)
@@ -43,15 +47,24 @@ def load_recipe(path: str | os.PathLike) -> Recipe:
     return build_dataclass(Recipe, record, str(path))
 
 
-def run_recipe(recipe: Recipe, cases: Path, start_folder: Path | None, out: Path, resume: bool) -> Trainer:
+def run_recipe(
+    recipe: Recipe,
+    cases: Path | Sequence[Path],
+    start_folder: Path | None,
+    out: Path,
+    resume: bool,
+    fabric: Fabric | None = None,
+) -> Trainer:
     """Trains a recipe to its end and returns the trainer.
 
     Args:
         recipe: What to do.
-        cases: Folder of labelled npz cases, searched recursively.
+        cases: Folders of labelled npz cases, searched recursively; real ones and phantoms may be mixed. Modalities are drawn
+            in equal shares whatever their numbers.
         start_folder: Where the file `recipe.start` lies; needed if it is named and the run is new.
         out: Folder of the run: checkpoint, settings, log.
         resume: Continue from the checkpoint in `out` if there is one.
+        fabric: Device and processes; one CPU process by default.
 
     Raises:
         CaseError: If a case is damaged.
@@ -59,9 +72,11 @@ def run_recipe(recipe: Recipe, cases: Path, start_folder: Path | None, out: Path
         FloatingPointError: If the loss stops being finite.
     """
     settings = recipe.train
-    images = load_images(sorted(cases.rglob("*.npz")), settings.sampling.slices_per_volume)
+    folders = [cases] if isinstance(cases, Path) else list(cases)
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.npz"))]
+    images = load_images(paths, settings.sampling.slices_per_volume)
     model = new_model(recipe.spec, settings.seed)
-    trainer = Trainer(model, images, settings)
+    trainer = Trainer(model, images, settings, fabric)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         if not resume:
@@ -72,8 +87,37 @@ def run_recipe(recipe: Recipe, cases: Path, start_folder: Path | None, out: Path
             raise WeightsError(f"the recipe starts from {recipe.start}; name its folder with --start")
         tensors = safetensors.torch.load_file(start_folder / recipe.start)
         pixels = torch.cat([trainer.source.batch(i).pixels for i in range(4)])
-        load_folded_mobilenetv2(model.image_encoder.backbone, tensors, pixels)
+        start_backbone(model.image_encoder.backbone, tensors, pixels, recipe.start)
         trainer.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     trainer.train(out)
     return trainer
 
+
+
+def start_backbone(backbone: nn.Module, tensors: dict[str, Tensor], images: Tensor, origin: str) -> None:
+    """Starts a backbone from stored weights.
+
+    Args:
+        backbone: A timm feature network.
+        tensors: Its parameters and statistics under timm's names (a classifier may be among them and is left out), or those
+            that `load_folded_mobilenetv2` reads.
+        images: (B, 3, S, S) float32 model input, for statistics that are not stored.
+        origin: What to call the file in errors.
+
+    Raises:
+        WeightsError: If they are of another network.
+    """
+    # feature networks of timm write stages_0 where the whole model has stages.0
+    named = {name: value.float() for name, value in tensors.items()}
+    named |= {name.replace(".", "_", 1): value for name, value in named.items()}
+    expected = {k: v for k, v in backbone.state_dict().items() if not k.endswith("num_batches_tracked")}
+    missing = [name for name, value in expected.items() if name not in named or named[name].shape != value.shape]
+    if not missing:
+        backbone.load_state_dict({name: named[name] for name in expected}, strict=False)
+    elif "stem.conv.weight" in tensors or any(name.startswith("blocks.0.conv") for name in tensors):
+        load_folded_mobilenetv2(backbone, tensors, images)
+    else:
+        raise WeightsError(
+            f"{origin} must hold the backbone's {len(expected)} tensors under timm's names, {len(missing)} are missing or of "
+            f"another shape, such as {missing[0]}"
+        )

@@ -1,25 +1,30 @@
 """The training loop: batches in, resumable checkpoints and averaged weights out."""
 
-import csv
 import dataclasses
 import json
 import math
-import pickle
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from lightning_fabric import Fabric
+from torch import Tensor
 from tqdm import tqdm
 
 from lite_medsam.errors import WeightsError
 from lite_medsam.files import atomic_write
-from lite_medsam.learning.dataset import Batch, BatchSource, LabelledImage, Sampling, error_click
+from lite_medsam.learning.dataset import Batch, BatchSource, LabelledImage, Sampling
 from lite_medsam.learning.losses import prompt_loss
 from lite_medsam.learning.model import PromptedSegmenter
+from lite_medsam.learning.prompting import error_click
+from lite_medsam.learning.run_log import RunLog
+from lite_medsam.learning.stepping import Stepper, make_fabric, read_checkpoint, write_checkpoint
+from lite_medsam.learning.trainable import parameter_groups
 from lite_medsam.spec import ModelSpec
+
+CHECKPOINT_KEYS = ("spec", "average", "step")
 
 
 @dataclass(frozen=True)
@@ -70,22 +75,28 @@ class TrainSettings:
         return 0.02 + 0.98 * (1 + math.cos(math.pi * progress)) / 2
 
 
-class Trainer:
-    """A model, its optimiser and its averaged weights, advanced step by step.
+class Trainer(Stepper):
+    """Training of a whole model on fresh views.
 
     Batch n and all that is drawn for it depend on the seed and n alone, so a run that is continued from a checkpoint
-    takes the same steps as one that was never interrupted.
+    takes the same steps as one that was never interrupted. With several processes each takes its share of the views.
     """
 
-    def __init__(self, model: PromptedSegmenter, images: list[LabelledImage], settings: TrainSettings):
-        self.model, self.settings = model.to(memory_format=torch.channels_last), settings
+    def __init__(
+        self,
+        model: PromptedSegmenter,
+        images: list[LabelledImage],
+        settings: TrainSettings,
+        fabric: Fabric | None = None,
+    ):
+        self.settings = settings
         self.source = BatchSource(
             images, model.spec.preprocessing, settings.sampling, settings.batch_size, settings.seed
         )
-        self.optimizer = torch.optim.AdamW(_parameter_groups(model, settings), betas=(0.9, 0.98))
-        self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        self.step = 0
-        self.seconds = 0.0
+        fabric = fabric or make_fabric(precision="bf16-mixed" if settings.bfloat16 else "32-true")
+        model = model.to(memory_format=torch.channels_last)
+        groups = parameter_groups(model, settings.learning_rate, settings.backbone_rate, settings.weight_decay)
+        super().__init__(model, groups, settings.clip_norm, settings.ema_decay, fabric)
 
     def train(self, out: Path) -> None:
         """Runs up to settings.steps, writing `checkpoint.pt`, `settings.json` and `log.csv` under `out`.
@@ -93,12 +104,14 @@ class Trainer:
         Raises:
             FloatingPointError: If the loss is not finite; the last checkpoint stays.
         """
-        out.mkdir(parents=True, exist_ok=True)
-        with atomic_write(out / "settings.json") as path:
-            path.write_text(json.dumps(dataclasses.asdict(self.settings), indent=2) + "\n", encoding="utf-8")
+        writes = self.fabric.is_global_zero
+        if writes:
+            out.mkdir(parents=True, exist_ok=True)
+            with atomic_write(out / "settings.json") as path:
+                path.write_text(json.dumps(dataclasses.asdict(self.settings), indent=2) + "\n", encoding="utf-8")
         self.model.train()
-        bar = tqdm(total=self.settings.steps, initial=self.step, unit="step", desc="train", smoothing=0.05)
-        rows, losses = [], []
+        bar = tqdm(total=self.settings.steps, initial=self.step, unit="step", desc="train", smoothing=0.05, disable=not writes)
+        log, losses = RunLog(out, self.step) if writes else None, []
         for batch in self.source.from_number(self.step):
             if self.step >= self.settings.steps:
                 break
@@ -108,35 +121,24 @@ class Trainer:
             bar.update()
             if self.step % 50 == 0:
                 mean = float(np.mean(losses))
-                rows.append([self.step, f"{mean:.5f}", f"{self.settings.rate(self.step):.4f}", f"{self.seconds:.1f}"])
+                if log:
+                    log.training(self.step, mean, self.settings.rate(self.step), self.seconds)
                 bar.set_postfix(loss=f"{mean:.3f}")
                 losses = []
-            if self.step % self.settings.checkpoint_every == 0 or self.step == self.settings.steps:
+            if writes and (self.step % self.settings.checkpoint_every == 0 or self.step == self.settings.steps):
                 self.save(out / "checkpoint.pt")
-                _append_log(out / "log.csv", rows)
-                rows = []
         bar.close()
+        if log:
+            log.close()
 
     def _advance(self, batch: Batch) -> float:
         """One optimiser step; returns the loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base_rate"] * self.settings.rate(self.step)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.settings.bfloat16):
-            loss = self._loss(batch)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(
-                f"the loss of batch {self.step} must be finite, got {loss.item()}; continue from the last checkpoint "
-                "with a lower --learning-rate"
-            )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
-        self.optimizer.step()
-        self.step += 1
-        self._update_average()
-        return loss.item()
+        if self.fabric.world_size > 1:
+            batch = batch.share(self.fabric.global_rank, self.fabric.world_size)
+        return self.advance([lambda: self._loss(batch)], self.settings.rate(self.step))
 
     def _loss(self, batch: Batch) -> Tensor:
+        batch = batch.to(self.fabric.device)
         features = self.model.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
         boxes_only = batch.coords.shape[1] == 2
         logits, scores = self.model.decode(
@@ -148,43 +150,23 @@ class Trainer:
             return loss
         # a click where the first answer is wrong, together with that answer
         answer = logits[:, 0].detach().float()
-        clicks, kinds = error_click(answer.numpy(), batch.targets.numpy(), batch.valid.numpy(), rng)
+        clicks, kinds = error_click(answer.cpu().numpy(), batch.targets.cpu().numpy(), batch.valid.cpu().numpy(), rng)
         # a previous mask may also come from a file: then there are two values instead of logits
         previous = torch.where(answer > 0, 6.0, -6.0) if rng.random() < 0.3 else answer.clamp(-12, 12)
         refined, refined_scores = self.model.decode(
             features,
-            torch.cat([batch.coords, torch.from_numpy(clicks)], 1),
-            torch.cat([batch.labels, torch.from_numpy(kinds)], 1),
+            torch.cat([batch.coords, torch.from_numpy(clicks).to(answer.device)], 1),
+            torch.cat([batch.labels, torch.from_numpy(kinds).to(answer.device)], 1),
             previous.unsqueeze(1),
-            torch.ones(len(previous)),
+            torch.ones(len(previous), device=answer.device),
             mask_tokens=1,
         )
         nobody = torch.zeros_like(batch.ambiguous)
         return loss + prompt_loss(refined, refined_scores, batch.targets, batch.valid, nobody)
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
-        for name, value in self.model.state_dict().items():
-            average = self.average[name]
-            if average.is_floating_point():
-                average.lerp_(value, 1 - decay)
-            else:
-                average.copy_(value)
-
     def save(self, path: Path) -> None:
         """Writes everything that continuing needs, atomically."""
-        state = {
-            "model": self.model.state_dict(),
-            "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "spec": self.model.spec.to_json(),
-            "seed": self.settings.seed,
-        }
-        with atomic_write(path) as temporary:
-            torch.save(state, temporary)
+        write_checkpoint(path, self.state() | {"spec": self.model.spec.to_json(), "seed": self.settings.seed})
 
     def resume(self, path: Path) -> None:
         """Continues from a checkpoint of the same model and seed.
@@ -192,16 +174,10 @@ class Trainer:
         Raises:
             WeightsError: If it belongs to another model or seed.
         """
-        state = _read_checkpoint(path)
+        state = read_checkpoint(path, CHECKPOINT_KEYS)
         if state["spec"] != self.model.spec.to_json() or state["seed"] != self.settings.seed:
             raise WeightsError(f"{path} must be a checkpoint of this model and seed; use another --out or the same settings")
-        self.model.load_state_dict(state["model"])
-        self.average = state["average"]
-        rates = [group["base_rate"] for group in self.optimizer.param_groups]
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
-            group["base_rate"] = rate
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.load_state(state)
 
 
 def load_averaged(path: Path) -> PromptedSegmenter:
@@ -210,46 +186,10 @@ def load_averaged(path: Path) -> PromptedSegmenter:
     Raises:
         WeightsError: If the file is no checkpoint of a training run.
     """
-    state = _read_checkpoint(path)
+    state = read_checkpoint(path, CHECKPOINT_KEYS)
     model = PromptedSegmenter(ModelSpec.from_json(state["spec"], origin=str(path)))
     model.load_state_dict(state["average"])
     return model.eval()
-
-
-def _read_checkpoint(path: Path) -> dict:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise WeightsError(f"{path} must be a checkpoint of `lite-medsam train`, got: {reason}") from None
-    if not isinstance(state, dict) or not {"spec", "average", "step"} <= set(state):
-        raise WeightsError(f"{path} must be a checkpoint of `lite-medsam train`, but holds something else")
-    return state
-
-
-def _parameter_groups(model: PromptedSegmenter, settings: TrainSettings) -> list[dict]:
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        key = (name.startswith("image_encoder.backbone"), parameter.ndim >= 2)
-        groups.setdefault(key, []).append(parameter)
-    return [
-        {
-            "params": parameters,
-            "base_rate": settings.learning_rate * (settings.backbone_rate if in_backbone else 1.0),
-            "lr": 0.0,
-            "weight_decay": settings.weight_decay if is_matrix else 0.0,
-        }
-        for (in_backbone, is_matrix), parameters in groups.items()
-    ]
-
-
-def _append_log(path: Path, rows: list[list]) -> None:
-    fresh = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        if fresh:
-            writer.writerow(["step", "loss", "rate", "seconds"])
-        writer.writerows(rows)
 
 
 def new_model(spec: ModelSpec, seed: int) -> PromptedSegmenter:

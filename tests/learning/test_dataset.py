@@ -4,7 +4,8 @@ import torch
 
 from lite_medsam.case import Case, save_case
 from lite_medsam.learning.augmentation import BY_MODALITY, Augmentation, augment_geometry, augment_intensity
-from lite_medsam.learning.dataset import BatchSource, LabelledImage, Sampling, error_click, load_images, simulate_tokens
+from lite_medsam.learning.dataset import BatchSource, LabelledImage, Sampling, load_images
+from lite_medsam.learning.prompting import error_click, simulate_tokens
 from lite_medsam.spec import Preprocessing
 from tiny import disc_case
 

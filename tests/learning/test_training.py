@@ -8,7 +8,7 @@ from lite_medsam.case import save_case
 from lite_medsam.errors import WeightsError
 from lite_medsam.learning.dataset import LabelledImage, Sampling
 from lite_medsam.learning.losses import mask_iou, mask_loss, prompt_loss
-from lite_medsam.learning.recipe import Recipe, load_recipe, run_recipe
+from lite_medsam.learning.recipe import Recipe, load_recipe, run_recipe, start_backbone
 from lite_medsam.learning.training import Trainer, TrainSettings, load_averaged, new_model
 from tiny import TINY, disc_case
 
@@ -138,3 +138,23 @@ def test_the_alternatives_learn_from_ambiguous_prompts_only():
     gradient = logits.grad.abs().sum((2, 3))
     assert gradient[0, 0] > 0 and gradient[1, 0] > 0
     assert (gradient[0, 1:] > 0).sum() == 1 and (gradient[1, 1:] == 0).all()
+
+
+def test_any_backbone_starts_from_its_own_names():
+    other = new_model(TINY, 8).image_encoder.backbone
+    backbone = new_model(TINY, 9).image_encoder.backbone
+    stored = {k: v for k, v in other.state_dict().items() if not k.endswith("num_batches_tracked")}
+    start_backbone(backbone, {**stored, "classifier.weight": torch.zeros(3, 4)}, torch.zeros(1, 3, 64, 64), "x")
+    assert all(torch.equal(v, backbone.state_dict()[k]) for k, v in stored.items())
+    stored.pop("conv_stem.weight")
+    with pytest.raises(WeightsError, match=r"x must hold .* 1 are missing or of another shape, such as conv_stem"):
+        start_backbone(backbone, stored, torch.zeros(1, 3, 64, 64), "x")
+
+
+def test_processes_share_the_views_of_a_batch():
+    batch = trainer().source.batch(1)
+    halves = [batch.share(rank, 2) for rank in range(2)]
+    for name in ("pixels", "targets", "coords", "ambiguous"):
+        assert torch.equal(torch.cat([getattr(half, name) for half in halves]), getattr(batch, name))
+    with pytest.raises(ValueError, match="multiple of the number of processes 3"):
+        batch.share(0, 3)

@@ -1,0 +1,183 @@
+"""Which mask belongs to which image: by folder, by prefix and suffix, or by a pattern."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lite_medsam.adapters.naming import captured, natural, relative
+from lite_medsam.adapters.source import Options, Problem
+from lite_medsam.errors import CaseError
+from lite_medsam.image_io import IMAGE_SUFFIXES
+
+IMAGE_FOLDERS = {"image", "images", "img", "imgs", "scans", "original", "originals", "train_images", "val_images",
+                 "test_images", "imagestr", "imagests"}  # fmt: skip
+MASK_FOLDERS = {"mask", "masks", "label", "labels", "annotation", "annotations", "gt", "gts", "ground_truth",
+                "groundtruth", "groundtruths", "segmentation", "segmentations", "seg", "train_masks", "val_masks",
+                "test_masks", "labelstr", "labelsts", "json", "labelme"}  # fmt: skip
+_SUFFIXES = ("_mask", "-mask", "_masks", "_seg", "_segmentation", "_label", "_labels", "_gt", "_annotation")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and its masks (several when each object has a file of its own; none when it has no label)."""
+
+    image: Path
+    masks: tuple[Path, ...]
+
+
+def image_files(root: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
+    """All files below a folder with one of these suffixes, in natural order; hidden files and folders are left out."""
+    wanted = {suffix.lower() for suffix in suffixes}
+    files = [p for p in root.rglob("*") if p.suffix.lower() in wanted and p.is_file()]
+    files = [p for p in files if not any(part.startswith(".") for part in p.relative_to(root).parts)]
+    return sorted(files, key=lambda p: natural(p.relative_to(root).as_posix()))
+
+
+def pair_files(
+    root: Path, options: Options, mask_suffixes: Iterable[str] = IMAGE_SUFFIXES
+) -> tuple[list[Pair], list[Problem]]:
+    """Pairs the images below a root with their masks.
+
+    A mask is a file in `options.masks`, in a folder called as one of `MASK_FOLDERS`, or one whose name has the
+    prefix and suffix that are asked for; without any of these, one whose name is an image's and a usual suffix
+    (`_mask`, `_seg`, `_label`, `_gt` ...). Everything else is an image (with `options.images`, only what lies there).
+    A pair shares the key that the patterns capture (or the stem without prefix and suffix) and the folders
+    above, those of images and masks left out; where the folders differ, a key that is unique on both sides will do.
+
+    Args:
+        root: The data set's folder.
+        options: The pairing rules in it.
+        mask_suffixes: Kinds of files that can be masks.
+
+    Returns:
+        The images in natural order, with their masks; and masks that belong to no image, masks without an image's
+        key, and images whose key another image has too.
+
+    Raises:
+        CaseError: If a folder that is asked for does not exist, or there is no image at all.
+    """
+    mask_root = _folder(root, options.masks, "masks")
+    image_root = _folder(root, options.images, "images")
+    has_rule = bool(mask_root or options.mask_prefix or options.mask_suffix or options.mask_regex)
+    masks = [p for p in image_files(mask_root or root, mask_suffixes) if _is_mask(p, root, mask_root, options)]
+    if not masks and not has_rule:
+        masks = _usually_named(image_files(root, mask_suffixes))
+    taken = set(masks)
+    images = [p for p in image_files(image_root or root) if p not in taken]
+    if mask_root is not None and mask_root != (image_root or root):
+        images = [p for p in images if not p.is_relative_to(mask_root)]
+    elif mask_root is None:
+        images = [p for p in images if _folder_kind(p, root) != "mask"]
+    if not images:
+        raise CaseError(
+            f"{root} must hold images ({', '.join(IMAGE_SUFFIXES)}), found none beside {len(masks)} masks; "
+            "say where they are with --images and --masks"
+        )
+    image_keys = {p: (_place(p, image_root or root), _image_id(p, options)) for p in images}
+    ids = {key[1] for key in image_keys.values()}
+    mask_keys = {p: (_place(p, mask_root or root), _mask_id(p, options, ids, has_rule)) for p in masks}
+    return _matched(root, image_keys, mask_keys)
+
+
+def _folder(root: Path, given: str | None, what: str) -> Path | None:
+    if given is None:
+        return None
+    folder = root / given
+    if not folder.is_dir():
+        raise CaseError(f"--{what} must be a folder below {root} or an absolute path, got {given}")
+    return folder
+
+
+def _folder_kind(path: Path, root: Path) -> str | None:
+    """Whether the nearest folder with a telling name says "image" or "mask"."""
+    if not path.is_relative_to(root):
+        return None
+    for folder in reversed(path.relative_to(root).parts[:-1]):
+        if folder.lower() in MASK_FOLDERS:
+            return "mask"
+        if folder.lower() in IMAGE_FOLDERS:
+            return "image"
+    return None
+
+
+def _is_mask(path: Path, root: Path, mask_root: Path | None, options: Options) -> bool:
+    prefix, suffix = options.mask_prefix, options.mask_suffix
+    if not (path.stem.startswith(prefix) and path.stem.endswith(suffix) and len(path.stem) > len(prefix + suffix)):
+        return False
+    if mask_root is not None:
+        return True
+    kind = _folder_kind(path, root)
+    if kind is not None:
+        return kind == "mask"
+    if options.mask_regex is not None:
+        return captured(options.mask_regex, path.stem, "id") is not None
+    return bool(prefix or suffix)
+
+
+def _usually_named(files: list[Path]) -> list[Path]:
+    places = {(p.parent, p.stem) for p in files}
+    return [p for p in files if any((p.parent, stem) in places for stem in _bare(p.stem))]
+
+
+def _bare(stem: str) -> list[str]:
+    fitting = (s for s in _SUFFIXES if stem.lower().endswith(s) and len(stem) > len(s))
+    return [stem[: -len(suffix)] for suffix in fitting]
+
+
+def _place(path: Path, root: Path) -> tuple[str, ...]:
+    folders = path.relative_to(root).parts[:-1]
+    return tuple(part for part in folders if part.lower() not in IMAGE_FOLDERS | MASK_FOLDERS)
+
+
+def _lower(key: tuple[tuple[str, ...], str]) -> tuple:
+    return tuple(part.lower() for part in key[0]), key[1].lower()
+
+
+def _image_id(path: Path, options: Options) -> str:
+    if options.image_regex is None:
+        return path.stem
+    return captured(options.image_regex, path.stem, "id") or path.stem
+
+
+def _mask_id(path: Path, options: Options, image_ids: set[str], has_rule: bool) -> str | None:
+    stem = path.stem
+    if options.mask_regex:
+        return captured(options.mask_regex, stem, "id")
+    stem = stem.removeprefix(options.mask_prefix)
+    if options.mask_suffix:
+        stem = stem.removesuffix(options.mask_suffix)
+    if stem not in image_ids and not has_rule:  # images/a.jpg with masks/a_mask.png
+        stem = next((bare for bare in _bare(stem) if bare in image_ids), stem)
+    return stem
+
+
+def _matched(root: Path, image_keys: dict, mask_keys: dict) -> tuple[list[Pair], list[Problem]]:
+    problems = []
+    by_key: dict[tuple, list[Path]] = defaultdict(list)
+    by_lower: dict[tuple, set[tuple]] = defaultdict(set)
+    by_id: dict[str, set[tuple]] = defaultdict(set)
+    for mask, key in mask_keys.items():
+        if key[1] is None:
+            problems.append(Problem("unpaired-mask", relative(mask, root), "the pattern finds no key in its name"))
+            continue
+        by_key[key].append(mask)
+        by_lower[_lower(key)].add(key)
+        by_id[key[1]].add(key)
+    counts, id_counts = Counter(image_keys.values()), Counter(key[1] for key in image_keys.values())
+    used, pairs = set(), []
+    for image, key in image_keys.items():
+        used.add(key)
+        if counts[key] > 1:
+            problems.append(Problem("name-clash", relative(image, root), f"{counts[key]} images share this name"))
+            continue
+        if key not in by_key and len(by_lower[_lower(key)]) == 1:
+            key = next(iter(by_lower[_lower(key)]))
+        elif key not in by_key and len(by_id[key[1]]) == 1 and id_counts[key[1]] == 1:
+            key = next(iter(by_id[key[1]]))
+        used.add(key)
+        pairs.append(Pair(image, tuple(by_key.get(key, ()))))
+    for key, files in by_key.items():
+        if key not in used:
+            problems += [Problem("unpaired-mask", relative(p, root), "no image has its name") for p in files]
+    return pairs, problems

@@ -1,0 +1,300 @@
+"""The published model families: what each looks like, how it was trained to see an image, and its torch module.
+
+All of them share segment_anything's prompt encoder and mask decoder; they differ in the image encoder, the frame and the
+pre-processing. `PublishedSegmenter` is their counterpart of `PromptedSegmenter`, with the published parameter names.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from segment_anything import sam_model_registry
+from segment_anything.modeling import MaskDecoder, TwoWayTransformer
+from torch import Tensor, nn
+
+from lite_medsam.errors import WeightsError
+from lite_medsam.learning.litemedsam_encoder import LITEMEDSAM, MOBILE_SAM, TinyVitEncoder
+from lite_medsam.learning.model import BACKGROUND, BOX_TOP_LEFT, OBJECT, PADDING, BatchPromptEncoder
+from lite_medsam.spec import Architecture, ModelSpec, Preprocessing, Zoom
+
+DIM = 256
+# label of a token that segment_anything calls padding and yet attends to; PADDING is no token at all here
+PADDING_POINT = -2
+ANY_PROMPT = ("box", "points", "box+points", "mask")
+META_TERMS = "Apache-2.0 (Meta AI, segment-anything)"
+
+_PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+_SAM_PREPROCESSING = Preprocessing(
+    image_size=1024, value_range="uint8", resampling="bilinear", geometry="indices", mask_stride=4
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """One published model family.
+
+    Attributes:
+        title: Name for people.
+        encoder: Makes the image encoder with fresh weights.
+        preprocessing: What the weights were trained to see.
+        prompts: Kinds of prompt that they were trained on.
+        licence: Terms of the published weights.
+        source: Page that publishes them.
+        training_data: Data behind them.
+        unused: Prefixes of published parameters that segmentation never uses; they may be there and are left out.
+        grid: Side of the embedding.
+        notes: What a user should know.
+    """
+
+    title: str
+    encoder: Callable[[], nn.Module]
+    preprocessing: Preprocessing
+    prompts: tuple[str, ...]
+    licence: str
+    source: str
+    training_data: tuple[str, ...]
+    unused: tuple[str, ...] = ()
+    grid: int = 64
+    notes: str = ""
+
+
+def _sam_encoder(size: str) -> Callable[[], nn.Module]:
+    return lambda: sam_model_registry[f"vit_{size}"]().image_encoder
+
+
+def _sam(size: str) -> Family:
+    return Family(
+        title=f"SAM ViT-{size.upper()}",
+        encoder=_sam_encoder(size),
+        preprocessing=_SAM_PREPROCESSING,
+        prompts=ANY_PROMPT,
+        licence=META_TERMS,
+        source="https://github.com/facebookresearch/segment-anything",
+        training_data=("SA-1B",),
+        notes="Trained on photographs, not on medical images.",
+    )
+
+
+FAMILIES: dict[str, Family] = {
+    "litemedsam": Family(
+        title="LiteMedSAM",
+        encoder=lambda: TinyVitEncoder(LITEMEDSAM),
+        preprocessing=Preprocessing(image_size=256, value_range="resized", resampling="area", **_PLAIN),
+        prompts=("box",),
+        licence="Apache-2.0 (MedSAM authors)",
+        source="https://github.com/bowang-lab/MedSAM/tree/LiteMedSAM",
+        training_data=("CVPR 2024 MedSAM-on-laptop challenge",),
+        notes="Trained on boxes only. Boxes are mapped without truncation; --reference-quirks repeats the original.",
+    ),
+    "medsam_vit_b": Family(
+        title="MedSAM ViT-B",
+        encoder=_sam_encoder("b"),
+        preprocessing=Preprocessing(
+            image_size=1024,
+            value_range="resized",
+            resampling="cubic",
+            fit="stretch",
+            geometry="indices",
+            mask_stride=4,
+            **_PLAIN,
+        ),
+        prompts=("box",),
+        licence="CC-BY-4.0 (weights, MedSAM authors); code Apache-2.0",
+        source="https://github.com/bowang-lab/MedSAM",
+        training_data=("MedSAM: 1.57 million image-mask pairs of public medical data sets",),
+        notes="Trained on boxes only, on images stretched to a square.",
+    ),
+    "sam_vit_b": _sam("b"),
+    "sam_vit_l": _sam("l"),
+    "sam_vit_h": _sam("h"),
+    "mobile_sam": Family(
+        title="MobileSAM",
+        encoder=lambda: TinyVitEncoder(MOBILE_SAM),
+        preprocessing=_SAM_PREPROCESSING,
+        prompts=ANY_PROMPT,
+        licence="Apache-2.0 (MobileSAM authors)",
+        source="https://github.com/ChaoningZhang/MobileSAM",
+        training_data=("SA-1B (1 %)",),
+        unused=("image_encoder.norm_head.", "image_encoder.head."),
+        notes="Trained on photographs, not on medical images.",
+    ),
+}
+
+
+def family_spec(name: str, model_name: str | None = None) -> ModelSpec:
+    """The spec of a family's model, without file hashes.
+
+    Args:
+        name: Key of FAMILIES.
+        model_name: What to call the model; the family's name by default.
+
+    Raises:
+        WeightsError: If there is no such family.
+    """
+    family = get_family(name)
+    return ModelSpec(
+        name=model_name or name.replace("_", "-"),
+        architecture=Architecture(family=name),
+        preprocessing=family.preprocessing,
+        zoom=Zoom(enabled=False),
+        prompts=family.prompts,
+        licence=family.licence,
+        training_data=family.training_data,
+        notes=f"{family.title}, converted from a published checkpoint. {family.notes} Source: {family.source}",
+    )
+
+
+def get_family(name: str) -> Family:
+    """Raises WeightsError with the choices if there is no family of that name."""
+    if name not in FAMILIES:
+        raise WeightsError(f"family must be one of {', '.join(FAMILIES)}, got {name!r}; update lite-medsam")
+    return FAMILIES[name]
+
+
+class PublishedMaskDecoder(MaskDecoder):
+    """segment_anything's mask decoder for B images with N prompts, where prompts may have fewer tokens than others.
+
+    Tokens that are not valid are left out of every attention, so an object's mask does not depend on what else is in the
+    batch: it is what segment_anything computes for that prompt alone.
+    """
+
+    def __init__(self):
+        super().__init__(
+            transformer_dim=DIM,
+            transformer=TwoWayTransformer(depth=2, embedding_dim=DIM, mlp_dim=2048, num_heads=8),
+            num_multimask_outputs=3,
+            iou_head_depth=3,
+            iou_head_hidden_dim=256,
+        )
+
+    def forward(
+        self, embedding: Tensor, image_pe: Tensor, sparse: Tensor, valid: Tensor, dense: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Masks and predicted IoU of N prompts on B images, N a multiple of B, in B equal groups.
+
+        Args:
+            embedding: (B, C, G, G).
+            image_pe: (1, C, G, G) dense positional encoding.
+            sparse: (N, P, C) prompt tokens.
+            valid: (N, P) bool, which of them count.
+            dense: (N, C, G, G) dense prompt embedding.
+
+        Returns:
+            (N, 4, 4 G, 4 G) logits, the single answer first, then three alternatives; (N, 4) predicted IoU.
+        """
+        count, side = sparse.shape[0], embedding.shape[2:]
+        answers = torch.cat([self.iou_token.weight, self.mask_tokens.weight])  # (5, C)
+        tokens = torch.cat([answers.unsqueeze(0).expand(count, -1, -1), sparse], dim=1)
+        always = torch.ones_like(tokens[:, : len(answers), 0], dtype=torch.bool)
+        # -1e9 rather than -inf: exp() makes it an exact 0 all the same, and no engine can turn it into NaN
+        bias = torch.where(torch.cat([always, valid], dim=1), 0.0, -1e9)[:, None, None]  # (N, 1, 1, 5 + P)
+
+        source = (dense.unflatten(0, (embedding.shape[0], -1)) + embedding.unsqueeze(1)).flatten(0, 1)
+        pe = image_pe.flatten(2).transpose(1, 2)  # (1, G * G, C)
+        tokens, keys = _two_way(self.transformer, source.flatten(2).transpose(1, 2), pe, tokens, bias)
+
+        upscaled = self.output_upscaling(keys.transpose(1, 2).unflatten(2, side))  # (N, C / 8, 4 G, 4 G)
+        weights = torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1)
+        logits = (weights @ upscaled.flatten(2)).unflatten(2, upscaled.shape[2:])
+        return logits, self.iou_prediction_head(tokens[:, 0])
+
+
+def _two_way(
+    transformer: TwoWayTransformer, keys: Tensor, key_pe: Tensor, tokens: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """segment_anything's two-way transformer with a bias on what attends to tokens; (N, G * G, C), (N, T, C)."""
+    queries = tokens
+    for layer in transformer.layers:
+        if layer.skip_first_layer_pe:
+            queries = _attend(layer.self_attn, queries, queries, queries, bias)
+        else:
+            placed = queries + tokens
+            queries = queries + _attend(layer.self_attn, placed, placed, queries, bias)
+        queries = layer.norm1(queries)
+        queries = queries + _attend(layer.cross_attn_token_to_image, queries + tokens, keys + key_pe, keys)
+        queries = layer.norm2(queries)
+        queries = layer.norm3(queries + layer.mlp(queries))
+        keys = keys + _attend(layer.cross_attn_image_to_token, keys + key_pe, queries + tokens, queries, bias)
+        keys = layer.norm4(keys)
+    final = _attend(transformer.final_attn_token_to_image, queries + tokens, keys + key_pe, keys)
+    return transformer.norm_final_attn(queries + final), keys
+
+
+def _attend(attention: nn.Module, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """One attention layer of segment_anything, `bias` (N, 1, 1, keys) added to its scores."""
+    projected = (attention.q_proj(q), attention.k_proj(k), attention.v_proj(v))
+    q, k, v = (x.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for x in projected)
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    if bias is not None:
+        scores = scores + bias
+    return attention.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
+
+
+class PublishedSegmenter(nn.Module):
+    """A published model: image encoder, prompt encoder and mask decoder under their published names."""
+
+    def __init__(self, spec: ModelSpec):
+        super().__init__()
+        family = get_family(spec.architecture.family)
+        size = spec.preprocessing.image_size
+        self.spec = spec
+        self.image_encoder = family.encoder()
+        self.prompt_encoder = BatchPromptEncoder(
+            embed_dim=DIM,
+            image_embedding_size=(family.grid, family.grid),
+            input_image_size=(size, size),
+            mask_in_chans=16,
+        )
+        self.mask_decoder = PublishedMaskDecoder()
+
+    def encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, S, S) float32 to the embedding, (B, 256, G, G), in a tuple."""
+        return (self.image_encoder(pixels),)
+
+    def example_features(self) -> tuple[Tensor, ...]:
+        """Features of no image, of the right shape, for tracing `decode` without the cost of the encoder."""
+        return (torch.randn(1, DIM, *self.prompt_encoder.image_embedding_size),)
+
+    def decode(
+        self,
+        features: tuple[Tensor, ...],
+        coords: Tensor,
+        labels: Tensor,
+        previous: Tensor | None = None,
+        has_previous: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """N prompts of any kinds to (N, 4, L, L) logits and (N, 4) predicted IoU.
+
+        segment_anything adds one padding point to prompts with points and no box. It is added here, so callers only pad
+        to equal lengths with PADDING, which changes nothing.
+
+        Args:
+            features: The embedding in a tuple.
+            coords: (N, P, 2) x, y in model pixels; the prompt encoder adds the half pixel.
+            labels: (N, P): 1 object, 0 background, 2 and 3 corners of a box, PADDING for nothing, PADDING_POINT for
+                a padding point of the caller's own.
+            previous: (N, 1, L, L) logits of an earlier answer; None for all.
+            has_previous: (N,), 1 where `previous` counts.
+        """
+        is_point = (labels == OBJECT) | (labels == BACKGROUND) | (labels == PADDING_POINT)
+        needs_padding = (is_point.sum(1) > 0) & ((labels == BOX_TOP_LEFT).sum(1) == 0)
+        valid = torch.cat([labels != PADDING, needs_padding.unsqueeze(1)], dim=1)
+        coords = torch.cat([coords, torch.zeros_like(coords[:, :1])], dim=1)
+        labels = torch.cat([labels, torch.full_like(labels[:, :1], PADDING)], dim=1)
+        labels = torch.where(labels == PADDING_POINT, torch.full_like(labels, PADDING), labels)
+        sparse, dense = self.prompt_encoder(coords, labels, previous, has_previous)
+        return self.mask_decoder(features[0], self.prompt_encoder.get_dense_pe(), sparse, valid, dense)
+
+
+@functools.lru_cache(maxsize=len(FAMILIES))
+def expected_shapes(name: str) -> dict[str, tuple[int, ...]]:
+    """Shape by name of every parameter and buffer of a family, without giving them memory.
+
+    Args:
+        name: Key of FAMILIES.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        model = PublishedSegmenter(family_spec(name))
+    return {key: tuple(value.shape) for key, value in model.state_dict().items()}

@@ -1,0 +1,260 @@
+"""A fine-tuning run from cases and starting weights to a model directory with its card."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from tqdm import tqdm
+
+from lite_medsam.adapters.split import save_split
+from lite_medsam.bundled import DEFAULT_WEIGHTS
+from lite_medsam.errors import WeightsError
+from lite_medsam.evaluation import Evaluation
+from lite_medsam.files import atomic_write
+from lite_medsam.learning.backend import TorchBackend
+from lite_medsam.learning.checkpoint import Segmenter, load_model
+from lite_medsam.learning.dataset import LabelledImage, load_images
+from lite_medsam.learning.export import export_model
+from lite_medsam.learning.finetune_card import write_report
+from lite_medsam.learning.finetune_data import Division, divide, evenly
+from lite_medsam.learning.finetune_settings import FinetuneSettings, load_settings, refuse_other_settings
+from lite_medsam.learning.finetuning import BEST, CHECKPOINT, FinetuneLoop, FineTuner
+from lite_medsam.learning.prompt_batch import PromptSource
+from lite_medsam.learning.stepping import make_fabric, read_checkpoint
+from lite_medsam.learning.validation import Validator, comparison, evaluate_all
+from lite_medsam.learning.views import FreshViews, KeptViews, signature
+from lite_medsam.predictor import Predictor
+from lite_medsam.signed_cache import SignedCache
+from lite_medsam.spec import PROMPT_KINDS, ModelSpec, sha256_of
+
+SETTINGS, SPLIT, MODEL, FEATURES = "settings.json", "split.json", "model", "features"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a run came to.
+
+    Attributes:
+        model: The model directory.
+        before: Scores of the starting weights on the held-out cases, by protocol.
+        after: Scores of the exported model on the same cases.
+        steps: Optimiser steps taken.
+        best_step: The step whose averaged weights were kept; 0: the starting weights.
+        seconds: Time spent in steps.
+    """
+
+    model: Path
+    before: dict[str, Evaluation]
+    after: dict[str, Evaluation]
+    steps: int
+    best_step: int
+    seconds: float
+
+    @property
+    def table(self) -> list[dict]:
+        """The before/after table, see `validation.comparison`."""
+        return comparison(self.before, self.after)
+
+
+def finetune(
+    cases: Path,
+    out: Path,
+    settings: FinetuneSettings | None = None,
+    weights: Path | None = None,
+    split: Path | None = None,
+    resume: bool = False,
+    cache: Path | None = None,
+    say: Say = lambda text: None,
+) -> FinetuneResult | None:
+    """Makes a model better on a folder of labelled cases.
+
+    Args:
+        cases: Folder of labelled npz cases, searched recursively; `lite-medsam prepare` makes them.
+        out: Folder of the run; its `model` is the new model directory.
+        settings: Of the run.
+        weights: Model directory to start from; the bundled one by default.
+        split: split.json of `lite-medsam prepare`; None divides by group.
+        resume: Continue from the folder's checkpoint, if there is one.
+        cache: Folder for the frozen encoder's features, kept for other runs; by default inside `out`, removed at the end.
+        say: Gets lines about what is going on.
+
+    Returns:
+        None in all processes but the first.
+
+    Raises:
+        CaseError: If a case is damaged, there is too little data, or a group is on both sides.
+        WeightsError: If the weights or the checkpoint do not fit.
+        ValueError: If no object is visible to the model.
+        FloatingPointError: If the loss is not finite; the last checkpoint stays.
+    """
+    settings, weights = settings or FinetuneSettings(), Path(weights or DEFAULT_WEIGHTS)
+    _check_folder(out, settings, resume)
+    fabric = launch(settings)
+    say = say if fabric.is_global_zero else lambda text: None
+    kept_split = out / SPLIT
+    division = divide(
+        cases, kept_split if resume and kept_split.exists() else split, settings.validation_share, settings.seed
+    )
+    start = load_model(weights)
+    start.spec = replace(start.spec, prompts=_prompts(start.spec, settings))
+    fabric.barrier()  # nobody reads the folder any more
+    if fabric.is_global_zero:
+        _write_identity(out, settings, division)
+    say(_summary(division, settings))
+    return _Run(fabric, start, weights, division, settings, out, cache, resume, say).run()
+
+
+def launch(settings: FinetuneSettings) -> Fabric:
+    """The processes of a run; under torchrun or SLURM this one joins the others."""
+    accelerator = settings.accelerator
+    if accelerator == "auto":
+        accelerator = "cuda" if torch.cuda.is_available() else "cpu"  # MPS is slower than the CPU here
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bf16" if accelerator == "cuda" else "32"
+    fabric = make_fabric(
+        accelerator, settings.devices, settings.nodes, {"32": "32-true", "bf16": "bf16-mixed"}[precision]
+    )
+    fabric.launch()
+    return fabric
+
+
+class _Run:
+    """The parts of one run, put together in the order in which they are needed."""
+
+    def __init__(self, fabric, start: Segmenter, weights, division: Division, settings, out: Path, cache, resume, say):
+        self.fabric, self.start, self.weights, self.division = fabric, start, weights, division
+        self.settings, self.out, self.cache, self.resume, self.say = settings, out, cache, resume, say
+        self.validation = evenly(division.validation, settings.validation_cases)
+
+    def run(self) -> FinetuneResult | None:
+        settings = self.settings
+        first = self.fabric.is_global_zero
+        user = settings.report_protocols()[0]
+        validator = Validator(self.start, self.validation, user, settings.slices_per_volume) if first else None
+        start_state = {name: value.clone() for name, value in self.start.state_dict().items()}
+        tuner = FineTuner(self.start.to(memory_format=torch.channels_last), settings, self.fabric)
+        images = _images(self.division.train, settings)
+        views, kept = self._views(images, tuner.model)
+        source = PromptSource(views, tuner.model.spec, settings, self.fabric.global_rank, self.fabric.world_size)
+        loop = FinetuneLoop(tuner, source, validator, self.out, self._identity())
+        if self.resume and loop.resume():
+            self.say(f"continuing from step {tuner.step}")
+        loop.run()
+        self.fabric.barrier()
+        if not first:
+            return None
+        result = self._finish(loop, validator, start_state)
+        if kept is not None and self.cache is None:
+            kept.clear()
+            with contextlib.suppress(OSError):
+                kept.folder.rmdir()
+        return result
+
+    def _identity(self) -> dict[str, str]:
+        """What makes a run the same run; hashes, so that folders may move."""
+        return {
+            "weights": sha256_of(self.weights / "model.safetensors"),
+            "data": self.division.sha256,
+            "split": self.division.split.sha256,
+        }
+
+    def _views(self, images: list[LabelledImage], model: Segmenter) -> tuple[FreshViews | KeptViews, SignedCache | None]:
+        """Fresh views, or with a frozen encoder views whose features are kept."""
+        if self.settings.train != "decoder":
+            return FreshViews(images, model.spec, self.settings), None
+        folder = self.cache or self.out / FEATURES
+        limit = int(self.settings.cache_gb * 1e9)
+        cache = SignedCache(folder, signature(model, self.settings), limit)
+        views = KeptViews(images, model, self.settings, cache)
+        share = -(-len(views.images) // self.fabric.world_size)
+        with tqdm(total=share, unit="image", desc="features", disable=not self.fabric.is_global_zero) as bar:
+            views.prepare(self.fabric.global_rank, self.fabric.world_size, bar.update)
+        self.fabric.barrier()
+        return views, cache
+
+    def _finish(self, loop: FinetuneLoop, validator: Validator, start_state: dict) -> FinetuneResult:
+        """Exports the best weights, scores both models through the Predictor, writes the card and the pictures."""
+        best = read_checkpoint(self.out / BEST, ("average", "step"))
+        before, model = validator.model, load_model(self.weights)
+        before.load_state_dict(start_state)
+        model.load_state_dict(best["average"])
+        spec = new_spec(before.spec, self.settings, self.division, best["step"])
+        model.spec = spec
+        difference = export_model(model, self.out / MODEL, spec)
+        self.say(f"exported to {self.out / MODEL}; torch and ONNX Runtime differ by {difference:.1e} at most")
+        old = Predictor(TorchBackend(before))
+        new = Predictor.open(self.out / MODEL, "onnxruntime", torch.get_num_threads())
+        protocols = self.settings.report_protocols()
+        with tqdm(total=2 * len(protocols) * len(self.validation), unit="case", desc="scores") as bar:
+            scores = [
+                evaluate_all(predictor, self.validation, protocols, self.settings.slices_per_volume, lambda _: bar.update())
+                for predictor in (old, new)
+            ]
+        result = FinetuneResult(self.out / MODEL, *scores, loop.tuner.step, best["step"], loop.tuner.seconds)
+        write_report(result, self.settings, self.division, self.validation, spec, (old, new), self.out)
+        return result
+
+
+def _images(paths: tuple[Path, ...], settings: FinetuneSettings) -> list[LabelledImage]:
+    images = load_images(paths, settings.slices_per_volume)
+    if not settings.modality:
+        return images
+    return [
+        dataclasses.replace(image, modality=settings.modality) if image.modality == "unknown" else image for image in images
+    ]
+
+
+def _prompts(spec: ModelSpec, settings: FinetuneSettings) -> tuple[str, ...]:
+    kinds = set(spec.prompts) | settings.prompt_kinds()
+    return tuple(kind for kind in PROMPT_KINDS if kind in kinds)
+
+
+def new_spec(spec: ModelSpec, settings: FinetuneSettings, division: Division, best_step: int) -> ModelSpec:
+    """The spec of the new model: where it comes from, and what it was trained on."""
+    name = settings.name or f"{spec.name.removesuffix('-finetuned')}-finetuned"
+    data = f"own cases: {len(division.train)}, groups: {division.train_groups} (SHA-256 {division.sha256[:16]})"
+    notes = (
+        f"Fine-tuned from {spec.name} ({settings.train}, step {best_step}); split {division.split.sha256[:16]}. {spec.notes}"
+    ).strip()
+    return replace(spec, name=name, training_data=(*spec.training_data, data), notes=notes, files={})
+
+
+def _check_folder(out: Path, settings: FinetuneSettings, resume: bool) -> None:
+    saved = out / SETTINGS
+    if not resume:
+        if (out / CHECKPOINT).exists():
+            raise WeightsError(f"{out} must be a new folder, but holds a run; add --resume or name another --output")
+        return
+    if saved.exists():
+        refuse_other_settings(settings, load_settings(saved))
+
+
+def _write_identity(out: Path, settings: FinetuneSettings, division: Division) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out / SETTINGS) as path:
+        path.write_text(json.dumps(dataclasses.asdict(settings), indent=2) + "\n", encoding="utf-8")
+    save_split(out / SPLIT, division.split)
+
+
+def _summary(division: Division, settings: FinetuneSettings) -> str:
+    parts = [
+        f"cases to train on: {len(division.train)} (groups: {division.train_groups}), to validate on: "
+        f"{min(len(division.validation), settings.validation_cases)} of {len(division.validation)} "
+        f"(groups: {division.validation_groups})"
+    ]
+    if division.unlabelled:
+        parts.append(f"{division.unlabelled} cases without an object are left out")
+    if division.outside:
+        parts.append(f"{division.outside} cases of no part or the test part are left out")
+    if division.ungrouped:
+        parts.append(
+            f"{division.ungrouped} cases name no group: if several show one patient, the validation scores are too high"
+        )
+    return "; ".join(parts)

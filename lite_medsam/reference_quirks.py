@@ -1,0 +1,171 @@
+"""LiteMedSAM's own 2D pipeline, defects included, to repeat the numbers that were published with it.
+
+What it does otherwise than `Predictor`: boxes are scaled and then cut to whole numbers, which moves and shrinks them by up
+to a model pixel; each box is decoded alone, in order; a pixel that several boxes claim goes to the last one; labels are
+8-bit and wrap at 256. Use it to compare with published tables, not to segment.
+
+What the difference amounts to, for a converted LiteMedSAM and npz cases with boxes:
+
+    python -m lite_medsam.reference_quirks MODEL_DIR CASE.npz ...
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lite_medsam.case import load_case
+from lite_medsam.errors import PromptError, WeightsError
+from lite_medsam.metrics import dice
+from lite_medsam.predictor import Predictor, check_image
+from lite_medsam.preprocessing import Frame, boxes_to_model, to_model
+from lite_medsam.runtime import Backend, open_backend
+
+FAMILY = "litemedsam"
+
+
+@dataclass(frozen=True, eq=False)
+class QuirksEffect:
+    """What the original's box handling changes on one image.
+
+    Attributes:
+        dice: (N,) Dice between the masks of both ways; NaN where both are empty.
+        changed: (N,) share of the image's pixels that differ.
+        area: (N,) area of the cut box over that of the exact one, in the model frame.
+        shift_px: (N, 4) cut corners minus exact edges x0 y0 x1 y1, model pixels.
+    """
+
+    dice: np.ndarray
+    changed: np.ndarray
+    area: np.ndarray
+    shift_px: np.ndarray
+
+
+def segment_with_quirks(backend: Backend, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Masks of boxes as the original inference script makes them.
+
+    Args:
+        backend: A converted LiteMedSAM.
+        image: (H, W, 3) uint8 RGB; (H, W) is repeated three times, where the original fails.
+        boxes: (N, 4) x0 y0 x1 y1 in image pixels.
+
+    Returns:
+        (N, H, W) bool.
+
+    Raises:
+        WeightsError: If the model is no LiteMedSAM.
+        CaseError: If the image has another type or shape.
+        PromptError: If the boxes have another shape or are not finite.
+    """
+    spec = backend.spec
+    if spec.architecture.family != FAMILY:
+        raise WeightsError(
+            f"--reference-quirks needs a converted LiteMedSAM, got {spec.name}; see lite-medsam convert --help"
+        )
+    check_image(image)
+    boxes = np.asarray(boxes, np.float64)
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+        raise PromptError(f"boxes must be (N, 4) finite numbers x0 y0 x1 y1, got shape {boxes.shape}")
+    height, width = image.shape[:2]
+    size = spec.preprocessing.image_size
+    frame = Frame.for_model((height, width), spec.preprocessing)
+    features = backend.encode(to_model(image, frame, spec.preprocessing)[None])
+    scaled_h, scaled_w = frame.scaled_hw
+    segs = np.zeros((len(boxes), height, width), bool)
+    for i, corners in enumerate(truncated_boxes(boxes, (height, width), size)):
+        logits = _decode_box(backend, features, corners)[:scaled_h, :scaled_w]
+        logits = cv2.resize(np.ascontiguousarray(logits), (width, height), interpolation=cv2.INTER_LINEAR)
+        # in single precision a sigmoid above one half needs a logit above this, not above 0
+        segs[i] = _sigmoid(logits) > np.float32(0.5)
+    return segs
+
+
+def truncated_boxes(boxes: np.ndarray, image_hw: tuple[int, int], size: int) -> np.ndarray:
+    """Boxes in the model frame, cut to whole numbers towards 0: (N, 4) float32."""
+    ratio = size / max(image_hw)
+    return np.trunc(np.asarray(boxes, np.float64) * ratio).astype(np.float32)
+
+
+def compare_with_quirks(backend: Backend, image: np.ndarray, boxes: np.ndarray) -> QuirksEffect:
+    """The original's way against `Predictor`'s with the same weights.
+
+    Args:
+        backend: A converted LiteMedSAM.
+        image: (H, W, 3) or (H, W) uint8 RGB.
+        boxes: (N, 4) x0 y0 x1 y1 in image pixels, last pixel inside.
+    """
+    quirky = segment_with_quirks(backend, image, boxes)
+    exact = Predictor(backend).segment(image, boxes).masks()
+    settings = backend.spec.preprocessing
+    edges = boxes_to_model(boxes, Frame.for_model(image.shape[:2], settings))
+    cut = truncated_boxes(boxes, image.shape[:2], settings.image_size)
+    return QuirksEffect(
+        np.array([dice(a, b) for a, b in zip(exact, quirky, strict=True)]),
+        (quirky != exact).mean(axis=(1, 2)),
+        _area(cut) / _area(edges),
+        cut - edges,
+    )
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def label_map_with_quirks(segs: np.ndarray) -> np.ndarray:
+    """One 8-bit map for all masks: the last box wins, object 256 wraps to 0 and erases what was there.
+
+    Args:
+        segs: (N, H, W) bool from `segment_with_quirks`.
+    """
+    labels = np.zeros(segs.shape[1:], np.uint8)
+    for i, mask in enumerate(segs, start=1):
+        labels[mask] = np.uint8(i % 256)
+    return labels
+
+
+def _decode_box(backend: Backend, features: tuple[np.ndarray, ...], corners: np.ndarray) -> np.ndarray:
+    side = backend.spec.preprocessing.mask_size
+    logits, _ = backend.decode(
+        features,
+        corners.reshape(1, 2, 2),
+        np.array([[2, 3]], np.float32),
+        np.zeros((1, 1, side, side), np.float32),
+        np.zeros(1, np.float32),
+    )
+    return logits[0, 0]
+
+
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits, dtype=np.float32))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints what the quirks change: one line per case and one for all."""
+    if len(arguments) < 2:
+        sys.exit("usage: python -m lite_medsam.reference_quirks MODEL_DIR CASE.npz ...")
+    backend = open_backend(arguments[0], threads=1)
+    effects = []
+    for path in map(Path, arguments[1:]):
+        case = load_case(path)
+        effects.append(compare_with_quirks(backend, case.image, case.boxes))
+        print(_summary(path.stem, effects[-1:]))
+    print(_summary("all", effects))
+
+
+def _summary(name: str, effects: Sequence[QuirksEffect]) -> str:
+    scores = np.concatenate([e.dice for e in effects])
+    changed = np.concatenate([e.changed for e in effects])
+    area = np.concatenate([e.area for e in effects])
+    shift = np.abs(np.concatenate([e.shift_px for e in effects]))
+    return (
+        f"{name}: {len(scores)} boxes, Dice between both ways {np.nanmean(scores):.4f} (lowest {np.nanmin(scores):.4f}), "
+        f"pixels changed {changed.mean():.2%}, box area {area.mean():.1%} of the exact one, "
+        f"corners moved {shift.mean():.2f} model px (at most {shift.max():.2f})"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

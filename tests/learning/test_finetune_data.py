@@ -1,0 +1,91 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lite_medsam.adapters.split import Split, save_split
+from lite_medsam.case import save_case
+from lite_medsam.errors import CaseError
+from lite_medsam.learning.finetune_data import divide, evenly
+from tiny import disc_case
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i in range(6):
+        case = dataclasses.replace(disc_case(i), name=f"c{i}", group=f"p{i // 2}")
+        save_case(tmp_path / f"cases/c{i}.npz", case)
+    return tmp_path / "cases"
+
+
+def split_file(path, train, val, groups=None, **more):
+    groups = groups or {name: f"g{name}" for name in (*train, *val)}
+    save_split(path, Split({"train": train, "val": val, **more}, groups))
+    return path
+
+
+def test_groups_stay_whole_and_one_seed_is_one_division(folder):
+    division = divide(folder, None, 0.3, 5)
+    names = [{path.stem for path in side} for side in (division.train, division.validation)]
+    assert names[0] | names[1] == {f"c{i}" for i in range(6)} and not names[0] & names[1]
+    for side in names:
+        assert {f"c{int(n[1]) ^ 1}" for n in side} == side
+    again = divide(folder, None, 0.3, 5)
+    assert again.sha256 == division.sha256 and again.split.sha256 == division.split.sha256
+    assert division.validation_groups == 1 and division.ungrouped == 0
+
+
+def test_the_hash_notices_a_changed_label(folder):
+    before = divide(folder, None, 0.3, 5).sha256
+    case = dataclasses.replace(disc_case(0), name="c0", group="p0")
+    label = case.label.copy()
+    label[0, 0] = 1
+    save_case(folder / "c0.npz", dataclasses.replace(case, label=label))
+    assert divide(folder, None, 0.3, 5).sha256 != before
+
+
+def test_a_split_file_decides_and_its_test_part_is_not_touched(folder, tmp_path):
+    path = split_file(tmp_path / "split.json", ("c0", "c1"), ("c2", "c3"), test=("c4",),
+                      groups={f"c{i}": f"p{i // 2}" for i in range(5)})  # fmt: skip
+    division = divide(folder, path, 0.5, 0)
+    assert [p.stem for p in division.train] == ["c0", "c1"] and [p.stem for p in division.validation] == ["c2", "c3"]
+    assert division.outside == 2
+
+
+def test_a_group_on_both_sides_is_refused_even_if_the_file_does_not_know_it(folder, tmp_path):
+    path = split_file(tmp_path / "split.json", ("c0", "c2"), ("c1",))
+    with pytest.raises(CaseError, match=r"group must not be on both sides, c0 \(train\) and c1 \(val\) share p0"):
+        divide(folder, path, 0.5, 0)
+
+
+def test_an_image_on_both_sides_is_refused(folder, tmp_path):
+    save_case(folder / "copy.npz", dataclasses.replace(disc_case(0), name="copy", group="somebody else"))
+    path = split_file(tmp_path / "split.json", ("c0", "c1"), ("copy",))
+    with pytest.raises(CaseError, match="image must not be on both sides, c0"):
+        divide(folder, path, 0.5, 0)
+
+
+def test_cases_that_are_not_there_are_named(folder, tmp_path):
+    with pytest.raises(CaseError, match="1 of train are not, such as gone"):
+        divide(folder, split_file(tmp_path / "split.json", ("c0", "gone"), ("c2",)), 0.5, 0)
+    with pytest.raises(CaseError, match="part val holds no labelled case"):
+        divide(folder, split_file(tmp_path / "split.json", ("c0",), ()), 0.5, 0)
+
+
+def test_what_is_left_out_is_counted(folder):
+    empty = dataclasses.replace(disc_case(9), name="empty", label=np.zeros((90, 120), np.uint8))
+    save_case(folder / "empty.npz", empty)
+    save_case(folder / "alone.npz", dataclasses.replace(disc_case(8), name="alone"))
+    division = divide(folder, None, 0.3, 5)
+    assert division.unlabelled == 1 and division.ungrouped == 1
+
+
+def test_two_files_of_one_name_are_refused(folder):
+    save_case(folder / "again/c0.npz", disc_case(1))
+    with pytest.raises(CaseError, match="names that differ"):
+        divide(folder, None, 0.3, 5)
+
+
+def test_evenly():
+    assert evenly([1, 2, 3], 5) == [1, 2, 3]
+    assert evenly(list(range(10)), 4) == [0, 3, 6, 9]
