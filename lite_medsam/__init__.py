@@ -21,6 +21,7 @@ _PUBLIC = {
     "Predictor": "predictor",
     "Prompt": "prompts",
     "PromptError": "errors",
+    "SamPredictor": "sam_predictor",
     "WeightsError": "errors",
     "draw_masks": "overlay",
     "draw_prompts": "overlay",

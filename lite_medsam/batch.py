@@ -11,12 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lite_medsam.case import IMAGE_SUFFIXES, load_case, load_image
+from lite_medsam.case import IMAGE_SUFFIXES, Case, load_case, load_image, save_segs
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.files import atomic_write
 from lite_medsam.overlay import draw_masks, draw_prompts
-from lite_medsam.predictor import OVERLAPS, Prediction, Predictor
-from lite_medsam.prompts import Prompt, load_prompts
+from lite_medsam.predictor import OVERLAPS, Predictor
+from lite_medsam.prompts import Prompt, load_prompts, validate
 
 OUTPUTS = ("npz", "label", "overlay")
 INPUT_SUFFIXES = (*IMAGE_SUFFIXES, ".npz")
@@ -31,11 +31,13 @@ class SegmentOptions:
         save: Some of "npz", "label", "overlay".
         overlap: Who gets a pixel that several objects claim: "best", "first", "last"; "stack" keeps one mask per object.
         overwrite: Do again what is finished.
+        reference_quirks: Work bug for bug as LiteMedSAM's own script; needs its converted weights and boxes alone.
     """
 
     save: tuple[str, ...] = OUTPUTS
     overlap: str = "best"
     overwrite: bool = False
+    reference_quirks: bool = False
 
     def __post_init__(self):
         unknown = [name for name in self.save if name not in OUTPUTS]
@@ -150,6 +152,10 @@ def run_job(predictor: Predictor, job: Job, options: SegmentOptions) -> dict:
         OSError: If a result cannot be written.
     """
     started = time.perf_counter()
+    if options.reference_quirks and job.path.suffix.lower() == ".npz":
+        case = load_case(job.path)
+        if case.is_volume:
+            return _run_volume_with_quirks(predictor, job, case, options)
     image, prompts = _load(job)
     fingerprint = _fingerprint(image, prompts, predictor, options)
     record_path = job.target.with_name(job.target.name + ".json")
@@ -158,11 +164,12 @@ def run_job(predictor: Predictor, job: Job, options: SegmentOptions) -> dict:
         if finished is not None:
             return finished
     loaded = time.perf_counter()
-    prediction = predictor.segment(image, prompts)
+    if options.reference_quirks:
+        result = _segment_with_quirks(predictor, image, prompts)
+    else:
+        result = _segment(predictor, image, prompts, options.overlap)
     segmented = time.perf_counter()
-    stack = prediction.masks() if options.overlap == "stack" else None
-    labels = prediction.label_map("best" if stack is not None else options.overlap)
-    objects = _describe(prediction, labels if stack is None else stack, prompts)
+    objects = _describe(result, prompts)
     record = {
         "input": job.path.name,
         "image_hw": list(image.shape[:2]),
@@ -174,8 +181,69 @@ def run_job(predictor: Predictor, job: Job, options: SegmentOptions) -> dict:
         "seconds": {"read": round(loaded - started, 4), "segment": round(segmented - loaded, 4)},
         "fingerprint": fingerprint,
     }
-    _write(job, options, record, record_path, image, prompts, labels, stack)
+    _write(job, options, record, record_path, image, prompts, result)
     return record
+
+
+def _run_volume_with_quirks(predictor: Predictor, job: Job, case: Case, options: SegmentOptions) -> dict:
+    """A volume the way LiteMedSAM's own script does it: `segs` and a record, no pictures."""
+    from lite_medsam.reference_quirks import segment_volume_with_quirks
+
+    if case.boxes is None or not len(case.boxes):
+        raise PromptError(f"{job.path.name} must hold 3D boxes for --reference-quirks, but has none")
+    record_path, target = (job.target.with_name(job.target.name + end) for end in (".json", ".npz"))
+    digest = hashlib.sha256(predictor.spec.to_json().encode() + case.image.tobytes() + case.boxes.tobytes())
+    finished = None if options.overwrite else _finished(record_path, digest.hexdigest())
+    if finished is not None:
+        return finished
+    started = time.perf_counter()
+    segs = segment_volume_with_quirks(predictor.backend, case.image, case.boxes)
+    objects = [
+        {"id": i, "name": None, "score": None, "voxels": int(np.count_nonzero(segs == i)), "prompt": {"box": box}}
+        for i, box in enumerate(case.boxes.tolist(), start=1)
+    ]
+    record = {
+        "input": job.path.name,
+        "model": predictor.spec.name,
+        "engine": predictor.backend.name,
+        "objects": objects,
+        "outputs": [target.name],
+        "seconds": {"segment": round(time.perf_counter() - started, 4)},
+        "fingerprint": digest.hexdigest(),
+    }
+    with atomic_write(record_path) as record_file:
+        save_segs(target, segs)
+        record_file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return record
+
+
+@dataclass(frozen=True, eq=False)
+class _Result:
+    """Masks of one image: a label map, and a stack where objects are to stay apart; windows that hold each object."""
+
+    labels: np.ndarray  # (H, W)
+    stack: np.ndarray | None  # (N, H, W) bool
+    windows: list[tuple[slice, slice]]
+    scores: list[float | None]
+
+
+def _segment(predictor: Predictor, image: np.ndarray, prompts: list[Prompt], overlap: str) -> _Result:
+    prediction = predictor.segment(image, prompts)
+    stack = prediction.masks() if overlap == "stack" else None
+    labels = prediction.label_map("best" if stack is not None else overlap)
+    scores = [round(float(score), 4) for score in prediction.scores]
+    return _Result(labels, stack, [frame.window for frame in prediction.frames], scores)
+
+
+def _segment_with_quirks(predictor: Predictor, image: np.ndarray, prompts: list[Prompt]) -> _Result:
+    from lite_medsam.reference_quirks import label_map_with_quirks, segment_with_quirks
+
+    if any(prompt.box is None or len(prompt.points) or prompt.mask is not None for prompt in prompts):
+        raise PromptError("--reference-quirks knows boxes only, got other prompts; leave them out")
+    boxes = np.array([validate(prompt, image.shape[:2]).box for prompt in prompts])
+    labels = label_map_with_quirks(segment_with_quirks(predictor.backend, image, boxes))
+    whole = (slice(0, image.shape[0]), slice(0, image.shape[1]))
+    return _Result(labels, None, [whole] * len(prompts), [None] * len(prompts))
 
 
 def _load(job: Job) -> tuple[np.ndarray, list[Prompt]]:
@@ -198,26 +266,27 @@ def _load(job: Job) -> tuple[np.ndarray, list[Prompt]]:
     return image, [Prompt(box=tuple(box)) for box in boxes.tolist()]
 
 
-def _describe(prediction: Prediction, drawn: np.ndarray, prompts: list[Prompt]) -> list[dict]:
-    """Area, box and score of each object as it was drawn, in a label map (H, W) or a stack (N, H, W)."""
+def _describe(result: _Result, prompts: list[Prompt]) -> list[dict]:
+    """Area, box and score of each object as it was drawn."""
     objects = []
-    for i, (frame, prompt) in enumerate(zip(prediction.frames, prompts, strict=True)):
-        inside = drawn[i][frame.window] if drawn.ndim == 3 else drawn[frame.window] == i + 1
+    for i, (window, prompt) in enumerate(zip(result.windows, prompts, strict=True)):
+        inside = result.stack[i][window] if result.stack is not None else result.labels[window] == i + 1
         rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
         box = None
         if len(rows):
-            corners = (columns[0] + frame.x0, rows[0] + frame.y0, columns[-1] + frame.x0, rows[-1] + frame.y0)
-            box = [int(v) for v in corners]
+            x, y = window[1].start, window[0].start
+            box = [int(v) for v in (columns[0] + x, rows[0] + y, columns[-1] + x, rows[-1] + y)]
+        points = zip(prompt.points.tolist(), prompt.point_labels.tolist(), strict=True)
         objects.append(
             {
                 "id": i + 1,
                 "name": prompt.name,
-                "score": round(float(prediction.scores[i]), 4),
+                "score": result.scores[i],
                 "area_px": int(np.count_nonzero(inside)),
                 "box": box,
                 "prompt": {
                     "box": None if prompt.box is None else list(prompt.box),
-                    "points": [[*xy, kind] for xy, kind in zip(prompt.points.tolist(), prompt.point_labels.tolist(), strict=True)],
+                    "points": [[*xy, kind] for xy, kind in points],
                 },
             }
         )
@@ -231,10 +300,10 @@ def _write(
     record_path: Path,
     image: np.ndarray,
     prompts: list[Prompt],
-    labels: np.ndarray,
-    stack: np.ndarray | None,
+    result: _Result,
 ) -> None:
     """Writes every result to a temporary name and renames them at the end, the record last."""
+    labels, stack = result.labels, result.stack
     with ExitStack() as files:
         record_file = files.enter_context(atomic_write(record_path))
 

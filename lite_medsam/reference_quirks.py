@@ -1,8 +1,9 @@
-"""LiteMedSAM's own 2D pipeline, defects included, to repeat the numbers that were published with it.
+"""LiteMedSAM's own pipeline, defects included, to repeat the numbers that were published with it.
 
 What it does otherwise than `Predictor`: boxes are scaled and then cut to whole numbers, which moves and shrinks them by up
 to a model pixel; each box is decoded alone, in order; a pixel that several boxes claim goes to the last one; labels are
-8-bit and wrap at 256. Use it to compare with published tables, not to segment.
+8-bit and wrap at 256. Volumes are followed slice by slice from the middle, each slice's box made from the mask before. Use
+it to compare with published tables, not to segment.
 
 What the difference amounts to, for a converted LiteMedSAM and npz cases with boxes:
 
@@ -25,6 +26,7 @@ from lite_medsam.preprocessing import Frame, boxes_to_model, to_model
 from lite_medsam.runtime import Backend, open_backend
 
 FAMILY = "litemedsam"
+PROPAGATION_MARGIN = 3  # model pixels around the mask of the slice before
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,27 +62,99 @@ def segment_with_quirks(backend: Backend, image: np.ndarray, boxes: np.ndarray) 
         CaseError: If the image has another type or shape.
         PromptError: If the boxes have another shape or are not finite.
     """
-    spec = backend.spec
-    if spec.architecture.family != FAMILY:
-        raise WeightsError(
-            f"--reference-quirks needs a converted LiteMedSAM, got {spec.name}; see lite-medsam convert --help"
-        )
+    _check_family(backend)
     check_image(image)
-    boxes = np.asarray(boxes, np.float64)
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-        raise PromptError(f"boxes must be (N, 4) finite numbers x0 y0 x1 y1, got shape {boxes.shape}")
-    height, width = image.shape[:2]
-    size = spec.preprocessing.image_size
-    frame = Frame.for_model((height, width), spec.preprocessing)
-    features = backend.encode(to_model(image, frame, spec.preprocessing)[None])
-    scaled_h, scaled_w = frame.scaled_hw
-    segs = np.zeros((len(boxes), height, width), bool)
-    for i, corners in enumerate(truncated_boxes(boxes, (height, width), size)):
-        logits = _decode_box(backend, features, corners)[:scaled_h, :scaled_w]
-        logits = cv2.resize(np.ascontiguousarray(logits), (width, height), interpolation=cv2.INTER_LINEAR)
-        # in single precision a sigmoid above one half needs a logit above this, not above 0
-        segs[i] = _sigmoid(logits) > np.float32(0.5)
+    boxes = _checked_boxes(boxes, 4, "x0 y0 x1 y1")
+    features, frame = _encode(backend, image)
+    corners = truncated_boxes(boxes, image.shape[:2], frame.size)
+    masks = [_mask(backend, features, frame, box) for box in corners]
+    return np.stack(masks) if masks else np.zeros((0, *image.shape[:2]), bool)
+
+
+def segment_volume_with_quirks(backend: Backend, volume: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """The label map of a volume as the original inference script makes it.
+
+    From the middle slice of a box upwards, then from the one below it downwards, each slice is prompted with the box of
+    the mask before, 3 model pixels wider. The mask is shrunk by areas while it holds the object's number, so thin parts
+    vanish for object 1 and stay for others. After an empty slice the box of the middle slice starts the object again. The
+    last slice counts as inside on both ends. Every slice is encoded anew for every box.
+
+    Args:
+        backend: A converted LiteMedSAM.
+        volume: (D, H, W) uint8.
+        boxes: (N, 6) x0 y0 z0 x1 y1 z1.
+
+    Returns:
+        (D, H, W) uint8; later boxes win, object 256 wraps to 0.
+
+    Raises:
+        WeightsError: If the model is no LiteMedSAM.
+        PromptError: If the boxes have another shape, or one spans a single slice, which the original cannot do.
+    """
+    _check_family(backend)
+    boxes = _checked_boxes(boxes, 6, "x0 y0 z0 x1 y1 z1").astype(np.int64)
+    segs = np.zeros(volume.shape, np.uint8)
+    for number, (x0, y0, z0, x1, y1, z1) in enumerate(boxes, start=1):
+        middle = int((z1 - z0) / 2 + z0)
+        if not (0 <= z0 < z1 and middle < len(volume)):
+            raise PromptError(
+                f"box {number} must span several slices of the {len(volume)} for the original, got z from {z0} to {z1}"
+            )
+        value = np.uint8(number % 256)
+        found = np.zeros(volume.shape, np.uint8)
+        upwards = range(middle, min(z1 + 1, len(volume)))
+        downwards = range(middle - 1, max(-1, z0 - 1), -1)
+        for step, zs in ((1, upwards), (-1, downwards)):
+            for z in zs:
+                features, frame = _encode(backend, volume[z])
+                before = None if z == middle else found[z - step]
+                corners = None if before is None or not before.any() else _propagated_box(before, frame)
+                if corners is None:
+                    corners = truncated_boxes([(x0, y0, x1, y1)], volume.shape[1:], frame.size)[0]
+                found[z][_mask(backend, features, frame, corners)] = value
+        segs[found > 0] = value
     return segs
+
+
+def _propagated_box(mask: np.ndarray, frame: Frame) -> np.ndarray | None:
+    """The box of a mask in the model frame, widened and held inside the square; None if shrinking left nothing."""
+    scaled_h, scaled_w = frame.scaled_hw
+    small = cv2.resize(mask, (scaled_w, scaled_h), interpolation=cv2.INTER_AREA)
+    rows, columns = np.nonzero(small > 0)
+    if not len(rows):
+        return None
+    low = np.maximum(0, (columns.min() - PROPAGATION_MARGIN, rows.min() - PROPAGATION_MARGIN))
+    high = np.minimum(frame.size, (columns.max() + PROPAGATION_MARGIN, rows.max() + PROPAGATION_MARGIN))
+    return np.array([*low, *high], np.float32)
+
+
+def _check_family(backend: Backend) -> None:
+    if backend.spec.architecture.family != FAMILY:
+        raise WeightsError(
+            f"--reference-quirks needs a converted LiteMedSAM, got {backend.spec.name}; see lite-medsam convert --help"
+        )
+
+
+def _checked_boxes(boxes: np.ndarray, columns: int, meaning: str) -> np.ndarray:
+    boxes = np.asarray(boxes, np.float64)
+    if boxes.ndim != 2 or boxes.shape[1] != columns or not np.isfinite(boxes).all():
+        raise PromptError(f"boxes must be (N, {columns}) finite numbers {meaning}, got shape {boxes.shape}")
+    return boxes
+
+
+def _encode(backend: Backend, image: np.ndarray) -> tuple[tuple[np.ndarray, ...], Frame]:
+    settings = backend.spec.preprocessing
+    frame = Frame.for_model(image.shape[:2], settings)
+    return backend.encode(to_model(image, frame, settings)[None]), frame
+
+
+def _mask(backend: Backend, features: tuple[np.ndarray, ...], frame: Frame, corners: np.ndarray) -> np.ndarray:
+    """(H, W) bool mask of one box in the model frame."""
+    scaled_h, scaled_w = frame.scaled_hw
+    logits = _decode_box(backend, features, corners)[:scaled_h, :scaled_w]
+    logits = cv2.resize(np.ascontiguousarray(logits), (frame.width, frame.height), interpolation=cv2.INTER_LINEAR)
+    # in single precision a sigmoid above one half needs a logit above this, not above 0
+    return _sigmoid(logits) > np.float32(0.5)
 
 
 def truncated_boxes(boxes: np.ndarray, image_hw: tuple[int, int], size: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.errors import PromptError, WeightsError
-from lite_medsam.predictor import Predictor, check_image
+from lite_medsam.predictor import POINT_TOKENS, Predictor, check_image
 from lite_medsam.preprocessing import Frame, boxes_to_model, logits_to_window, points_to_model, to_model
 from lite_medsam.runtime import Backend
 from lite_medsam.spec import OWN_FAMILY
@@ -214,6 +214,10 @@ class SamPredictor:
             labels.append(np.array([2, 3], np.float32))
         if sum(map(len, labels)) == 0:  # a graph wants at least one token; this one says nothing
             return np.zeros((1, 1, 2), np.float32), np.full((1, 1), PADDING, np.float32)
+        used = sum(map(len, labels))
+        if point_coords is not None and self._spec.architecture.family == OWN_FAMILY and used < POINT_TOKENS:
+            coords.append(np.zeros((POINT_TOKENS - used, 2), np.float32))  # as in training
+            labels.append(np.full(POINT_TOKENS - used, PADDING, np.float32))
         return np.concatenate(coords)[None], np.concatenate(labels)[None]
 
     def _refuse_untrained(self, points: bool, box: bool, mask: bool) -> None:

@@ -8,7 +8,7 @@ import pytest
 from fakes import FakeBackend
 from lite_medsam.batch import Job, SegmentOptions, find_jobs, run_job, run_jobs
 from lite_medsam.case import Case, save_case
-from lite_medsam.errors import CaseError, PromptError
+from lite_medsam.errors import CaseError, PromptError, WeightsError
 from lite_medsam.predictor import Predictor
 from lite_medsam.prompts import Prompt
 
@@ -170,3 +170,23 @@ def test_options_are_checked():
         SegmentOptions(save=("png",))
     with pytest.raises(ValueError, match="overlap must be"):
         SegmentOptions(overlap="all")
+
+
+def test_reference_quirks_refuse_what_the_original_cannot(predictor, case, tmp_path):
+    quirks = SegmentOptions(reference_quirks=True)
+    with pytest.raises(WeightsError, match="converted LiteMedSAM"):
+        run_job(predictor, Job(case, tmp_path / "out" / "a"), quirks)
+    clicked = Job(case, tmp_path / "out" / "a", prompts=(Prompt(points=[[5, 5]], point_labels=[1]),))
+    with pytest.raises(PromptError, match="boxes only"):
+        run_job(predictor, clicked, quirks)
+
+
+def test_reference_quirks_write_the_originals_map(predictor, case, tmp_path, monkeypatch):
+    stack = np.zeros((2, 80, 120), bool)
+    stack[0, 10:40, 10:50], stack[1, 20:60, 30:80] = True, True
+    monkeypatch.setattr("lite_medsam.reference_quirks.segment_with_quirks", lambda *_: stack)
+    record = run_job(predictor, Job(case, tmp_path / "out" / "a"), SegmentOptions(reference_quirks=True))
+    segs = np.load(tmp_path / "out" / "a.npz")["segs"]
+    assert segs[30, 40] == 2 and segs[12, 12] == 1  # the last box wins
+    assert [o["score"] for o in record["objects"]] == [None, None]
+    assert record["objects"][1]["area_px"] == stack[1].sum()

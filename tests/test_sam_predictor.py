@@ -58,7 +58,7 @@ def test_alternatives_are_the_masks_after_the_first(predictor):
 def test_points_come_with_their_labels(predictor, backend):
     predictor.predict(point_coords=np.array([[50, 30], [0, 0], [9, 9]]), point_labels=np.array([1, 0, -1]))
     coords, labels, _, has_previous = backend.decoded[-1]
-    assert labels.tolist() == [[1, 0, -1]] and has_previous.tolist() == [0]
+    assert labels.tolist() == [[1, 0, -1, -1, -1]] and has_previous.tolist() == [0]  # padded as in training
     assert coords[0, 0] == pytest.approx([(50.5 * 0.64) - 0.5, (30.5 * 38 / 60) - 0.5])
 
 

@@ -31,7 +31,7 @@ def gather(weights: Path | None) -> dict[str, dict]:
 
     from lite_medsam.bundled import DEFAULT_WEIGHTS
     from lite_medsam.runtime import physical_cores
-    from lite_medsam.spec import load_spec
+    from lite_medsam.spec import OWN_FAMILY, load_spec
 
     def version(package: str) -> str:
         try:
@@ -60,7 +60,8 @@ def gather(weights: Path | None) -> dict[str, dict]:
             "directory": str(directory),
             "size": f"{size / 1e6:.1f} MB",
             "input": f"{spec.preprocessing.image_size} x {spec.preprocessing.image_size}",
-            "backbone": spec.architecture.backbone,
+            "family": spec.architecture.family,
+            **({"backbone": spec.architecture.backbone} if spec.architecture.family == OWN_FAMILY else {}),
             "prompts": list(spec.prompts),
             "licence": spec.licence,
             "trained on": list(spec.training_data),

@@ -32,12 +32,14 @@ Examples:
               help="What to write beside the JSON record.")  # fmt: skip
 @click.option("--overlap", type=click.Choice(["best", "first", "last", "stack"]), default="best", show_default=True,
               help="Who gets a pixel that several objects claim; stack keeps one mask per object.")  # fmt: skip
+@click.option("--reference-quirks", is_flag=True,
+              help="Bug for bug as LiteMedSAM's own script, 2D and 3D npz: its converted weights, boxes alone.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Do again what is finished.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @engine_options
 def command(
-    inputs, output, boxes, points, prompt_path, save, overlap, overwrite, as_json, quiet, **engine
+    inputs, output, boxes, points, prompt_path, save, overlap, reference_quirks, overwrite, as_json, quiet, **engine
 ) -> None:
     """Segment images, folders or npz cases from boxes and points.
 
@@ -52,7 +54,7 @@ def command(
     if prompts and prompt_path:
         raise click.UsageError("give either --prompts or --box and --point, not both")
     names = tuple(name for name in save.split(",") if name)
-    options = SegmentOptions(names, overlap, overwrite)
+    options = SegmentOptions(names, overlap, overwrite, reference_quirks)
     jobs = find_jobs(inputs, output, tuple(prompts) or None, prompt_path)
     predictor = open_predictor(**engine)
     progress = tqdm(total=len(jobs), unit="image", disable=quiet or len(jobs) < 2, leave=False)
@@ -80,7 +82,7 @@ def _line(job, record: dict) -> str:
     if record.get("skipped"):
         return f"{job.path.name}: finished before, skipped"
     objects = record["objects"]
-    scores = ", ".join(f"{o['score']:.2f}" for o in objects[:5]) + (", ..." if len(objects) > 5 else "")
+    scores = ", ".join("-" if o["score"] is None else f"{o['score']:.2f}" for o in objects[:5]) + (", ..." if len(objects) > 5 else "")
     seconds = sum(record["seconds"].values())
     plural = "" if len(objects) == 1 else "s"
     return f"{job.path.name}: {len(objects)} object{plural}, score {scores}, {seconds:.2f} s -> {job.target}.json"

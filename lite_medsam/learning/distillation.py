@@ -41,7 +41,7 @@ class Measured:
     """How alike student and teacher are.
 
     Attributes:
-        feature_error: Share of the variance of the teacher's features, on these views, that the student does not explain.
+        feature_error: Share of the variance of the teacher's features that the student does not explain, mean over views.
         agreement: Mean Dice between their masks for the same prompt, where the teacher's is not empty; NaN if all are.
         lessons: Views behind the numbers.
         held_out: Whether those views were kept from the student.
@@ -150,20 +150,19 @@ class Distiller(Stepper):
         """Compares the averaged student with the teacher on views that it did not learn from, if there are any."""
         pair = copy.deepcopy(self.model).eval()
         pair.load_state_dict(self.average)
-        errors, spreads, overlaps = [], [], []
+        errors, overlaps = [], []
         for place in self._measured():
             lesson = Lesson.batch([self.book.lesson(*place)]).to(self.fabric.device)
             with torch.inference_mode():
                 features = pair.student.encode(lesson.pixels)
                 errors.append(pair.feature_loss(features[0], lesson.features, lesson.valid)[0].item())
-                spreads.append(pair.feature_loss.spread(lesson.features, lesson.valid).item())
                 logits, _ = pair.student.decode(features, lesson.coords[0], lesson.labels[0], mask_tokens=1)
             mine, theirs = (logits[:, 0] > 0) & lesson.valid, (lesson.logits[0] > 0) & lesson.valid
             sizes, shared = (mine.sum((1, 2)) + theirs.sum((1, 2))).tolist(), (mine & theirs).sum((1, 2)).tolist()
             asked = theirs.any(2).any(1).tolist()
             overlaps += [2 * s / size for s, size, real in zip(shared, sizes, asked, strict=True) if real]
         agreement = float(np.mean(overlaps)) if overlaps else float("nan")
-        return Measured(sum(errors) / sum(spreads), agreement, len(errors), bool(self.held_out))
+        return Measured(float(np.mean(errors)), agreement, len(errors), bool(self.held_out))
 
     def save(self, path: Path) -> None:
         """Writes everything that continuing needs, atomically; `lite-medsam export` opens it."""

@@ -6,15 +6,19 @@ from torch import Tensor, nn
 
 from lite_medsam.learning.lessons import Lesson, pool_valid
 
+SMALLEST_SPREAD = 1e-2  # of a view that hardly differs from the mean, such as a black one
+
 
 class FeatureLoss(nn.Module):
     """Distance of two embeddings over the part of the grid that shows the image.
 
-    The teacher's channels are standardised with their mean and deviation over the data. The squared error is then the
-    share of the teacher's variance that the student does not explain: 1 for whoever only knows the means, 0 for an equal.
+    The teacher's channels are standardised with their mean and deviation over the data. A view's squared error is divided by
+    what the means alone would get there: it is the share of the teacher's variance that the student does not explain, 1 for
+    whoever only knows the means, 0 for an equal, and a few views with large features do not rule the others.
+
     Where the widths differ a learned 1x1 convolution leads from the student to the teacher; it is thrown away in the end.
-    Where they agree the student's embedding itself comes to be the teacher's. The squared error is ruled by cells with
-    large features, so the angle between the two vectors of a cell is a second term, in which all cells weigh the same.
+    Where they agree the student's embedding itself comes to be the teacher's. Within a view the squared error is ruled by
+    cells with large features, so the angle between the two vectors of a cell is a second term, in which all weigh the same.
 
     Args:
         student_dim: Channels of the student's embedding.
@@ -51,22 +55,19 @@ class FeatureLoss(nn.Module):
             valid: (B, S, S) bool, where the frame shows the image.
 
         Returns:
-            The share of the variance that is not explained, and the mean of 1 - cosine.
+            The share of the variance that is not explained, and 1 - cosine; means over views.
         """
         target = (features - self.mean) / self.deviation
         scaled = (embedding.float() - self.mean) / self.deviation if self.project is None else self.project(embedding)
         guess = pool_valid(scaled.float(), cover_of(valid, embedding.shape[-1]), target.shape[-1])
         cover = cover_of(valid, target.shape[-1])
-        total = cover.sum()
-        error = ((guess - target).square().mean(1) * cover).sum() / total
-        angle = ((1 - F.cosine_similarity(guess, target, dim=1)) * cover).sum() / total
-        return error, angle
 
-    def spread(self, features: Tensor, valid: Tensor) -> Tensor:
-        """Squared error of an answer that consists of the means alone, for the same arguments as above."""
-        target = (features - self.mean) / self.deviation
-        cover = cover_of(valid, target.shape[-1])
-        return (target.square().mean(1) * cover).sum() / cover.sum()
+        def mean(cells: Tensor) -> Tensor:
+            return (cells * cover).sum((1, 2)) / cover.sum((1, 2))
+
+        error = mean((guess - target).square().mean(1)) / mean(target.square().mean(1)).clamp(min=SMALLEST_SPREAD)
+        angle = mean(1 - F.cosine_similarity(guess, target, dim=1))
+        return error.mean(), angle.mean()
 
 
 def cover_of(valid: Tensor, cells: int) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
@@ -72,42 +73,37 @@ class FineTuner(Stepper):
         return self.advance([partial(self._loss, part, len(part) / views) for part in parts], self.rate(self.step), names)
 
     def _loss(self, batch: PromptBatch, share: float) -> Tensor:
-        """Loss of the first answers plus those after each correction; a sum over views, so that parts add up."""
+        """Loss of a part of the batch; a mean over views, so that parts add up to the loss of the whole."""
         batch = batch.to(self.fabric.device)
         features = batch.features
         if features is None:
             features = self.model.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
-        first_only = not bool(batch.ambiguous.any())
-        logits, scores = self._decode(features, batch.coords, batch.labels, None, first_only)
-        loss = self._prompt_loss(logits, scores, batch.targets, batch.valid, batch.ambiguous)
-        members = torch.nonzero(batch.corrects).flatten()
-        turns = self._turns() if len(members) else 0
-        coords, labels = (self._of_views(x, batch, members) for x in (batch.coords, batch.labels))
-        targets, valid = (self._of_views(x, batch, members) for x in (batch.targets, batch.valid))
+        loss = torch.zeros((), device=self.fabric.device)
+        for tokens, members in batch.groups():
+            loss = loss + self._group_loss(batch, features, members, tokens) * (len(members) / len(batch))
+        return loss * share
+
+    def _group_loss(self, batch: PromptBatch, features: tuple[Tensor, ...], members: Tensor, tokens: int) -> Tensor:
+        """Loss of views whose prompts have equally many tokens: of the first answers, and of those after each correction."""
         features = tuple(feature[members] for feature in features)
-        answers = self._of_views(logits[:, 0], batch, members)
-        for turn in range(turns):
-            stride = self.model.spec.preprocessing.mask_stride
+        coords, labels = (batch.of_views(x, members)[:, :tokens] for x in (batch.coords, batch.labels))
+        targets, valid, ambiguous = (batch.of_views(x, members) for x in (batch.targets, batch.valid, batch.ambiguous))
+        logits, scores = self._decode(features, coords, labels, None, not bool(ambiguous.any()))
+        loss = self._prompt_loss(logits, scores, targets, valid, ambiguous)
+        nobody = torch.zeros_like(ambiguous)
+        stride = self.model.spec.preprocessing.mask_stride
+        for turn in range(self._turns() if bool(batch.corrects[members[0]]) else 0):
+            answers = logits[:, 0]
             click, kind, previous = correct(answers, batch, members, self.step, turn, self.settings.seed, stride)
             coords, labels = torch.cat([coords, click], 1), torch.cat([labels, kind], 1)
-            refined, scores = self._decode(features, coords, labels, previous, True)
-            nobody = torch.zeros(len(targets), dtype=torch.bool, device=targets.device)
-            part = self._prompt_loss(refined[:, :1], scores[:, :1], targets, valid, nobody)
-            loss = loss + part * (len(members) / len(batch))
-            answers = refined[:, 0]
-        return loss * share
+            logits, scores = self._decode(features, coords, labels, previous, True)
+            loss = loss + self._prompt_loss(logits[:, :1], scores[:, :1], targets, valid, nobody)
+        return loss
 
     def _turns(self) -> int:
         """Corrections in this step, the same for all processes and parts."""
-        if not self.settings.rounds:
-            return 0
-        # a fixed mixing of step and seed: cheap, and no state
-        mixed = (self.step * 2654435761 + self.settings.seed * 40503 + 12345) % 2**32
-        return (mixed >> 16) % (self.settings.rounds + 1)
-
-    def _of_views(self, x: Tensor, batch: PromptBatch, members: Tensor) -> Tensor:
-        """The rows of some views."""
-        return x.unflatten(0, (len(batch), -1))[members].flatten(0, 1)
+        rng = np.random.default_rng([self.settings.seed, self.step, 0, 0])  # corrections end in 1 and more
+        return int(rng.integers(self.settings.rounds + 1))
 
     def _decode(self, features, coords: Tensor, labels: Tensor, previous: Tensor | None, first_only: bool):
         has_previous = None if previous is None else torch.ones(len(coords), device=coords.device)

@@ -59,6 +59,20 @@ class PromptBatch:
     def __len__(self) -> int:
         return len(self.names)
 
+    def of_views(self, x: Tensor, members: Tensor) -> Tensor:
+        """The rows (V K, ...) of some views of a tensor (B K, ...)."""
+        return x.unflatten(0, (len(self), -1))[members].flatten(0, 1)
+
+    def groups(self) -> list[tuple[int, Tensor]]:
+        """Views by number of tokens and whether their users correct: (tokens, (V,) numbers of the views).
+
+        Decoded apart, no prompt needs padding, which the network takes for a token: as in use, where the prompts of one call
+        are of one kind, and the same however a batch is cut into parts.
+        """
+        counts = (self.labels.unflatten(0, (len(self), -1))[:, 0] != PADDING).sum(1)
+        kinds = sorted(set(zip(counts.tolist(), self.corrects.tolist(), strict=True)))
+        return [(n, torch.nonzero((counts == n) & (self.corrects == c)).flatten()) for n, c in kinds]
+
     def to(self, device: torch.device) -> "PromptBatch":
         """The batch on a device."""
 
@@ -147,12 +161,21 @@ def _prompt_view(
     """K masks (K, S, S) and their prompts; objects are asked for again, with other prompts, where there are fewer."""
     wanted = settings.objects_per_image
     masks = view.masks[np.arange(wanted) % len(view.masks)]
-    prompts = [first_prompt(core_of(mask), user, rng) for mask in masks]
+    prompts = [_filled(first_prompt(core_of(mask), user, rng), user) for mask in masks]
     if "box" in user.kind and rng.random() < settings.negative_share:
         box = _empty_box(view, rng)
         if box is not None:
             masks[-1], prompts[-1] = 0, Prompt(box=box)
     return masks, prompts
+
+
+def _filled(prompt: Prompt, user: Protocol) -> Prompt:
+    """A stroke on a small object has fewer points; the last one is said again, so that all strokes have as many."""
+    missing = user.clicks - len(prompt.points) if user.kind == "scribble" else 0
+    if missing <= 0:
+        return prompt
+    points = np.concatenate([prompt.points, np.repeat(prompt.points[-1:], missing, 0)])
+    return Prompt(points=points, point_labels=np.ones(len(points)))
 
 
 def core_of(mask: np.ndarray) -> np.ndarray:
