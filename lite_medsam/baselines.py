@@ -149,9 +149,7 @@ class BaselineSegmenter:
         stack = np.zeros((len(prompts), *image.shape[:2]), bool)
         for index, prompt in enumerate(prompts):
             if prompt.box is None:
-                raise PromptError(
-                    f"the {self.kind} baseline needs a box for every object, got none; prompt with boxes"
-                )
+                raise PromptError(f"the {self.kind} baseline needs a box for every object, got none; prompt with boxes")
             if self.kind == "box":
                 stack[index] = filled_box(image.shape[:2], prompt.box)
             elif self.kind == "ellipse":

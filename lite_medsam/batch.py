@@ -84,7 +84,9 @@ def find_jobs(
             files = sorted(p for p in given.rglob("*") if p.suffix.lower() in INPUT_SUFFIXES and p.is_file())
             files = [p for p in files if not p.name.startswith(".")]
             if not files:
-                raise CaseError(f"a folder must hold images or npz cases ({', '.join(INPUT_SUFFIXES)}), got none in {given}")
+                raise CaseError(
+                    f"a folder must hold images or npz cases ({', '.join(INPUT_SUFFIXES)}), got none in {given}"
+                )
             found += [(p, out / p.relative_to(given)) for p in files]
         elif given.exists():
             found.append((given, out / given.name))
@@ -252,7 +254,9 @@ def _load(job: Job) -> tuple[np.ndarray, list[Prompt]]:
     if job.path.suffix.lower() == ".npz":
         case = load_case(job.path)
         if case.is_volume:
-            raise CaseError(f"{job.path.name} must be a 2D case, got a volume {case.image.shape}; segment its slices as images")
+            raise CaseError(
+                f"{job.path.name} must be a 2D case, got a volume {case.image.shape}; segment its slices as images"
+            )
         image, boxes = case.image, case.boxes
     else:
         image = load_image(job.path)

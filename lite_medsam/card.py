@@ -48,7 +48,11 @@ def measure(
     record: dict[str, Any] = {"cases": len(cases), "runs": {}}
     for name, (segmenter, protocol) in runs.items():
         result = evaluate(
-            segmenter, cases, load_protocol(protocol), groups=groups, progress=lambda case, run=name: progress(run, case)
+            segmenter,
+            cases,
+            load_protocol(protocol),
+            groups=groups,
+            progress=lambda case, run=name: progress(run, case),
         )
         record["runs"][name] = _plain(result)
     return record
@@ -169,9 +173,7 @@ def _by_protocol(record: dict) -> str:
 
 def _clicks(record: dict) -> str:
     columns = [f"dice_{k}" for k in range(6)]
-    rows = [
-        [run, *(_number(_line(record, run).get(column)) for column in columns)] for run in ("clicks", "box+clicks")
-    ]
+    rows = [[run, *(_number(_line(record, run).get(column)) for column in columns)] for run in ("clicks", "box+clicks")]
     return "Dice after so many clicks:\n\n" + _table(["protocol", *map(str, range(6))], rows)
 
 

@@ -18,4 +18,6 @@ class MissingExtraError(ImportError):
 
     def __init__(self, needed_for: str, extra: str, missing: str | None = None):
         what = f" (missing: {missing})" if missing else ""
-        super().__init__(f'{needed_for} needs the "{extra}" extra{what}; install it: pip install "lite-medsam[{extra}]"')
+        super().__init__(
+            f'{needed_for} needs the "{extra}" extra{what}; install it: pip install "lite-medsam[{extra}]"'
+        )

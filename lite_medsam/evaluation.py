@@ -248,9 +248,7 @@ def _note_dice(history: list[dict], click: int, truths: list[np.ndarray], masks:
         entry[f"dice_{click}"] = dice(truth, mask)
 
 
-def _row(
-    case: Case, label: int, truth: np.ndarray, prediction: np.ndarray, tolerance_px: float
-) -> results.Row:
+def _row(case: Case, label: int, truth: np.ndarray, prediction: np.ndarray, tolerance_px: float) -> results.Row:
     """The scores of one object; truth and prediction (H, W) or (D, H, W) bool."""
     unit_px, mm_per_px = _units(case)
     hd95 = hausdorff95(truth, prediction, unit_px)

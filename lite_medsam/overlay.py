@@ -28,9 +28,7 @@ _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 _STRIP_ROWS = 256  # blending works on this many rows at a time, so it needs no second image in memory
 
 
-def draw_masks(
-    image: np.ndarray, masks: np.ndarray, opacity: float = 0.45, contours: bool = True
-) -> np.ndarray:
+def draw_masks(image: np.ndarray, masks: np.ndarray, opacity: float = 0.45, contours: bool = True) -> np.ndarray:
     """Colours the objects of an image; pixels of no object keep their value.
 
     Args:
@@ -88,9 +86,7 @@ def draw_prompts(image: np.ndarray, prompts: Iterable[Any]) -> np.ndarray:
         box = prompt.box if hasattr(prompt, "box") else prompt
         if box is not None:
             _draw_box(rgb, box, colour, width)
-        for (x, y), label in zip(
-            getattr(prompt, "points", ()), getattr(prompt, "point_labels", ()), strict=True
-        ):
+        for (x, y), label in zip(getattr(prompt, "points", ()), getattr(prompt, "point_labels", ()), strict=True):
             _draw_point(rgb, (float(x), float(y)), label == 1, colour, width)
     return rgb
 

@@ -109,7 +109,9 @@ class Prediction:
             ValueError: If there is no such policy.
         """
         if overlap not in OVERLAPS:
-            raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, got {overlap!r}; masks() keeps all of them")
+            raise ValueError(
+                f"overlap must be one of {', '.join(OVERLAPS)}, got {overlap!r}; masks() keeps all of them"
+            )
         count = len(self)
         dtype = np.uint8 if count <= 255 else np.uint16 if count <= 65535 else np.uint32
         labels = np.zeros(self.image_hw, dtype)

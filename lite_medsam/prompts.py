@@ -139,9 +139,7 @@ def simulate_prompts(label: np.ndarray, protocol: Protocol, case_name: str) -> S
     return SimulatedPrompts(objects, len(values) - len(large), len(large) - len(chosen))
 
 
-def first_prompt(
-    mask: np.ndarray, protocol: Protocol, rng: np.random.Generator, name: str | None = None
-) -> Prompt:
+def first_prompt(mask: np.ndarray, protocol: Protocol, rng: np.random.Generator, name: str | None = None) -> Prompt:
     """What the protocol's user says about an object before seeing a segmentation.
 
     Args:

@@ -63,11 +63,11 @@ class OnnxBackend:
 
         def open_session(name: str):
             try:
-                return onnxruntime.InferenceSession(
-                    str(directory / name), options, providers=["CPUExecutionProvider"]
-                )
-            except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no public base class
-                raise WeightsError(f"{directory / name} must be a readable ONNX graph, got: {_first_line(error)}") from None
+                return onnxruntime.InferenceSession(str(directory / name), options, providers=["CPUExecutionProvider"])
+            except Exception as error:
+                raise WeightsError(
+                    f"{directory / name} must be a readable ONNX graph, got: {_first_line(error)}"
+                ) from None
 
         self.spec = spec
         self._encoder, self._decoder = open_session(ENCODER_FILE), open_session(DECODER_FILE)

@@ -223,7 +223,9 @@ def load_spec(directory: str | os.PathLike) -> ModelSpec:
     """
     path = Path(directory) / "spec.json"
     if not path.is_file():
-        raise WeightsError(f"weights must be a model directory with a spec.json, got {Path(directory)}; see lite-medsam info")
+        raise WeightsError(
+            f"weights must be a model directory with a spec.json, got {Path(directory)}; see lite-medsam info"
+        )
     return ModelSpec.from_json(path.read_text(encoding="utf-8"), origin=str(path))
 
 

@@ -61,7 +61,9 @@ def test_npz_cases_keep_name_spacing_and_volume(npz_folder, tmp_path):
 def test_npz_to_npy_and_back_loses_nothing(npz_folder, tmp_path):
     save_case(
         npz_folder / "2D_OCT_x-012.npz",
-        Case(disc((20, 24)), disc((20, 24), 2), modality="OCT", group="P 7", label_names={2: "cyst"}, metadata={"a": "b"}),
+        Case(
+            disc((20, 24)), disc((20, 24), 2), modality="OCT", group="P 7", label_names={2: "cyst"}, metadata={"a": "b"}
+        ),
     )
     prepare(npz_folder, tmp_path / "npz")
     report = prepare(npz_folder, tmp_path / "npy", layout="npy")

@@ -97,9 +97,7 @@ def test_grabcut_repeats_itself_whatever_state_the_generator_is_in():
     assert all(np.array_equal(masks[0], mask) for mask in masks)
 
 
-@pytest.mark.parametrize(
-    "box", [(0, 0, 159, 119), (-5, -5, 300, 300), (4, 4, 4, 4), (10, 10, 11, 10)], ids=str
-)
+@pytest.mark.parametrize("box", [(0, 0, 159, 119), (-5, -5, 300, 300), (4, 4, 4, 4), (10, 10, 11, 10)], ids=str)
 def test_grabcut_falls_back_to_the_box(box):
     # nothing to find; boxes that fill the image or hold a pixel or two
     image = np.full((120, 160), 77, np.uint8)
@@ -133,9 +131,7 @@ def test_bad_boxes_are_refused(box, message):
             make()
 
 
-@pytest.mark.parametrize(
-    "image", [np.zeros((20, 30)), np.zeros((20, 30, 4), np.uint8), np.zeros(5, np.uint8)]
-)
+@pytest.mark.parametrize("image", [np.zeros((20, 30)), np.zeros((20, 30, 4), np.uint8), np.zeros(5, np.uint8)])
 def test_grabcut_wants_an_8_bit_image(image):
     with pytest.raises(ValueError, match="image must be uint8"):
         grabcut(image, (1, 1, 5, 5))

@@ -4,8 +4,8 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
-
 from fakes import FakeBackend
+
 from lite_medsam.batch import Job, SegmentOptions, find_jobs, run_job, run_jobs
 from lite_medsam.case import Case, save_case
 from lite_medsam.errors import CaseError, PromptError, WeightsError

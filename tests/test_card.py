@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 import pytest
-
 from fakes import FakeBackend
+
 from lite_medsam.card import draw_examples, measure, write_card
 from lite_medsam.case import save_case
 from lite_medsam.phantoms import make_phantom

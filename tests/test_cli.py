@@ -31,7 +31,9 @@ def run(capsys, *arguments):
 
 def png(path, shape=(60, 80), value=None):
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8) if value is None else np.full(shape, value, np.uint8)
+    image = (
+        np.random.default_rng(0).integers(0, 256, shape, np.uint8) if value is None else np.full(shape, value, np.uint8)
+    )
     path.write_bytes(cv2.imencode(".png", image)[1].tobytes())
     return path
 
@@ -62,7 +64,9 @@ def phantom(tmp_path_factory):
 
 
 def test_box_on_an_image(capsys, tmp_path):
-    code, out, err = run(capsys, "segment", "-i", png(tmp_path / "a.png"), "--box", "10,10,50,40", "-o", tmp_path / "out")
+    code, out, err = run(
+        capsys, "segment", "-i", png(tmp_path / "a.png"), "--box", "10,10,50,40", "-o", tmp_path / "out"
+    )
     assert code == 0 and out.startswith("a.png: 1 object, score") and not err.strip()
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.json", "a.npz", "a_label.png", "a_overlay.png"]
 
@@ -90,7 +94,7 @@ def test_a_case_with_its_own_boxes_then_evaluate(capsys, phantom, tmp_path):
 
 
 def test_evaluate_a_model_and_a_baseline(capsys, phantom, tmp_path):
-    path, case = phantom
+    path, _case = phantom
     code, out, _ = run(capsys, "evaluate", "-i", path, "--json", "-q", "--report", tmp_path / "r.md")
     model = json.loads(out)["summary"]["modality"][-1]["dice"]
     assert code == 0 and "By dataset" in (tmp_path / "r.md").read_text()
@@ -102,7 +106,9 @@ def test_groups_file(capsys, phantom, tmp_path):
     path, _ = phantom
     table = tmp_path / "groups.csv"
     table.write_text(f"file,group\nval/OCT/{path.name},eye7\n")
-    code, _, _ = run(capsys, "evaluate", "-i", path, "--groups", table, "--baseline", "box", "-o", tmp_path / "s.csv", "-q")
+    code, _, _ = run(
+        capsys, "evaluate", "-i", path, "--groups", table, "--baseline", "box", "-o", tmp_path / "s.csv", "-q"
+    )
     assert code == 0 and "eye7" in (tmp_path / "s.csv").read_text()
     table.write_text("a,b\n1,2\n")
     code, _, err = run(capsys, "evaluate", "-i", path, "--groups", table, "--baseline", "box")
@@ -278,7 +284,9 @@ def test_malformed_files(capsys, tmp_path, name):
 
 @pytest.mark.parametrize("name", BAD_OPTIONS)
 def test_bad_options(capsys, tmp_path, name):
-    code, out, err = run(capsys, "segment", "-i", png(tmp_path / "a.png", (40, 50)), "-o", tmp_path / "out", *BAD_OPTIONS[name])
+    code, out, err = run(
+        capsys, "segment", "-i", png(tmp_path / "a.png", (40, 50)), "-o", tmp_path / "out", *BAD_OPTIONS[name]
+    )
     assert_one_clear_line(code, err)
     assert not out and not (tmp_path / "out").exists()
 

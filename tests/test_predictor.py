@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from fakes import FakeBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fakes import FakeBackend
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.predictor import DECODE_CHUNK, ENCODE_CHUNK, Predictor
 from lite_medsam.preprocessing import Frame

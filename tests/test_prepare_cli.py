@@ -130,7 +130,19 @@ def test_published_parts_lie_in_folders_and_do_not_mix(raw, tmp_path):
     for part, patient in (("train", "A1"), ("train", "A2"), ("train", "A3"), ("test", "B1"), ("test", "A3")):
         add(source, f"{patient}_{part}", part=part)
     out = tmp_path / "cases"
-    arguments = ("prepare", "image-folder", "-i", source, "-o", out, "--group-regex", r"([AB]\d)_", "--dataset", "d", "-q")
+    arguments = (
+        "prepare",
+        "image-folder",
+        "-i",
+        source,
+        "-o",
+        out,
+        "--group-regex",
+        r"([AB]\d)_",
+        "--dataset",
+        "d",
+        "-q",
+    )
     code, stdout, _ = run(*arguments)
     assert code == 0, "a leak in the source is handled, and told"
     assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.npz")) == [
@@ -319,7 +331,20 @@ def test_killed_in_the_middle_nothing_half_written_stays(raw, tmp_path):
     for patient in range(10, 25):
         add(raw, f"P{patient}_0")
     out = tmp_path / "cases"
-    program = [sys.executable, "-m", "lite_medsam", "prepare", "image-folder", "-i", raw, "-o", out, "-q", "--dataset", "d"]
+    program = [
+        sys.executable,
+        "-m",
+        "lite_medsam",
+        "prepare",
+        "image-folder",
+        "-i",
+        raw,
+        "-o",
+        out,
+        "-q",
+        "--dataset",
+        "d",
+    ]
     environment = os.environ | {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
     process = subprocess.Popen([str(a) for a in program], env=environment, stdout=subprocess.DEVNULL)
     while process.poll() is None and len(list(out.glob("2D*.npz"))) < 5:

@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 import pytest
-
 from fakes import FakeBackend
+
 from lite_medsam.batch import Job, SegmentOptions, run_job
 from lite_medsam.case import Case, save_case
 from lite_medsam.errors import PromptError, WeightsError

@@ -91,7 +91,7 @@ def test_a_changed_graph_is_refused(copy):
 
 def test_a_missing_graph_is_named(copy):
     (copy / "encoder.onnx").unlink()
-    with pytest.raises(WeightsError, match="must hold encoder.onnx"):
+    with pytest.raises(WeightsError, match=r"must hold encoder\.onnx"):
         open_backend(copy)
 
 

@@ -54,7 +54,7 @@ def test_clicks_go_to_the_error_and_the_mask_goes_back_in():
     second, third = segmenter.asked[1][0], segmenter.asked[2][0]
     assert second.box == third.box == first.box
     assert np.array_equal(second.mask, half) and np.array_equal(third.mask, too_much)
-    (x, y), = second.points.astype(int)
+    ((x, y),) = second.points.astype(int)
     assert second.point_labels.tolist() == [1] and truth[y, x] and not half[y, x]
     assert third.point_labels.tolist() == [1, 0]
     assert np.array_equal(third.points[0], second.points[0])

@@ -57,9 +57,9 @@ def test_a_wrong_spec_is_refused_with_the_field(text, says):
 
 
 def test_a_folder_without_a_spec_is_no_model(tmp_path):
-    with pytest.raises(WeightsError, match="spec.json"):
+    with pytest.raises(WeightsError, match=r"spec\.json"):
         load_spec(tmp_path)
-    with pytest.raises(WeightsError, match="spec.json"):
+    with pytest.raises(WeightsError, match=r"spec\.json"):
         load_spec(tmp_path / "nowhere")
 
 

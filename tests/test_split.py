@@ -106,7 +106,11 @@ def test_one_published_part_is_no_split():
     entries = [Entry(f"a{i}", f"g{i}", published="train") for i in range(10)]
     with pytest.raises(CaseError, match="publishes no split"):
         make_split(entries)
-    assert {p: len(names) for p, names in make_split(entries, FRACTIONS).parts.items()} == {"train": 6, "val": 2, "test": 2}
+    assert {p: len(names) for p, names in make_split(entries, FRACTIONS).parts.items()} == {
+        "train": 6,
+        "val": 2,
+        "test": 2,
+    }
 
 
 def test_a_patient_on_both_sides_of_a_published_split_is_left_out_of_train():

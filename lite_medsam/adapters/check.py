@@ -241,7 +241,9 @@ def format_report(facts: Iterable[Facts], problems: Iterable[Problem], verbose: 
     shown = sorted(objects, key=natural)[:MAX_SHOWN]
     lines += [f"  {objects[label]} objects of {label}" for label in shown]
     if len(objects) > len(shown):
-        lines.append(f"  {objects.total() - sum(objects[s] for s in shown)} objects of {len(objects) - len(shown)} more")
+        lines.append(
+            f"  {objects.total() - sum(objects[s] for s in shown)} objects of {len(objects) - len(shown)} more"
+        )
     dropped: Counter[tuple[str, str]] = Counter()
     for fact in usable:
         dropped.update({(d.label, d.reason): d.count for d in fact.drops})

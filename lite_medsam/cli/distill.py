@@ -51,13 +51,13 @@ Examples:
 """,
 )
 @click.option("--teacher", required=True,
-              help="Model directory, name of a bundled model, or checkpoint file (MedSAM, SAM, MobileSAM, LiteMedSAM).")  # fmt: skip
+              help="Model directory, name of a bundled model, or a checkpoint file that `convert` knows.")  # fmt: skip
 @click.option("--family", type=click.Choice(["auto", *FAMILIES]), default="auto", show_default=True,
               help="What a checkpoint file is, where that is not to be seen from it.")  # fmt: skip
 @click.option("--engine", type=click.Choice(["auto", "onnxruntime", "openvino", "torch"]), default="auto",
               show_default=True, help="What runs a teacher that is a model directory.")  # fmt: skip
 @click.option("--student", type=click.Path(exists=True, path_type=Path),
-              help="Model directory to start from; or recipe or spec.json for random weights.  [default: new, like the default model]")  # fmt: skip
+              help="Model directory to start from, or recipe or spec.json.  [default: a new default model]")  # fmt: skip
 @click.option("--start", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder with the starting weights that a recipe names.")  # fmt: skip
 @click.option("--cases", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
@@ -65,10 +65,12 @@ Examples:
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder; it ends as if it had not been cut.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path),
-              help="Folder for the teacher's answers, about 1 MB a view; runs may share it.  [default: OUTPUT/lessons]")  # fmt: skip
+              help="Folder for the teacher's answers, about 1 MB a view, shareable.  [default: OUTPUT/lessons]")  # fmt: skip
 @click.option("--cache-limit-gb", type=click.FloatRange(0), help="Largest size of that folder.  [default: no limit]")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to compute.")
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to compute."
+)
 @settings_options
 def command(
     teacher, family, engine, student, start, cases, output, resume, cache, cache_limit_gb, threads, device, **values
@@ -101,6 +103,8 @@ def command(
     print(f"{result.after.lessons} {kind} views   before   after")
     print(f"feature error    {result.before.feature_error:>13.3f} {result.after.feature_error:>7.3f}")
     print(f"mask agreement   {result.before.agreement:>13.3f} {result.after.agreement:>7.3f}")
-    print(f"the teacher was asked {result.asked} times; largest difference of the graphs to torch {result.difference:.1e}")
+    print(
+        f"the teacher was asked {result.asked} times; largest difference of the graphs to torch {result.difference:.1e}"
+    )
     words = ["lite-medsam", "finetune", "--cases", cases, "--weights", result.model, "-o", output / "finetuned"]
     print(f"model: {result.model}\nnext: {shlex.join(map(str, words))}")

@@ -42,7 +42,20 @@ Examples:
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 @engine_options
 def command(
-    inputs, output, report, protocol, predictions, baseline, groups, by, tolerance, slices, every, as_json, quiet, **engine
+    inputs,
+    output,
+    report,
+    protocol,
+    predictions,
+    baseline,
+    groups,
+    by,
+    tolerance,
+    slices,
+    every,
+    as_json,
+    quiet,
+    **engine,
 ) -> None:
     """Score a model or finished predictions on labelled cases.
 

@@ -20,7 +20,11 @@ def settings_options(function):
     texts = field_texts(FinetuneSettings)
     for field in reversed(dataclasses.fields(FinetuneSettings)):
         flag = "--" + RENAMED.get(field.name, field.name).replace("_", "-")
-        options: dict = {"help": texts[field.name], "show_default": field.default not in ("", None), "default": field.default}
+        options: dict = {
+            "help": texts[field.name],
+            "show_default": field.default not in ("", None),
+            "default": field.default,
+        }
         if isinstance(field.default, bool):
             flag = f"{flag}/--no-{field.name.replace('_', '-')}"
         elif field.name in CHOICES:
@@ -65,7 +69,9 @@ Examples:
               help="Folder of labelled npz cases, as `lite-medsam prepare` writes them.")  # fmt: skip
 @click.option("--split", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="split.json of `lite-medsam prepare`.  [default: divided here, by group]")  # fmt: skip
-@click.option("--weights", type=click.Path(path_type=Path), help="Model directory to start from.  [default: the bundled one]")
+@click.option(
+    "--weights", type=click.Path(path_type=Path), help="Model directory to start from.  [default: the bundled one]"
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder; it ends as if it had not been cut.")
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path),

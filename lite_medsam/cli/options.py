@@ -9,11 +9,21 @@ def engine_options(function):
     """Adds --weights, --engine, --threads and --zoom."""
     options = [
         click.option("--weights", type=click.Path(path_type=Path), help="Model directory.  [default: the bundled one]"),
-        click.option("--engine", type=click.Choice(["auto", "onnxruntime", "openvino", "torch"]), default="auto",
-                     show_default=True, help="What runs the model."),
+        click.option(
+            "--engine",
+            type=click.Choice(["auto", "onnxruntime", "openvino", "torch"]),
+            default="auto",
+            show_default=True,
+            help="What runs the model.",
+        ),
         click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]"),
-        click.option("--zoom", type=click.Choice(["auto", "off"]), default="auto", show_default=True,
-                     help="Segment small objects from a crop of their own."),
+        click.option(
+            "--zoom",
+            type=click.Choice(["auto", "off"]),
+            default="auto",
+            show_default=True,
+            help="Segment small objects from a crop of their own.",
+        ),
     ]
     for option in reversed(options):
         function = option(function)

@@ -82,7 +82,9 @@ def _line(job, record: dict) -> str:
     if record.get("skipped"):
         return f"{job.path.name}: finished before, skipped"
     objects = record["objects"]
-    scores = ", ".join("-" if o["score"] is None else f"{o['score']:.2f}" for o in objects[:5]) + (", ..." if len(objects) > 5 else "")
+    scores = ", ".join("-" if o["score"] is None else f"{o['score']:.2f}" for o in objects[:5]) + (
+        ", ..." if len(objects) > 5 else ""
+    )
     seconds = sum(record["seconds"].values())
     plural = "" if len(objects) == 1 else "s"
     return f"{job.path.name}: {len(objects)} object{plural}, score {scores}, {seconds:.2f} s -> {job.target}.json"
@@ -97,7 +99,9 @@ def objects_from_options(boxes: tuple[str, ...], points: tuple[str, ...]) -> lis
     if not clicks:
         return [Prompt(box=tuple(box)) for box in corners]
     if len(corners) > 1:
-        raise click.UsageError("with several --box it is open whose the --point is; write the objects into a --prompts file")
+        raise click.UsageError(
+            "with several --box it is open whose the --point is; write the objects into a --prompts file"
+        )
     xy, labels = [click_[:2] for click_ in clicks], [click_[2] for click_ in clicks]
     return [Prompt(box=tuple(corners[0]) if corners else None, points=xy, point_labels=labels)]
 

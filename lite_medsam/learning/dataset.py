@@ -164,12 +164,13 @@ class BatchSource:
         pixels, targets, valid, coords, labels = (np.stack(part) for part in zip(*views, strict=True))
         objects = targets.shape[1]
         labels = labels.reshape(-1, labels.shape[-1])
+        # copied, because numpy's memory is aligned by chance, and matrix products round differently with it
         return Batch(
             pixels=torch.from_numpy(pixels),
             targets=torch.from_numpy(targets).flatten(0, 1),
             valid=torch.from_numpy(valid).repeat_interleave(objects, 0).bool(),
-            coords=torch.from_numpy(coords).flatten(0, 1),
-            labels=torch.from_numpy(labels),
+            coords=torch.tensor(coords).flatten(0, 1),
+            labels=torch.tensor(labels),
             ambiguous=torch.from_numpy((labels == OBJECT).sum(1) == (labels != PADDING).sum(1)),
         )
 
@@ -183,19 +184,13 @@ class BatchSource:
                 yield batch
 
     def _view(self, rng: np.random.Generator, mixed: bool) -> tuple[np.ndarray, ...]:
-        while True:
-            view = self._try_view(rng, mixed)
-            if view is not None:
-                return view
-
-    def _try_view(self, rng: np.random.Generator, mixed: bool) -> tuple[np.ndarray, ...] | None:
-        """One view with its prompts, or None if no object in it is large enough."""
-        modality = rng.choice(list(self.by_modality))
-        members, weights = self.by_modality[modality]
-        source = self.images[rng.choice(members, p=weights)]
-        view = draw_view(source, self.settings, self.sampling, rng)
-        if view is None:
-            return None
+        """One view with its prompts; views without an object that is large enough are passed over."""
+        view = None
+        while view is None:
+            modality = rng.choice(list(self.by_modality))
+            members, weights = self.by_modality[modality]
+            source = self.images[rng.choice(members, p=weights)]
+            view = draw_view(source, self.settings, self.sampling, rng)
         wanted = self.sampling.objects_per_image
         masks = view.masks[np.arange(wanted) % len(view.masks)]
         prompts = [simulate_tokens(mask, self.sampling.jitter, mixed, rng) for mask in masks]
@@ -239,7 +234,9 @@ def draw_view(
     masks = [mask_to_model(source.label == source.ids[i], frame) for i in chosen]
     masks = np.stack([*masks, mask_to_model(source.label > 0, frame)])
     image = resample(source.image, frame, settings.resampling)
-    value_range = {"uint8": (0.0, 255.0), "resized": intensity_range(image)}.get(settings.value_range, source.value_range)
+    value_range = {"uint8": (0.0, 255.0), "resized": intensity_range(image)}.get(
+        settings.value_range, source.value_range
+    )
     scaled_h, scaled_w = image.shape[:2]
     size = frame.size
     padded = np.zeros((size, size, *image.shape[2:]), np.uint8)

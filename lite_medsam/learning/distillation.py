@@ -21,7 +21,7 @@ from lite_medsam.files import atomic_write
 from lite_medsam.learning.distillation_settings import DistillSettings
 from lite_medsam.learning.distillation_views import Scene
 from lite_medsam.learning.feature_loss import FeatureLoss
-from lite_medsam.learning.lessons import Lesson, LessonBook
+from lite_medsam.learning.lessons import Lesson, LessonBook, decode_lessons
 from lite_medsam.learning.losses import SCORE_WEIGHT, mask_loss
 from lite_medsam.learning.model import PromptedSegmenter
 from lite_medsam.learning.run_log import read_rows
@@ -156,8 +156,8 @@ class Distiller(Stepper):
             with torch.inference_mode():
                 features = pair.student.encode(lesson.pixels)
                 errors.append(pair.feature_loss(features[0], lesson.features, lesson.valid)[0].item())
-                logits, _ = pair.student.decode(features, lesson.coords[0], lesson.labels[0], mask_tokens=1)
-            mine, theirs = (logits[:, 0] > 0) & lesson.valid, (lesson.logits[0] > 0) & lesson.valid
+                logits, _ = decode_lessons(pair.student, features, lesson)
+            mine, theirs = (logits[0] > 0) & lesson.valid, (lesson.logits[0] > 0) & lesson.valid
             sizes, shared = (mine.sum((1, 2)) + theirs.sum((1, 2))).tolist(), (mine & theirs).sum((1, 2)).tolist()
             asked = theirs.any(2).any(1).tolist()
             overlaps += [2 * s / size for s, size, real in zip(shared, sizes, asked, strict=True) if real]
@@ -237,13 +237,12 @@ class Distiller(Stepper):
         loss = error + settings.cosine_weight * angle
         if settings.logit_weight == 0:
             return loss, error, angle, torch.zeros_like(loss)
-        coords, labels = batch.coords.flatten(0, 1), batch.labels.flatten(0, 1)
-        logits, scores = self.student.decode(features, coords, labels, mask_tokens=1)
+        logits, scores = decode_lessons(self.student, features, batch)
         # the teacher's certainty is part of the answer: its probabilities are the targets, as they are
         targets = torch.sigmoid(batch.logits.flatten(0, 1))
-        valid = batch.valid.repeat_interleave(batch.coords.shape[1], 0)
-        masks = mask_loss(logits[:, 0].float(), targets, valid).mean()
-        confidence = nn.functional.mse_loss(scores[:, 0].float(), batch.scores.flatten())
+        valid = batch.valid.repeat_interleave(logits.shape[1], 0)
+        masks = mask_loss(logits.flatten(0, 1), targets, valid).mean()
+        confidence = nn.functional.mse_loss(scores, batch.scores)
         return loss + settings.logit_weight * (masks + SCORE_WEIGHT * confidence), error, angle, masks
 
 

@@ -17,7 +17,7 @@ class ViewSettings:
         crop_minimum_px: Smallest side of a crop, image pixels.
         objects_per_view: Prompts per view; objects are asked for again with other prompts where there are fewer.
         jitter: How far a box's sides move, as a share of its width or height: inward and outward limit.
-        click_share: Share of prompts that are a click instead of a box, where teacher and student both know clicks.
+        click_share: Share of views that are asked with clicks instead of boxes, where teacher and student both know clicks.
         augment: Flip the views after the first and change their intensity, as far as the modality allows.
         slices_per_volume: Slices taken from a volume.
     """

@@ -100,7 +100,7 @@ class View:
     Attributes:
         image: (H, W) or (H, W, 3) uint8, the whole image, flipped and changed in intensity.
         window: The part that is seen.
-        prompts: Boxes and clicks in pixels of `image`, within the window.
+        prompts: Boxes, or clicks, in pixels of `image`, within the window.
     """
 
     image: np.ndarray
@@ -119,7 +119,7 @@ def make_view(scene: Scene, number: int, settings: ViewSettings, clicks: bool, s
         scene: The image.
         number: Counted from 0, which is the whole image as it is.
         settings: How views are drawn.
-        clicks: Whether some prompts are clicks.
+        clicks: Whether some views are asked with clicks.
         seed: Of what is drawn.
     """
     rng = np.random.default_rng([seed, number, int(scene.sha256[:16], 16)])
@@ -137,10 +137,11 @@ def make_view(scene: Scene, number: int, settings: ViewSettings, clicks: bool, s
         window = _crop(box, (height, width), settings, rng)
     chosen = _objects_within(boxes, window, anchor, settings.objects_per_view, rng)
     prompts = []
+    clicked = clicks and rng.random() < settings.click_share
     for i in range(settings.objects_per_view):
         index = chosen[i % len(chosen)] if len(chosen) else None
         box = boxes[index] if index is not None else _random_box(window, rng)
-        if clicks and rng.random() < settings.click_share:
+        if clicked:
             mask = None if label is None or index is None else label == scene.ids[index]
             prompts.append(_click(mask, box, rng))
         else:

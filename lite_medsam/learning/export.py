@@ -100,7 +100,9 @@ def export_model(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec
     save_weights(directory, model)
     difference = parity(model, directory, spec)
     if not difference < MAXIMUM_DIFFERENCE:
-        raise WeightsError(f"the graphs must equal torch within {MAXIMUM_DIFFERENCE}, got a difference of {difference:.2g}")
+        raise WeightsError(
+            f"the graphs must equal torch within {MAXIMUM_DIFFERENCE}, got a difference of {difference:.2g}"
+        )
     graphs = (ENCODER_FILE, DECODER_FILE)
     beside = (name + EXTERNAL_SUFFIX for name in graphs)
     files = [*graphs, WEIGHTS_FILE, *(name for name in beside if (directory / name).is_file())]

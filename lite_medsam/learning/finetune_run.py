@@ -165,7 +165,9 @@ class _Run:
             "split": self.division.split.sha256,
         }
 
-    def _views(self, images: list[LabelledImage], model: Segmenter) -> tuple[FreshViews | KeptViews, SignedCache | None]:
+    def _views(
+        self, images: list[LabelledImage], model: Segmenter
+    ) -> tuple[FreshViews | KeptViews, SignedCache | None]:
         """Fresh views, or with a frozen encoder views whose features are kept."""
         if self.settings.train != "decoder":
             return FreshViews(images, model.spec, self.settings), None
@@ -194,7 +196,9 @@ class _Run:
         protocols = self.settings.report_protocols()
         with tqdm(total=2 * len(protocols) * len(self.validation), unit="case", desc="scores") as bar:
             scores = [
-                evaluate_all(predictor, self.validation, protocols, self.settings.slices_per_volume, lambda _: bar.update())
+                evaluate_all(
+                    predictor, self.validation, protocols, self.settings.slices_per_volume, lambda _: bar.update()
+                )
                 for predictor in (old, new)
             ]
         result = FinetuneResult(self.out / MODEL, *scores, loop.tuner.step, best["step"], loop.tuner.seconds)
@@ -207,7 +211,8 @@ def _images(paths: tuple[Path, ...], settings: FinetuneSettings) -> list[Labelle
     if not settings.modality:
         return images
     return [
-        dataclasses.replace(image, modality=settings.modality) if image.modality == "unknown" else image for image in images
+        dataclasses.replace(image, modality=settings.modality) if image.modality == "unknown" else image
+        for image in images
     ]
 
 

@@ -141,7 +141,15 @@ class FinetuneSettings:
             if getattr(self, name) not in choices:
                 shown = ", ".join(choice or "nothing" for choice in choices)
                 raise ValueError(f"{name} must be one of {shown}, got {getattr(self, name)!r}")
-        for name in ("batch_size", "objects_per_image", "views", "devices", "nodes", "checkpoint_every", "validation_cases"):
+        for name in (
+            "batch_size",
+            "objects_per_image",
+            "views",
+            "devices",
+            "nodes",
+            "checkpoint_every",
+            "validation_cases",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.steps < 0 or (self.steps == 0 and not self.minutes > 0):

@@ -70,7 +70,9 @@ class FineTuner(Stepper):
         """One optimiser step on this process's parts of a batch; returns the loss over all processes."""
         views = sum(len(part) for part in parts)
         names = ", ".join(name for part in parts for name in part.names)
-        return self.advance([partial(self._loss, part, len(part) / views) for part in parts], self.rate(self.step), names)
+        return self.advance(
+            [partial(self._loss, part, len(part) / views) for part in parts], self.rate(self.step), names
+        )
 
     def _loss(self, batch: PromptBatch, share: float) -> Tensor:
         """Loss of a part of the batch; a mean over views, so that parts add up to the loss of the whole."""
@@ -139,6 +141,7 @@ class FinetuneLoop:
         self.fabric, self.settings = tuner.fabric, tuner.settings
         self.best, self.best_step, self.stale = -1.0, 0, 0
         self.stopped = False
+        self.losses: list[float] = []  # since the last line of the log
         self.validation_seconds = 0.0
         self.log: RunLog | None = None
 
@@ -160,6 +163,7 @@ class FinetuneLoop:
         self.tuner.total = extra["total"]
         self.best, self.best_step, self.stale = extra["best"], extra["best_step"], extra["stale"]
         self.stopped, self.validation_seconds = extra["stopped"], extra["validation_seconds"]
+        self.losses = list(extra["losses"])
         return True
 
     def run(self) -> None:
@@ -182,21 +186,21 @@ class FinetuneLoop:
                 self.log.close()
 
     def _steps(self, bar: tqdm) -> None:
-        tuner, losses, times = self.tuner, [], []
+        tuner, times = self.tuner, []
         for parts in self._batches():
             if self.stopped or (tuner.total and tuner.step >= tuner.total):
                 break
             started = time.perf_counter()
-            losses.append(tuner.train_step(parts))
+            self.losses.append(tuner.train_step(parts))
             times.append(time.perf_counter() - started)
             tuner.seconds += times[-1]
             bar.update()
             if tuner.step % LOG_EVERY == 0 or tuner.step == tuner.total:
-                mean = sum(losses) / len(losses)
+                mean = sum(self.losses) / len(self.losses)
                 bar.set_postfix(loss=f"{mean:.3f}", dice=f"{self.best:.3f}")
                 if self.log:
                     self.log.training(tuner.step, mean, tuner.rate(tuner.step), tuner.seconds)
-                losses = []
+                self.losses = []
             if not tuner.total and len(times) == PROBE_STEPS:
                 bar.total = self._decide_total(times)
                 self._save()
@@ -251,6 +255,7 @@ class FinetuneLoop:
             "best_step": self.best_step,
             "stale": self.stale,
             "stopped": self.stopped,
+            "losses": self.losses,
             "validation_seconds": self.validation_seconds,
         }
         state = self.tuner.state() | {

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lite_medsam.learning.distillation_settings import ViewSettings
 from lite_medsam.learning.distillation_views import Scene, View, make_view
-from lite_medsam.learning.model import PADDING
+from lite_medsam.learning.model import BOX_TOP_LEFT, PADDING, PromptedSegmenter
 from lite_medsam.learning.teachers import Teacher
 from lite_medsam.predictor import decoder_inputs
 from lite_medsam.preprocessing import Frame, intensity_range, mask_to_model, normalise, resample
@@ -22,7 +22,7 @@ from lite_medsam.spec import Preprocessing
 
 # raise it when the code of views or lessons changes what they hold
 FORMAT = "1"
-TOKENS = 2
+BOX_TOKENS, CLICK_TOKENS = 2, 5  # as in training on labels: boxes alone are not padded, clicks are
 FEATURE_LIMIT, LOGIT_LIMIT = 60_000.0, 32.0  # half precision holds up to 65504; beyond 32 a logit says nothing more
 
 
@@ -36,8 +36,8 @@ class Lesson:
         valid: (S, S) bool, False in the padding.
         logits: (K, S, S) float32, the teacher's masks in the student's frame.
         scores: (K,) float32, the teacher's estimate of their IoU.
-        coords: (K, 2, 2) float32 prompt tokens in the student's pixels.
-        labels: (K, 2) float32 their kinds.
+        coords: (K, 5, 2) float32 prompt tokens in the student's pixels.
+        labels: (K, 5) float32 their kinds; boxes use the first two, which are all that they may be decoded with.
         name: Of the case; of several, separated by commas.
     """
 
@@ -74,7 +74,7 @@ class LessonBook:
         scenes: The images.
         student: Pre-processing of the student.
         grid: Side of the student's embedding.
-        clicks: Whether some prompts are clicks.
+        clicks: Whether some views are asked with clicks.
         views: How views are drawn.
         seed: Of what is drawn.
         folder: Of the cache.
@@ -147,7 +147,7 @@ def ask(teacher: Teacher, view: View, student: Preprocessing, grid: int) -> dict
     image = resample(view.image, seen, student.resampling)
     ranges = {"uint8": (0.0, 255.0), "resized": intensity_range(image)}
     coords, labels, _, _ = decoder_inputs(view.prompts, [seen] * len(view.prompts), student.image_size)
-    missing = TOKENS - coords.shape[1]
+    missing = CLICK_TOKENS - coords.shape[1]
     return {
         "image": image,
         "value_range": np.array(ranges.get(student.value_range) or intensity_range(view.image), np.float32),
@@ -158,6 +158,29 @@ def ask(teacher: Teacher, view: View, student: Preprocessing, grid: int) -> dict
         "coords": np.pad(coords, ((0, 0), (0, missing), (0, 0))),
         "labels": np.pad(labels, ((0, 0), (0, missing)), constant_values=PADDING),
     }
+
+
+def decode_lessons(student: PromptedSegmenter, features: tuple[Tensor, ...], batch: Lesson) -> tuple[Tensor, Tensor]:
+    """The student's answers to a batch of lessons, boxes and clicks each with the tokens that they have in use.
+
+    Args:
+        student: The student.
+        features: What it made of batch.pixels.
+        batch: B lessons with K prompts.
+
+    Returns:
+        (B, K, S, S) float32 logits and (B, K) predicted IoU.
+    """
+    logits, scores = torch.zeros_like(batch.logits), torch.zeros_like(batch.scores)
+    boxes = batch.labels[:, 0, 0] == BOX_TOP_LEFT
+    for chosen, tokens in ((boxes, BOX_TOKENS), (~boxes, CLICK_TOKENS)):
+        if chosen.any():
+            coords, labels = batch.coords[chosen, :, :tokens], batch.labels[chosen, :, :tokens]
+            shown = tuple(feature[chosen] for feature in features)
+            masks, ious = student.decode(shown, coords.flatten(0, 1), labels.flatten(0, 1), mask_tokens=1)
+            logits[chosen] = masks[:, 0].float().unflatten(0, coords.shape[:2])
+            scores[chosen] = ious[:, 0].float().unflatten(0, coords.shape[:2])
+    return logits, scores
 
 
 def _lesson(stored: dict[str, np.ndarray], student: Preprocessing, name: str) -> Lesson:

@@ -131,24 +131,25 @@ class PromptSource:
             masks.append(asked)
             prompts += said
             corrects.append(user.corrections > 0)
+        # torch.tensor copies: numpy's memory is aligned by chance, and matrix products round differently with it
         size = self.spec.preprocessing.image_size
         frame = dataclasses.replace(Frame.whole((size, size), size), geometry=self.spec.preprocessing.geometry)
         coords, labels, _, _ = decoder_inputs(prompts, [frame] * len(prompts), size, 1)
         stride = self.spec.preprocessing.mask_stride
-        targets = torch.nn.functional.avg_pool2d(torch.from_numpy(np.concatenate(masks)), stride)
-        valid = torch.from_numpy(np.stack([view.valid for view in drawn])[:, ::stride, ::stride])
+        targets = torch.nn.functional.avg_pool2d(torch.tensor(np.concatenate(masks)), stride)
+        valid = torch.tensor(np.stack([view.valid for view in drawn])[:, ::stride, ::stride])
         features = None
         if drawn[0].features is not None:
             stacks = zip(*(view.features for view in drawn), strict=True)
-            features = tuple(torch.from_numpy(np.stack(arrays)) for arrays in stacks)
+            features = tuple(torch.tensor(np.stack(arrays)) for arrays in stacks)
         return PromptBatch(
-            pixels=None if features else torch.from_numpy(np.stack([view.pixels for view in drawn])),
+            pixels=None if features else torch.tensor(np.stack([view.pixels for view in drawn])),
             features=features,
             targets=targets,
             valid=valid.repeat_interleave(self.settings.objects_per_image, 0),
-            coords=torch.from_numpy(coords),
-            labels=torch.from_numpy(labels),
-            ambiguous=torch.from_numpy(((labels == OBJECT) | (labels == PADDING)).all(1)),
+            coords=torch.tensor(coords),
+            labels=torch.tensor(labels),
+            ambiguous=torch.tensor(((labels == OBJECT) | (labels == PADDING)).all(1)),
             corrects=torch.tensor(corrects),
             numbers=tuple(numbers),
             names=tuple(view.name for view in drawn),
@@ -234,7 +235,7 @@ def correct(
         previous.append(torch.where(answer > 0, 6.0, -6.0) if rng.random() < 0.3 else answer.clamp(-12, 12))
     device = answers.device
     return (
-        torch.from_numpy(np.concatenate(coords)).to(device),
-        torch.from_numpy(np.concatenate(kinds)).to(device),
+        torch.tensor(np.concatenate(coords)).to(device),
+        torch.tensor(np.concatenate(kinds)).to(device),
         torch.cat(previous).unsqueeze(1),
     )

@@ -80,7 +80,9 @@ def run_recipe(
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         if not resume:
-            raise WeightsError(f"{out} must be a new folder, but holds a checkpoint; add --resume or name another --out")
+            raise WeightsError(
+                f"{out} must be a new folder, but holds a checkpoint; add --resume or name another --out"
+            )
         trainer.resume(checkpoint)
     elif recipe.start:
         if start_folder is None:
@@ -91,7 +93,6 @@ def run_recipe(
         trainer.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     trainer.train(out)
     return trainer
-
 
 
 def start_backbone(backbone: nn.Module, tensors: dict[str, Tensor], images: Tensor, origin: str) -> None:

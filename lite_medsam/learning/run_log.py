@@ -66,7 +66,9 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def _cut(path: Path, step: int) -> None:
     """Removes rows after a step, and the half-written one that a kill can leave."""
     rows = read_rows(path)
-    kept = [row for row in rows if None not in row.values() and row.get("step", "").isdigit() and int(row["step"]) <= step]
+    kept = [
+        row for row in rows if None not in row.values() and row.get("step", "").isdigit() and int(row["step"]) <= step
+    ]
     if len(kept) == len(rows):
         return
     if not kept:

@@ -13,9 +13,7 @@ from lite_medsam.errors import WeightsError
 from lite_medsam.files import atomic_write
 
 
-def make_fabric(
-    accelerator: str = "cpu", devices: int = 1, nodes: int = 1, precision: str = "32-true"
-) -> Fabric:
+def make_fabric(accelerator: str = "cpu", devices: int = 1, nodes: int = 1, precision: str = "32-true") -> Fabric:
     """Lightning Fabric for so many processes; under `torchrun` or SLURM it joins those that were started.
 
     Args:

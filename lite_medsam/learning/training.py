@@ -110,7 +110,9 @@ class Trainer(Stepper):
             with atomic_write(out / "settings.json") as path:
                 path.write_text(json.dumps(dataclasses.asdict(self.settings), indent=2) + "\n", encoding="utf-8")
         self.model.train()
-        bar = tqdm(total=self.settings.steps, initial=self.step, unit="step", desc="train", smoothing=0.05, disable=not writes)
+        bar = tqdm(
+            total=self.settings.steps, initial=self.step, unit="step", desc="train", smoothing=0.05, disable=not writes
+        )
         log, losses = RunLog(out, self.step) if writes else None, []
         for batch in self.source.from_number(self.step):
             if self.step >= self.settings.steps:
@@ -141,9 +143,7 @@ class Trainer(Stepper):
         batch = batch.to(self.fabric.device)
         features = self.model.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
         boxes_only = batch.coords.shape[1] == 2
-        logits, scores = self.model.decode(
-            features, batch.coords, batch.labels, mask_tokens=1 if boxes_only else None
-        )
+        logits, scores = self.model.decode(features, batch.coords, batch.labels, mask_tokens=1 if boxes_only else None)
         loss = prompt_loss(logits, scores, batch.targets, batch.valid, batch.ambiguous)
         rng = np.random.default_rng([self.settings.seed, self.step, 1])
         if boxes_only or rng.random() >= self.settings.second_round:
@@ -155,8 +155,8 @@ class Trainer(Stepper):
         previous = torch.where(answer > 0, 6.0, -6.0) if rng.random() < 0.3 else answer.clamp(-12, 12)
         refined, refined_scores = self.model.decode(
             features,
-            torch.cat([batch.coords, torch.from_numpy(clicks).to(answer.device)], 1),
-            torch.cat([batch.labels, torch.from_numpy(kinds).to(answer.device)], 1),
+            torch.cat([batch.coords, torch.tensor(clicks).to(answer.device)], 1),
+            torch.cat([batch.labels, torch.tensor(kinds).to(answer.device)], 1),
             previous.unsqueeze(1),
             torch.ones(len(previous), device=answer.device),
             mask_tokens=1,
@@ -176,7 +176,9 @@ class Trainer(Stepper):
         """
         state = read_checkpoint(path, CHECKPOINT_KEYS)
         if state["spec"] != self.model.spec.to_json() or state["seed"] != self.settings.seed:
-            raise WeightsError(f"{path} must be a checkpoint of this model and seed; use another --out or the same settings")
+            raise WeightsError(
+                f"{path} must be a checkpoint of this model and seed; use another --out or the same settings"
+            )
         self.load_state(state)
 
 

@@ -69,7 +69,9 @@ class FreshViews:
             view = draw_view(source, self.spec.preprocessing, self.sampling, rng, self.settings.augment)
             if view is not None:
                 return _drawn(view, view.pixels, None, source.name)
-        raise ValueError(f"views must show objects, {TRIES} in a row did not; lower --minimum-area-px or raise --crop-share")
+        raise ValueError(
+            f"views must show objects, {TRIES} in a row did not; lower --minimum-area-px or raise --crop-share"
+        )
 
 
 class KeptViews:
@@ -85,7 +87,9 @@ class KeptViews:
         cache: Where features are kept, made with `signature`.
     """
 
-    def __init__(self, images: Sequence[LabelledImage], model: Segmenter, settings: FinetuneSettings, cache: SignedCache):
+    def __init__(
+        self, images: Sequence[LabelledImage], model: Segmenter, settings: FinetuneSettings, cache: SignedCache
+    ):
         self.model, self.spec, self.settings, self.cache = model, model.spec, settings, cache
         self.images = _visible(images, self.spec, settings)
         self.sampling = sampling_of(settings, self.spec)
@@ -138,7 +142,9 @@ class KeptViews:
                 break
             # the objects are too small in the whole image: look closer
             closer = dataclasses.replace(self.sampling, crop_share=float(self.spec.zoom.enabled))
-            view = draw_view(source, self.spec.preprocessing, closer, rng, self.settings.augment and attempt < TRIES // 2)
+            view = draw_view(
+                source, self.spec.preprocessing, closer, rng, self.settings.augment and attempt < TRIES // 2
+            )
         if view is None:
             raise ValueError(f"{source.name}: its objects must be visible to the model; lower --minimum-area-px")
         with torch.inference_mode():
@@ -173,9 +179,7 @@ def _image_key(image: LabelledImage) -> str:
     return digest.hexdigest()
 
 
-def _visible(
-    images: Sequence[LabelledImage], spec: ModelSpec, settings: FinetuneSettings
-) -> list[LabelledImage]:
+def _visible(images: Sequence[LabelledImage], spec: ModelSpec, settings: FinetuneSettings) -> list[LabelledImage]:
     """Images with an object that the model can see; with crops all of them."""
     seen = list(images)
     if not spec.zoom.enabled or settings.crop_share == 0:
@@ -186,7 +190,9 @@ def _visible(
             if _largest(image.label) * (side / max(image.label.shape)) ** 2 > 2 * settings.minimum_area_px
         ]
     if not seen:
-        raise ValueError(f"training needs images with visible objects, got none of {len(images)}; use crops or larger objects")
+        raise ValueError(
+            f"training needs images with visible objects, got none of {len(images)}; use crops or larger objects"
+        )
     return seen
 
 

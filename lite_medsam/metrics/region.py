@@ -30,15 +30,11 @@ def as_masks(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.
 
 def _as_mask(mask: np.ndarray, name: str) -> np.ndarray:
     if mask.ndim not in (2, 3):
-        raise ValueError(
-            f"{name} must be (H, W) or (D, H, W), got shape {mask.shape}; score one object at a time"
-        )
+        raise ValueError(f"{name} must be (H, W) or (D, H, W), got shape {mask.shape}; score one object at a time")
     if mask.dtype == bool:
         return mask
     if mask.dtype.kind not in "uif":
-        raise ValueError(
-            f"{name} must be bool or hold only 0 and 1, got dtype {mask.dtype}; pass a bool mask"
-        )
+        raise ValueError(f"{name} must be bool or hold only 0 and 1, got dtype {mask.dtype}; pass a bool mask")
     inside = mask == 1
     if not np.array_equal(inside, mask != 0):  # NaN is != 0 and != 1: refused as well
         wrong = mask[~inside & (mask != 0)].flat[0]

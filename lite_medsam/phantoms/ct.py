@@ -72,9 +72,7 @@ def _trunk(scene: Slab, half: tuple[float, float]) -> tuple[np.ndarray, tuple[fl
     fat_mm = rng.uniform(9, 26)
     wall_mm = rng.uniform(9, 13)
     outer = scene.blob((0, 0, 0), (*half, 900), 0, 0.012, _TRUNK)
-    inner = scene.blob(
-        (0, -0.1 * fat_mm, 0), (half[0] - fat_mm, half[1] - 0.9 * fat_mm, 900), 0, 0.010, _TRUNK
-    )
+    inner = scene.blob((0, -0.1 * fat_mm, 0), (half[0] - fat_mm, half[1] - 0.9 * fat_mm, 900), 0, 0.010, _TRUNK)
     radii = (half[0] - fat_mm - wall_mm, half[1] - 0.9 * fat_mm - wall_mm)
     cavity = scene.blob((0, -0.1 * fat_mm - 3, 0), (*radii, 900), 0, 0.012, _TRUNK)
     scene.paint(outer, "skin")
@@ -123,13 +121,9 @@ def _bowel(scene: Slab, cavity: np.ndarray, radii: tuple[float, float]) -> None:
     rng, (rx, ry) = scene.rng, radii
     tubes = _tubes(scene, 16.0, 0.17)
     scene.paint(cavity & tubes, "vein")
-    loops = [
-        (rng.uniform(-0.12, 0.55) * rx, rng.uniform(-0.42, 0.12) * ry, rng.uniform(9, 15)) for _ in range(9)
-    ]
+    loops = [(rng.uniform(-0.12, 0.55) * rx, rng.uniform(-0.42, 0.12) * ry, rng.uniform(9, 15)) for _ in range(9)]
     for x, y, r in loops:
-        loop = scene.blob(
-            (x, y, rng.uniform(-30, 30)), (r * rng.uniform(1, 1.5), r, 45), rng.uniform(0, 3), 0.08
-        )
+        loop = scene.blob((x, y, rng.uniform(-30, 30)), (r * rng.uniform(1, 1.5), r, 45), rng.uniform(0, 3), 0.08)
         _hollow(
             scene,
             loop & cavity,
@@ -147,9 +141,7 @@ def _bowel(scene: Slab, cavity: np.ndarray, radii: tuple[float, float]) -> None:
     lumen = scene.each(erode, stomach & cavity, 3.6)
     scene.paint(lumen & (rows < gas_below), "gas")
     lobules = scene.noise(7)
-    bend = np.array(
-        [(-0.16, 0.02), (0.04, -0.16), (0.3, -0.1), (0.52, 0.1), (0.5, 0.17), (0.26, 0.02), (0.02, 0.0)]
-    )
+    bend = np.array([(-0.16, 0.02), (0.04, -0.16), (0.3, -0.1), (0.52, 0.1), (0.5, 0.17), (0.26, 0.02), (0.02, 0.0)])
     pancreas = scene.loft(bend * (rx, ry) + rng.normal(0, 3, bend.shape), 0, 50)
     scene.paint(pancreas & cavity & (lobules < 1.1), "pancreas")
 
@@ -176,9 +168,7 @@ def _solid_organs(scene: Slab, cavity: np.ndarray, radii: tuple[float, float]) -
     liver = scene.loft(jitter(_LIVER), 25, 125) & inside
     scene.paint(liver, "liver", 1)
     scene.paint(liver & _tubes(scene, 22.0, 0.29), "vein", None)
-    bladder = scene.blob(
-        (-0.30 * size[0], -0.16 * size[1], -12), (rng.uniform(11, 17), rng.uniform(14, 22), 42), 0.5
-    )
+    bladder = scene.blob((-0.30 * size[0], -0.16 * size[1], -12), (rng.uniform(11, 17), rng.uniform(14, 22), 42), 0.5)
     scene.paint(bladder & inside, "bile", 7)
     scene.paint(scene.loft(jitter(_SPLEEN), 25, 85) & inside, "spleen", 2)
     for value, side in ((3, -1), (4, 1)):
@@ -266,9 +256,7 @@ def _render(scene: Slab) -> np.ndarray:
     planes = []
     for i, tissue in enumerate(scene.tissue):
         hu = attenuation[tissue] + 32 * trabeculae[i] * (tissue == scene.codes["marrow"])
-        hu += np.where(
-            tissue == scene.codes["fat"], 9 * fat_strands[i] + 22 * (np.abs(fat_strands[i]) < 0.06), 0
-        )
+        hu += np.where(tissue == scene.codes["fat"], 9 * fat_strands[i] + 22 * (np.abs(fat_strands[i]) < 0.06), 0)
         hu = soften(hu, 0.75)
         grain = soften(rng.standard_normal(tissue.shape, np.float32), 0.8)
         hu += noise_hu * grain / grain.std() * soft[tissue]

@@ -87,9 +87,7 @@ def _hairs(rng: np.random.Generator, hw: tuple[int, int], unit: float) -> np.nda
         across = np.array([-along[1], along[0]]) * rng.normal(0, 0.08) * length
         knots = np.array([start, start + 0.5 * length * along + across, start + length * along])
         points = np.round(spline(knots, 40, closed=False) * 16).astype(np.int32)
-        cv2.polylines(
-            canvas, [points], False, int(rng.uniform(150, 255)), max(1, round(2 * unit)), cv2.LINE_AA, 4
-        )
+        cv2.polylines(canvas, [points], False, int(rng.uniform(150, 255)), max(1, round(2 * unit)), cv2.LINE_AA, 4)
     return soften(canvas.astype(np.float32) / 255, 0.6)
 
 

@@ -61,9 +61,7 @@ def _colon(rng: np.random.Generator, hw: tuple[int, int]) -> tuple[np.ndarray, n
     radii = np.geomspace(0.07, rng.uniform(0.62, 0.8), int(rng.integers(4, 6))) * rng.uniform(0.85, 1.2)
     for k, radius in enumerate(radii):
         size = radius * unit
-        blob = random_blob(
-            rng, tuple(eye + drift * radius), (size * rng.uniform(1, 1.3), size), 0.3 * k, 0.08
-        )
+        blob = random_blob(rng, tuple(eye + drift * radius), (size * rng.uniform(1, 1.3), size), 0.3 * k, 0.08)
         three_sided = (0.09, 3, triangle + rng.normal(0, 0.3), 0)  # as haustra are
         waves = np.vstack([blob.waves, three_sided])
         hole = replace(blob, waves=waves).mask(hw)
@@ -123,9 +121,7 @@ def _shade(rng: np.random.Generator, bump: np.ndarray, hw: tuple[int, int]) -> t
     tissue_y, tissue_x = np.gradient(smooth_noise(rng, hw, unit / 14) * unit * 0.0025)
     lamp = rng.normal(0, 0.25, 2)
     slope_x, slope_y = slope_x + tissue_x, slope_y + tissue_y
-    facing = (1 - lamp[0] * slope_x - lamp[1] * slope_y) / np.sqrt(
-        (1 + slope_x**2 + slope_y**2) * (1 + lamp @ lamp)
-    )
+    facing = (1 - lamp[0] * slope_x - lamp[1] * slope_y) / np.sqrt((1 + slope_x**2 + slope_y**2) * (1 + lamp @ lamp))
     wet = smooth_noise(rng, hw, unit / 14) > rng.uniform(1.1, 1.6)
     drops = np.clip(smooth_noise(rng, hw, (unit / 60, unit / 40)) - 1.0, 0, 1) * 3 * soften(wet, unit / 200)
     on_top = np.clip(facing - 0.985, 0, 1) * 60 * (bump > 0.45) * (smooth_noise(rng, hw, unit / 40) > 0.7)

@@ -20,9 +20,7 @@ def swell_um(rng: np.random.Generator, x: np.ndarray, z: np.ndarray, layers: dic
     off_x, off_z = rng.normal(0, 0.22), rng.normal(0, 0.12)
     r2 = (x - off_x) ** 2 + (z - off_z) ** 2
     broad = rng.uniform(90, 240) * np.exp(-r2 / (2 * rng.uniform(0.75, 1.4) ** 2))
-    inner = sum(
-        layers[name] for name in ("ilm", "rnfl_gcl", "gcl_ipl", "ipl_inl", "inl_opl", "opl_onl", "ez_os")
-    )
+    inner = sum(layers[name] for name in ("ilm", "rnfl_gcl", "gcl_ipl", "ipl_inl", "inl_opl", "opl_onl", "ez_os"))
     pit = np.clip(np.percentile(inner, 90) - inner, 0, None) * np.exp(-(((x**2 + z**2) / 1.1**2) ** 2))
     pit = rng.uniform(0.75, 1.25) * pit  # the swelling lifts the floor of the foveal pit, or leaves a dimple
     bumps = 1 + 0.05 * smooth_noise(rng, broad.shape, (6, x.shape[1] / 10))
@@ -93,9 +91,7 @@ def place_cysts(rng: np.random.Generator, surfaces: dict, where: tuple, height: 
     return label
 
 
-def _one_cyst(
-    rng: np.random.Generator, kind: tuple[str, int], where: tuple, band: tuple, height: int
-) -> np.ndarray:
+def _one_cyst(rng: np.random.Generator, kind: tuple[str, int], where: tuple, band: tuple, height: int) -> np.ndarray:
     """(D, H, W) bool: a tall cyst in the ONL, the first under the fovea, or a small round one in the INL."""
     x_mm, z_mm, um = where
     spread = 0.1 if kind == ("onl", 0) else 0.6 if kind[0] == "onl" else 0.9

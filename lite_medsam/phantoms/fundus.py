@@ -115,9 +115,7 @@ def _background(rng: np.random.Generator, eye: _Eye) -> np.ndarray:
 def _disc(rng: np.random.Generator, eye: _Eye) -> tuple[np.ndarray, np.ndarray]:
     """(H, W) bool rim with cup filled in, and the cup."""
     hw, r = eye.field.shape, eye.disc_px
-    disc = random_blob(
-        rng, eye.disc, (r * rng.uniform(0.88, 0.98), r * rng.uniform(1.0, 1.1)), 0, 0.025
-    ).mask(hw)
+    disc = random_blob(rng, eye.disc, (r * rng.uniform(0.88, 0.98), r * rng.uniform(1.0, 1.1)), 0, 0.025).mask(hw)
     ratio = rng.uniform(0.28, 0.52)
     shift = rng.normal(0, 0.06, 2) * r
     centre = (eye.disc[0] + shift[0], eye.disc[1] + shift[1])
@@ -125,9 +123,7 @@ def _disc(rng: np.random.Generator, eye: _Eye) -> tuple[np.ndarray, np.ndarray]:
     return disc & eye.field, cup & disc & eye.field
 
 
-def _paint_disc(
-    rng: np.random.Generator, colour: np.ndarray, masks: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
+def _paint_disc(rng: np.random.Generator, colour: np.ndarray, masks: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     hw = colour.shape[:2]
     texture = 1 + 0.04 * smooth_noise(rng, hw, 5)
     rim = np.array([rng.uniform(0.92, 1.0), rng.uniform(0.54, 0.68), rng.uniform(0.28, 0.40)], np.float32)
@@ -228,9 +224,7 @@ def _lesions(rng: np.random.Generator, eye: _Eye, keep_out: np.ndarray) -> list[
     for _ in range(int(rng.integers(2, 7))):
         place = np.array(eye.fovea) + eye.radius * rng.uniform(-0.5, 0.5, 2)
         size = eye.radius * rng.uniform(0.012, 0.030)
-        red |= random_blob(
-            rng, tuple(place), (size * rng.uniform(0.8, 1.6), size), rng.uniform(0, 3), 0.14
-        ).mask(hw)
+        red |= random_blob(rng, tuple(place), (size * rng.uniform(0.8, 1.6), size), rng.uniform(0, 3), 0.14).mask(hw)
     found = []
     for kind, mask in (("exudate", yellow & free), ("haemorrhage", red & free & ~dilate(yellow, 2))):
         parts, count = ndimage.label(mask)

@@ -69,9 +69,7 @@ def _outline(rng: np.random.Generator, hw: tuple[int, int], oblique: bool) -> tu
     if not oblique:
         return breast, np.zeros(hw, bool)
     top, foot = rng.uniform(0.30, 0.42) * reach, rng.uniform(0.48, 0.68)
-    line = spline(
-        np.array([(top, -0.05), (0.72 * top, 0.2), (0.35 * top, 0.43), (-0.03, foot)]), 60, closed=False
-    )
+    line = spline(np.array([(top, -0.05), (0.72 * top, 0.2), (0.35 * top, 0.43), (-0.03, foot)]), 60, closed=False)
     muscle = fill(hw, np.vstack([line, (-0.1, foot), (-0.1, -0.05)]) * (width, height))
     return breast, largest_part(muscle & breast)
 
@@ -84,9 +82,7 @@ def _gland(rng: np.random.Generator, inside: np.ndarray) -> np.ndarray:
     centre = (np.quantile(columns, 0.62), np.median(rows) + 0.02 * hw[0])
     y, x = np.ogrid[: hw[0], : hw[1]]
     spread = rng.uniform(0.7, 1.2)
-    away = (
-        np.hypot((x - centre[0]) / (0.30 * np.ptp(columns)), (y - centre[1]) / (0.24 * np.ptp(rows))) / spread
-    )
+    away = np.hypot((x - centre[0]) / (0.30 * np.ptp(columns)), (y - centre[1]) / (0.24 * np.ptp(rows))) / spread
     clouds = fractal_noise(rng, hw, 90 * unit, 5, 0.62)
     amount = np.clip(rng.uniform(0.55, 0.95) - 0.55 * away**2 + 0.42 * clouds * np.exp(-0.5 * away**2), 0, 1)
     strands = ridges(smooth_noise(rng, hw, 44 * unit) + 0.4 * smooth_noise(rng, hw, 15 * unit), 0.09)
@@ -112,9 +108,7 @@ def _mass(rng: np.random.Generator, room: np.ndarray) -> tuple[np.ndarray, np.nd
         y, x = np.mgrid[: hw[0], : hw[1]].astype(np.float32)
         angle, away = np.arctan2(y - row, x - column), np.hypot(y - row, x - column) / size
         waves = np.cos(angle * 11 + 3 * np.cos(2 * angle + rng.uniform(0, 6)) + rng.uniform(0, 6))
-        spikes = (
-            np.clip(waves - 0.55, 0, 1) * np.exp(-((np.maximum(away - 1, 0) / 0.55) ** 1.5)) * (away > 0.8)
-        )
+        spikes = np.clip(waves - 0.55, 0, 1) * np.exp(-((np.maximum(away - 1, 0) / 0.55) ** 1.5)) * (away > 0.8)
     return mask, spikes.astype(np.float32)
 
 

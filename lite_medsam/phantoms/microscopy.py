@@ -31,10 +31,9 @@ def draw(rng: np.random.Generator, hw: tuple[int, int]) -> Drawing:
     label = _nuclei(rng, gaps)
     shade = np.concatenate([[0.0], rng.normal(1, 0.22, int(label.max()))]).astype(np.float32)
     shade = np.clip(shade, 0, 1.6)
-    if stain == "fluorescence":
-        image = _fluorescence(rng, label, shade)
-    else:
-        image = _haematoxylin_eosin(rng, label, shade, gaps)
+    image = (
+        _fluorescence(rng, label, shade) if stain == "fluorescence" else _haematoxylin_eosin(rng, label, shade, gaps)
+    )
     mm = 0.0005 if stain == "fluorescence" else 0.00025
     names = dict.fromkeys(range(1, int(label.max()) + 1), "nucleus")
     return Drawing(image, label, names, (mm, mm))
@@ -83,9 +82,7 @@ def _elliptic(blob: Blob, hw: tuple[int, int]) -> np.ndarray:
     y, x = np.ogrid[: hw[0], : hw[1]]
     dx, dy = x - blob.centre[0], y - blob.centre[1]
     cos, sin = np.cos(blob.angle), np.sin(blob.angle)
-    return np.hypot((cos * dx + sin * dy) / blob.radii[0], (cos * dy - sin * dx) / blob.radii[1]).astype(
-        np.float32
-    )
+    return np.hypot((cos * dx + sin * dy) / blob.radii[0], (cos * dy - sin * dx) / blob.radii[1]).astype(np.float32)
 
 
 def _one_piece_each(label: np.ndarray) -> np.ndarray:
@@ -110,9 +107,7 @@ def _rims(label: np.ndarray) -> np.ndarray:
     return depth_inside((label > 0) & ~borders)
 
 
-def _haematoxylin_eosin(
-    rng: np.random.Generator, label: np.ndarray, shade: np.ndarray, gaps: np.ndarray
-) -> np.ndarray:
+def _haematoxylin_eosin(rng: np.random.Generator, label: np.ndarray, shade: np.ndarray, gaps: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8: light absorbed by two stains."""
     hw = label.shape
     unit = np.sqrt(hw[0] * hw[1]) / 512
@@ -128,9 +123,7 @@ def _haematoxylin_eosin(
     around = soften(label > 0, 8 * unit)
     pink = 0.24 + 0.07 * cytoplasm + 0.10 * fibres + 0.16 * around
     pink = np.clip(pink, 0.03, 1) * (1 - 0.95 * gaps * (1 - inside)) * rng.uniform(0.8, 1.25)
-    density = (
-        np.clip(blue, 0, 2)[..., None] * _HAEMATOXYLIN + pink[..., None] * _EOSIN + 0.06 * blue[..., None]
-    )
+    density = np.clip(blue, 0, 2)[..., None] * _HAEMATOXYLIN + pink[..., None] * _EOSIN + 0.06 * blue[..., None]
     light = np.array([0.97, 0.955, 0.965], np.float32) * 10 ** (-0.95 * density)
     noise = soften(rng.standard_normal((*hw, 3), np.float32), 0.6) * 0.012
     return (np.clip(light + noise, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -58,9 +58,7 @@ def draw(rng: np.random.Generator, dhw: tuple[int, int, int]) -> Drawing:
     _tumour(head, brain, half)
     names = head.renumber(dict(_NAMES))
     sequence = str(rng.choice(list(_CONTRAST)))
-    return Drawing(
-        _render(head, brain, sequence), head.label, names, (SPAN_MM / dhw[0], 1 / px_per_mm, 1 / px_per_mm)
-    )
+    return Drawing(_render(head, brain, sequence), head.label, names, (SPAN_MM / dhw[0], 1 / px_per_mm, 1 / px_per_mm))
 
 
 def _skull(head: Slab, half: tuple[float, float]) -> np.ndarray:
@@ -118,9 +116,7 @@ def _radial_noise(head: Slab, scale_mm: float) -> np.ndarray:
     source = head.noise(scale_mm)
     map_x = dx * stretched + width / 2
     map_y = dy * stretched + height / 2
-    return np.stack(
-        [cv2.remap(p, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT) for p in source]
-    )
+    return np.stack([cv2.remap(p, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT) for p in source])
 
 
 def _deep_structures(head: Slab, half: tuple[float, float]) -> None:
@@ -200,12 +196,8 @@ def _render(head: Slab, brain: np.ndarray, sequence: str) -> np.ndarray:
     for i, tissue in enumerate(head.tissue):
         signal = level[tissue]
         signal = signal * (1 + 0.035 * mottle[i] * brain[i])
-        signal = signal * np.where(
-            np.isin(tissue, (head.codes["core"], head.codes["oedema"])), 1 + 0.09 * scalp[i], 1
-        )
-        signal = np.where(tissue == head.codes["scalp"], signal * (1 + 0.07 * scalp[i]), signal).astype(
-            np.float32
-        )
+        signal = signal * np.where(np.isin(tissue, (head.codes["core"], head.codes["oedema"])), 1 + 0.09 * scalp[i], 1)
+        signal = np.where(tissue == head.codes["scalp"], signal * (1 + 0.07 * scalp[i]), signal).astype(np.float32)
         signal = soften(signal, 0.55 * k / 2.4 + 0.35) * bias[i]
         grain = [soften(rng.standard_normal(tissue.shape, np.float32), 0.6) * (sigma * 1.8) for _ in range(2)]
         planes.append(to_grey(np.hypot(signal + grain[0], grain[1])))

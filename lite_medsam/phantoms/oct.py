@@ -168,21 +168,15 @@ def render(retina: Retina, rng: np.random.Generator) -> np.ndarray:
         value = _brightness(retina, k, (choroid[k], mottle[k])) * fade + foci[k]
         value = np.maximum(value, hyaloid[k])
         value -= _shadows(retina, k, vessels, value)
-        power = 10 ** (_DECIBELS / 10 * value) * speckle(
-            rng, dhw[1:], looks, (0.75 * px_scale, 0.85 * px_scale)
-        )
-        noise = 10 ** (_DECIBELS / 10 * floor) * speckle(
-            rng, dhw[1:], looks, (0.5 * px_scale, 0.5 * px_scale)
-        )
+        power = 10 ** (_DECIBELS / 10 * value) * speckle(rng, dhw[1:], looks, (0.75 * px_scale, 0.85 * px_scale))
+        noise = 10 ** (_DECIBELS / 10 * floor) * speckle(rng, dhw[1:], looks, (0.5 * px_scale, 0.5 * px_scale))
         shown = np.log10(power + noise) * (10 / _DECIBELS)
         low = floor + (0.05 if averaged else -0.04)
         slices.append(to_grey((shown - low) / (0.98 - low)))
     return np.stack(slices)
 
 
-def _choroid_noise(
-    rng: np.random.Generator, dhw: tuple[int, int, int], um: tuple[float, float]
-) -> np.ndarray:
+def _choroid_noise(rng: np.random.Generator, dhw: tuple[int, int, int], um: tuple[float, float]) -> np.ndarray:
     """(D, H, W) float32 noise, positive in the vessels: large oval lumina among small ones."""
     large = smooth_stack(rng, dhw, (4, 62 / um[0], 170 / um[1]))
     small = smooth_stack(rng, dhw, (3, 26 / um[0], 70 / um[1]))

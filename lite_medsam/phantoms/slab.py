@@ -62,9 +62,7 @@ class Slab:
         """(D, H, W) bool of an organic ellipsoid; x, y, z and their radii in mm, as in `random_blob`."""
         x, y = self.px(np.array(centre_mm[:2]))
         rx, ry = np.array(radii_mm[:2]) * self.px_per_mm
-        shape = random_blob(
-            self.rng, (x, y, centre_mm[2]), (rx, ry, radii_mm[2]), angle, roughness, squareness
-        )
+        shape = random_blob(self.rng, (x, y, centre_mm[2]), (rx, ry, radii_mm[2]), angle, roughness, squareness)
         return np.stack([shape.mask(self.hw, z) for z in self.z_mm])
 
     def loft(self, points_mm: np.ndarray, centre_z: float, radius_z: float) -> np.ndarray:

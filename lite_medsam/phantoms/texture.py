@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 
 
-def smooth_noise(
-    rng: np.random.Generator, shape: tuple[int, ...], scale: float | tuple[float, float]
-) -> np.ndarray:
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], scale: float | tuple[float, float]) -> np.ndarray:
     """Gaussian noise whose features are about `scale` pixels wide.
 
     Args:
@@ -57,9 +55,7 @@ def fractal_noise(
     return total / np.float32(np.sqrt((weights**2).sum()))
 
 
-def smooth_stack(
-    rng: np.random.Generator, shape: tuple[int, int, int], scale: tuple[float, ...]
-) -> np.ndarray:
+def smooth_stack(rng: np.random.Generator, shape: tuple[int, int, int], scale: tuple[float, ...]) -> np.ndarray:
     """`smooth_noise` for a stack of slices that changes smoothly along the first axis.
 
     Independent key slices are blended with cosine and sine weights, which keeps the variance constant.
@@ -97,9 +93,7 @@ def ridges(noise: np.ndarray, width: float) -> np.ndarray:
     return np.exp(-((noise / np.float32(width)) ** 2)).astype(np.float32)
 
 
-def speckle(
-    rng: np.random.Generator, shape: tuple[int, int], looks: float, psf_px: tuple[float, float]
-) -> np.ndarray:
+def speckle(rng: np.random.Generator, shape: tuple[int, int], looks: float, psf_px: tuple[float, float]) -> np.ndarray:
     """Multiplicative speckle: the intensity of coherent light averaged over several exposures.
 
     Averaged speckle is gamma distributed with variance 1 / looks (Goodman, Speckle Phenomena in Optics,

@@ -88,9 +88,7 @@ class _Sector:
         return np.where(self.visible, shown, 0)
 
 
-def _tissue(
-    rng: np.random.Generator, hw: tuple[int, int], scan: _Sector | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _tissue(rng: np.random.Generator, hw: tuple[int, int], scan: _Sector | None) -> tuple[np.ndarray, np.ndarray]:
     """(H, W) log echo strength 0..1 and (H, W) depth 0..1: skin, fat, gland, fascia, muscle."""
     height, width = hw
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None] * np.ones((1, width), np.float32)
@@ -127,9 +125,7 @@ def _lesion(rng: np.random.Generator, hw: tuple[int, int], where: tuple) -> tupl
     row, column = spots[rng.integers(len(spots))]
     wide = radius * rng.uniform(1.0, 1.7)
     roughness = 0.03 if cyst else rng.uniform(0.06, 0.12)
-    blob = random_blob(
-        rng, (column, row), (wide, radius * rng.uniform(0.65, 1.0)), rng.normal(0, 0.2), roughness
-    )
+    blob = random_blob(rng, (column, row), (wide, radius * rng.uniform(0.65, 1.0)), rng.normal(0, 0.2), roughness)
     mask = largest_part(blob.mask(hw) & seen & (label == 0))
     if cyst:  # fluid lets the sound through
         return mask, rng.uniform(0.02, 0.10), rng.uniform(0.0014, 0.0024)
@@ -145,9 +141,7 @@ def _beamform(rng: np.random.Generator, drawn: tuple, scan: _Sector | None) -> n
     height, width = echo.shape
     unit = height / 512
     behind = cv2.GaussianBlur(np.cumsum(through, axis=0), (0, 0), sigmaX=4 * unit, sigmaY=6 * unit)
-    shadows = 0.05 * np.cumsum(
-        np.clip(smooth_noise(rng, (height, width), (height / 3, width / 26)) - 1.6, 0, 1), 0
-    )
+    shadows = 0.05 * np.cumsum(np.clip(smooth_noise(rng, (height, width), (height / 3, width / 26)) - 1.6, 0, 1), 0)
     level = echo + behind - shadows / (height / 9) - rng.uniform(0.12, 0.3) * np.clip(depth - 0.3, 0, 1)
     amplitude = 10 ** (_DECIBELS / 20 * np.clip(level, -0.3, 1.2)).astype(np.float32)
     near, far = _scatter(rng, amplitude, unit * 1.5), _scatter(rng, amplitude, unit * 3.4)

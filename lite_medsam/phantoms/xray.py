@@ -112,9 +112,7 @@ def _expose(film: _Film, organs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> n
         # less air in the beam near the chest wall
         rim = np.clip(depth_inside(lung) / (0.06 * film.unit), 0, 1) ** 0.6
         density -= lung * (0.13 + rng.uniform(0.25, 0.30) * rim)
-    density += (
-        0.24 * film.blurred(heart, 0.002) * np.clip(depth_inside(heart) / (0.10 * film.unit) + 0.4, 0, 1)
-    )
+    density += 0.24 * film.blurred(heart, 0.002) * np.clip(depth_inside(heart) / (0.10 * film.unit) + 0.4, 0, 1)
     density += _mediastinum(film) + _belly(film, right | left | heart)
     lung_tissue = film.blurred(right | left, 0.003)
     density += lung_tissue * (_lung_vessels(film) + 0.018 * fractal_noise(rng, film.hw, film.unit / 20))
@@ -225,9 +223,7 @@ def _ribs(film: _Film) -> np.ndarray:
         for i in range(10):
             y = first + pitch * i + rng.normal(0, 0.002)
             reach = 0.13 + 0.24 * np.sqrt(min((i + 0.6) / 7.5, 1))
-            back = np.array(
-                [(0.035, y), (0.4 * reach, y - 0.022), (0.75 * reach, y + 0.005), (reach, y + 0.075)]
-            )
+            back = np.array([(0.035, y), (0.4 * reach, y - 0.022), (0.75 * reach, y + 0.005), (reach, y + 0.075)])
             total += _one_rib(film, spline(back * (side, 1), 60, closed=False), 0.0125, 0.085)
             if i > 0:
                 front = np.array([(reach, y + 0.075), (0.93 * reach, y + 0.135), (0.66 * reach, y + 0.175),
@@ -249,18 +245,12 @@ def _shoulders(film: _Film) -> np.ndarray:
     total = np.zeros(film.hw, np.float32)
     raised = rng.normal(0, 0.012)
     for side in (-1, 1):
-        clavicle = np.array(
-            [(0.028, 0.185), (0.11, 0.165 + raised), (0.21, 0.115 + raised), (0.31, 0.105 + raised)]
-        )
+        clavicle = np.array([(0.028, 0.185), (0.11, 0.165 + raised), (0.21, 0.115 + raised), (0.31, 0.105 + raised)])
         clavicle = clavicle * (side, 1) + rng.normal(0, 0.004, (4, 2))
         total += _one_rib(film, spline(clavicle, 60, closed=False), 0.0145, 0.15)
-        blade = np.array(
-            [(0.33, 0.15), (0.36, 0.20), (0.335, 0.31), (0.31, 0.42), (0.275, 0.36), (0.285, 0.22)]
-        )
+        blade = np.array([(0.33, 0.15), (0.36, 0.20), (0.335, 0.31), (0.31, 0.42), (0.275, 0.36), (0.285, 0.22)])
         mask = film.solid((blade + rng.normal(0, 0.006, blade.shape)) * (side, 1))
-        total += 0.05 * film.blurred(mask, 0.003) + 0.05 * film.blurred(
-            mask & ~erode(mask, 0.007 * film.unit), 0.0015
-        )
+        total += 0.05 * film.blurred(mask, 0.003) + 0.05 * film.blurred(mask & ~erode(mask, 0.007 * film.unit), 0.0015)
         arm = np.array([(0.375, 0.16), (0.43, 0.26), (0.56, 0.52)]) * (side, 1)
         total += _one_rib(film, spline(arm, 40, closed=False), 0.028, 0.16)
     return total * (1 + 0.04 * smooth_noise(rng, film.hw, film.unit / 60))

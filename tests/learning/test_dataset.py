@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from tiny import disc_case
 
 from lite_medsam.case import Case, save_case
 from lite_medsam.learning.augmentation import BY_MODALITY, Augmentation, augment_geometry, augment_intensity
 from lite_medsam.learning.dataset import BatchSource, LabelledImage, Sampling, load_images
 from lite_medsam.learning.prompting import error_click, simulate_tokens
 from lite_medsam.spec import Preprocessing
-from tiny import disc_case
 
 SETTINGS = Preprocessing(image_size=64)
 

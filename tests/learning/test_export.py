@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from tiny import TINY, disc_case, tiny_model
 
 from lite_medsam.errors import WeightsError
 from lite_medsam.learning import export
@@ -12,7 +13,6 @@ from lite_medsam.learning.checkpoint import load_model
 from lite_medsam.predictor import Predictor
 from lite_medsam.runtime import open_backend
 from lite_medsam.spec import ModelSpec, load_spec
-from tiny import TINY, disc_case, tiny_model
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny import TINY, disc_case, tiny_model
 
 import lite_medsam
 from lite_medsam.case import save_case
@@ -23,7 +24,6 @@ from lite_medsam.learning.finetune_settings import FinetuneSettings
 from lite_medsam.learning.stepping import read_checkpoint
 from lite_medsam.predictor import Predictor
 from lite_medsam.spec import load_spec, save_spec
-from tiny import TINY, disc_case, tiny_model
 
 ROOT = Path(lite_medsam.__file__).parent.parent
 QUICK = FinetuneSettings(
@@ -54,7 +54,9 @@ def finished(tmp_path_factory, cases, weights):
     """A run that was never interrupted, long and fast enough to learn something."""
     out = tmp_path_factory.mktemp("run") / "whole"
     lines = []
-    settings = dataclasses.replace(QUICK, steps=24, learning_rate=1e-2, pixel_weight=1.0, ema_decay=0.9, validate_every=8)
+    settings = dataclasses.replace(
+        QUICK, steps=24, learning_rate=1e-2, pixel_weight=1.0, ema_decay=0.9, validate_every=8
+    )
     return out, finetune(cases, out, settings, weights, say=lines.append), lines
 
 
@@ -76,7 +78,20 @@ def assert_same_run(a, b):
 
 def command(cases, weights, out, settings, *more):
     """The command line for these settings."""
-    words = ["-m", "lite_medsam", "finetune", "--cases", cases, "--weights", weights, "-o", out, "--threads", "1", *more]
+    words = [
+        "-m",
+        "lite_medsam",
+        "finetune",
+        "--cases",
+        cases,
+        "--weights",
+        weights,
+        "-o",
+        out,
+        "--threads",
+        "1",
+        *more,
+    ]
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
         if value == field.default:

@@ -1,12 +1,12 @@
 import pytest
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+from tiny import tiny_model
 from torch.utils.flop_counter import FlopCounterMode
 
 from lite_medsam.learning.encoder import load_folded_mobilenetv2
 from lite_medsam.learning.model import PADDING, BatchPromptEncoder, PromptedSegmenter
 from lite_medsam.spec import ModelSpec, Preprocessing
-from tiny import tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,11 @@ def test_the_default_model_is_as_small_as_promised(size):
     assert counter.get_total_flops() / 2 < 2.5e9 * scale
     with FlopCounterMode(display=False) as counter:
         logits, _ = model.decode(
-            features, torch.rand(1, 2, 2) * size, torch.tensor([[2.0, 3.0]]), torch.zeros(1, 1, size, size), torch.zeros(1)
+            features,
+            torch.rand(1, 2, 2) * size,
+            torch.tensor([[2.0, 3.0]]),
+            torch.zeros(1, 1, size, size),
+            torch.zeros(1),
         )
     assert counter.get_total_flops() / 2 < 0.6e9 * scale
     assert logits.shape[2:] == (size, size)

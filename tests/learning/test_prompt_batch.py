@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tiny import TINY, disc_case, tiny_model
 
 from lite_medsam.learning.dataset import LabelledImage
 from lite_medsam.learning.finetune_settings import FinetuneSettings
@@ -12,10 +13,14 @@ from lite_medsam.learning.prompt_batch import PromptBatch, PromptSource, _empty_
 from lite_medsam.learning.views import DrawnView, FreshViews, KeptViews, signature
 from lite_medsam.signed_cache import SignedCache
 from lite_medsam.spec import Zoom
-from tiny import TINY, disc_case, tiny_model
 
 SETTINGS = FinetuneSettings(
-    steps=5, batch_size=4, objects_per_image=2, views=3, protocols=("box-jitter", "clicks", "scribble"), accelerator="cpu"
+    steps=5,
+    batch_size=4,
+    objects_per_image=2,
+    views=3,
+    protocols=("box-jitter", "clicks", "scribble"),
+    accelerator="cpu",
 )
 
 
@@ -69,7 +74,9 @@ def test_every_protocol_prompts_and_clicks_lie_on_the_object(fresh):
             if kinds == (1,) and (labels == 1).sum() == 1:
                 assert batch.corrects.any()
     assert seen == {(1,), (2, 3)}
-    assert source.parts(0)[0].corrects.tolist() == [(labels == 1).sum() == 1 for labels in source.parts(0)[0].labels[::2]]
+    assert source.parts(0)[0].corrects.tolist() == [
+        (labels == 1).sum() == 1 for labels in source.parts(0)[0].labels[::2]
+    ]
 
 
 def test_negatives_are_boxes_around_nothing(fresh):

@@ -1,9 +1,11 @@
 """Which parts learn, how a batch is cut, and the losses."""
 
 import dataclasses
+import itertools
 
 import pytest
 import torch
+from tiny import TINY, disc_case, tiny_model
 from torch import nn
 
 from lite_medsam.learning.dataset import LabelledImage
@@ -14,7 +16,6 @@ from lite_medsam.learning.prompt_batch import PromptSource
 from lite_medsam.learning.stepping import make_fabric
 from lite_medsam.learning.trainable import parameter_groups, select_parameters, set_modes
 from lite_medsam.learning.views import FreshViews
-from tiny import TINY, disc_case, tiny_model
 
 
 def trained(model):
@@ -93,7 +94,7 @@ def test_the_rate_rises_and_falls_to_two_percent():
     tuner = FineTuner(tiny_model(), settings, make_fabric())
     rates = [tuner.rate(step) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == 1 and rates[100] == pytest.approx(0.02)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates))
 
 
 @pytest.mark.parametrize("kind", LOSSES)

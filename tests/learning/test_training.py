@@ -1,8 +1,10 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 import torch
+from tiny import TINY, disc_case
 
 from lite_medsam.case import save_case
 from lite_medsam.errors import WeightsError
@@ -10,7 +12,6 @@ from lite_medsam.learning.dataset import LabelledImage, Sampling
 from lite_medsam.learning.losses import mask_iou, mask_loss, prompt_loss
 from lite_medsam.learning.recipe import Recipe, load_recipe, run_recipe, start_backbone
 from lite_medsam.learning.training import Trainer, TrainSettings, load_averaged, new_model
-from tiny import TINY, disc_case
 
 SETTINGS = TrainSettings(
     steps=8, batch_size=2, warmup_steps=2, checkpoint_every=4, seed=5, sampling=Sampling(objects_per_image=2)
@@ -74,7 +75,7 @@ def test_the_rate_rises_holds_and_falls():
     settings = TrainSettings(steps=100, warmup_steps=10, cooldown=0.5)
     rates = [settings.rate(step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9:50] == [1.0] * 41
-    assert all(a > b for a, b in zip(rates[50:], rates[51:], strict=False)) and rates[-1] < 0.03
+    assert all(a > b for a, b in itertools.pairwise(rates)) and rates[-1] < 0.03
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named():

@@ -10,7 +10,11 @@ from lite_medsam.spec import Architecture, ModelSpec, Preprocessing
 TINY = ModelSpec(
     name="tiny",
     architecture=Architecture(
-        backbone="mobilenetv3_small_050", embedding_dim=32, skip_dims=(8, 8, 4), transformer_mlp_dim=32, transformer_heads=4
+        backbone="mobilenetv3_small_050",
+        embedding_dim=32,
+        skip_dims=(8, 8, 4),
+        transformer_mlp_dim=32,
+        transformer_heads=4,
     ),
     preprocessing=Preprocessing(image_size=64),
 )
@@ -38,4 +42,6 @@ def disc_case(seed: int, modality: str = "CT") -> Case:
         cy, cx = 45 + rng.integers(-15, 15), centre_x + rng.integers(-10, 10)
         disc = np.hypot(y - cy, x - cx) < rng.integers(8, 18)
         label[disc], image[disc] = value, image[disc] + 150
-    return Case(image=image, label=label, boxes=None, spacing_mm=None, name=f"2D_{modality}_discs_{seed}", modality=modality)
+    return Case(
+        image=image, label=label, boxes=None, spacing_mm=None, name=f"2D_{modality}_discs_{seed}", modality=modality
+    )
