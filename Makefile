@@ -19,18 +19,21 @@ define install
 	touch $(1)/ready
 endef
 
-.PHONY: segment test test-base lint
+.PHONY: segment test test-base test-slow lint
 
 segment: $(BASE)/ready  ## install the base package and segment the bundled cases
 	PYTHONPATH=. $(BASE)/bin/python -m lite_medsam phantoms -o $(OUT)/cases
 	PYTHONPATH=. $(BASE)/bin/python -m lite_medsam segment -i $(OUT)/cases -o $(OUT)/masks
 	@echo "look at $(OUT)/masks/*_overlay.png"
 
-test: $(FULL)/ready test-base  ## install everything and run all tests, then those of the base package without torch
-	$(FULL)/bin/python -m pytest
+test: $(FULL)/ready test-base  ## the tests of the base package without torch, then all, in the full environment
+	$(FULL)/bin/python -m pytest -m "not slow"
 
 test-base: $(BASE_TEST)/ready
-	$(BASE_TEST)/bin/python -m pytest --ignore tests/learning
+	$(BASE_TEST)/bin/python -m pytest -m "not slow" --ignore tests/learning
+
+test-slow: $(FULL)/ready  ## minutes: full-size published models
+	$(FULL)/bin/python -m pytest -m slow
 
 lint: $(FULL)/ready
 	$(FULL)/bin/python -m ruff check .
