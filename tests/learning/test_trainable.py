@@ -94,7 +94,7 @@ def test_the_rate_rises_and_falls_to_two_percent():
     tuner = FineTuner(tiny_model(), settings, make_fabric())
     rates = [tuner.rate(step) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == 1 and rates[100] == pytest.approx(0.02)
-    assert all(a >= b for a, b in itertools.pairwise(rates))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
 
 
 @pytest.mark.parametrize("kind", LOSSES)

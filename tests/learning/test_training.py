@@ -75,7 +75,7 @@ def test_the_rate_rises_holds_and_falls():
     settings = TrainSettings(steps=100, warmup_steps=10, cooldown=0.5)
     rates = [settings.rate(step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and rates[9:50] == [1.0] * 41
-    assert all(a > b for a, b in itertools.pairwise(rates)) and rates[-1] < 0.03
+    assert all(a > b for a, b in itertools.pairwise(rates[50:])) and rates[-1] < 0.03
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named():
