@@ -198,11 +198,9 @@ def simulate_stroke(mask: np.ndarray, points: int, rng: np.random.Generator) -> 
     Raises:
         PromptError: If the mask is empty.
     """
-    import cv2
-
     box_from_mask(mask)
     part, _ = _largest_part(np.asarray(mask).astype(bool))
-    depth = cv2.distanceTransform(np.pad(part.astype(np.uint8), 1), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    depth = _squared_depth(part)
     ys, xs = np.nonzero(part)
     centred = np.stack([xs - xs.mean(), ys - ys.mean()])
     _, axes = np.linalg.eigh(centred @ centred.T)
@@ -271,13 +269,21 @@ def _largest_part(error: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _centre(part: np.ndarray, rng: np.random.Generator | None) -> tuple[int, int]:
+    x0, y0, x1, y1 = (int(v) for v in box_from_mask(part))
+    depth = _squared_depth(part[y0 : y1 + 1, x0 : x1 + 1])
+    rows, columns = np.nonzero(depth == depth.max())
+    pick = len(rows) // 2 if rng is None else int(rng.integers(len(rows)))
+    return int(columns[pick]) + x0, int(rows[pick]) + y0
+
+
+def _squared_depth(part: np.ndarray) -> np.ndarray:
+    """Squared distance of each pixel to the nearest one outside, (h, w) whole numbers; the array's border is an edge.
+
+    Squares of distances between pixels are whole, so they are rounded to that: OpenCV's last bit depends on how its threads
+    divide the image (seen with 5.0), which would decide between equally central pixels.
+    """
     import cv2
 
-    x0, y0, x1, y1 = (int(v) for v in box_from_mask(part))
-    window = np.pad(
-        part[y0 : y1 + 1, x0 : x1 + 1].astype(np.uint8), 1
-    )  # zeros all round: the image's border is an edge
-    depth = cv2.distanceTransform(window, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    rows, columns = np.nonzero(depth >= depth.max())
-    pick = len(rows) // 2 if rng is None else int(rng.integers(len(rows)))
-    return int(columns[pick]) - 1 + x0, int(rows[pick]) - 1 + y0
+    window = np.pad(part.astype(np.uint8), 1)  # zeros all round
+    depth = cv2.distanceTransform(window, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    return np.rint(depth.astype(np.float64) ** 2)

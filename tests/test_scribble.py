@@ -1,6 +1,7 @@
 """The simulated user who draws a stroke."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from lite_medsam.case import Case
 from lite_medsam.errors import PromptError
 from lite_medsam.evaluation import evaluate
-from lite_medsam.prompts import first_prompt, load_protocol, simulate_stroke
+from lite_medsam.prompts import first_prompt, load_protocol, next_click, simulate_stroke
 
 SCRIBBLE = load_protocol("scribble")
 
@@ -83,3 +84,16 @@ def test_evaluation_asks_once_and_notes_no_clicks():
     both = Fake(bar())
     rows = evaluate(both, [case], dataclasses.replace(load_protocol("box+clicks"), clicks=2)).rows
     assert both.calls == 3 and {"dice_0", "dice_1", "dice_2"} <= set(rows[0]) and "dice_3" not in rows[0]
+
+
+def test_clicks_do_not_depend_on_what_other_threads_do():
+    y, x = np.mgrid[:64, :64]
+    rng = np.random.default_rng(0)
+    masks = [np.hypot(y - cy, x - cx) < r for cy, cx, r in rng.uniform((15, 15, 3), (50, 50, 14), (40, 3))]
+
+    def click(mask):
+        return next_click(mask, np.zeros_like(mask), np.random.default_rng(1))
+
+    expected = [click(mask) for mask in masks]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(click, masks * 10)) == expected * 10
