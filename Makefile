@@ -6,6 +6,7 @@ KEY := $(shell $(PYTHON) -c "import hashlib, pathlib, sys; print(hashlib.sha256(
 BASE := $(CACHE)/base-$(KEY)
 BASE_TEST := $(CACHE)/base-test-$(KEY)
 FULL := $(CACHE)/full-$(KEY)
+DEMO := $(CACHE)/demo-$(KEY)
 OUT ?= out
 
 # $(call install,ENVIRONMENT,REQUIREMENTS): a new environment with our dependencies but without our code, which comes
@@ -19,12 +20,15 @@ define install
 	touch $(1)/ready
 endef
 
-.PHONY: segment test test-base test-slow lint
+.PHONY: segment demo test test-base test-slow lint
 
 segment: $(BASE)/ready  ## install the base package and segment the bundled cases
 	PYTHONPATH=. $(BASE)/bin/python -m lite_medsam phantoms -o $(OUT)/cases
 	PYTHONPATH=. $(BASE)/bin/python -m lite_medsam segment -i $(OUT)/cases -o $(OUT)/masks
 	@echo "look at $(OUT)/masks/*_overlay.png"
+
+demo: $(DEMO)/ready  ## open the demo in the browser
+	PYTHONPATH=. $(DEMO)/bin/python -m lite_medsam demo
 
 test: $(FULL)/ready test-base  ## the tests of the base package without torch, then all, in the full environment
 	$(FULL)/bin/python -m pytest -m "not slow"
@@ -45,6 +49,9 @@ $(BASE_TEST)/ready:
 	$(call install,$(BASE_TEST),. pytest hypothesis)
 
 $(FULL)/ready:
-	$(call install,$(FULL),".[train$(COMMA)openvino$(COMMA)dev]")
+	$(call install,$(FULL),".[train$(COMMA)demo$(COMMA)medical$(COMMA)openvino$(COMMA)dev]")
+
+$(DEMO)/ready:
+	$(call install,$(DEMO),".[demo$(COMMA)medical]")
 
 COMMA := ,
