@@ -29,7 +29,11 @@ def write(path, pixels, syntax=ExplicitVRLittleEndian, drop=(), **tags):
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, generate_uid()
     meta.TransferSyntaxUID = syntax
     data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    data.SOPClassUID, data.SOPInstanceUID, data.SeriesInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID, SERIES
+    data.SOPClassUID, data.SOPInstanceUID, data.SeriesInstanceUID = (
+        CTImageStorage,
+        meta.MediaStorageSOPInstanceUID,
+        SERIES,
+    )
     data.PatientName, data.PatientID, data.InstitutionName = "Doe^Jane", "SECRET77", "St. Nowhere"
     data.Modality = "CT"
     colour = pixels.ndim == 3 and pixels.shape[-1] == 3
@@ -202,7 +206,9 @@ def test_a_file_without_ending_is_known_by_its_content(tmp_path):
 def test_the_window_of_the_file_is_used_for_ct(tmp_path):
     tags = {"WindowCenter": [-600, 40], "WindowWidth": [1500, 400]}
     assert load_volume(write(tmp_path / "a.dcm", np.zeros((6, 7), np.int16), **tags)).default_window == (-600, 1500)
-    assert load_volume(write(tmp_path / "b.dcm", np.zeros((6, 7), np.int16), Modality="MR", **tags)).default_window is None
+    assert (
+        load_volume(write(tmp_path / "b.dcm", np.zeros((6, 7), np.int16), Modality="MR", **tags)).default_window is None
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
@@ -253,7 +259,10 @@ def test_an_enhanced_file_sorts_its_frames(tmp_path):
         values.RescaleSlope, values.RescaleIntercept, values.RescaleType = 10, -5, "US"
         group.PlanePositionSequence, group.PixelValueTransformationSequence = Sequence([place]), Sequence([values])
         per_frame.append(group)
-    tags = {"SharedFunctionalGroupsSequence": Sequence([shared]), "PerFrameFunctionalGroupsSequence": Sequence(per_frame)}
+    tags = {
+        "SharedFunctionalGroupsSequence": Sequence([shared]),
+        "PerFrameFunctionalGroupsSequence": Sequence(per_frame),
+    }
     scan = load_volume(write(tmp_path / "a.dcm", frames, Modality="MR", **tags))
     assert scan.values[:, 0, 0].tolist() == [-5, 5, 15]
     assert scan.spacing_mm == pytest.approx((1.5, 0.4, 0.3))

@@ -18,7 +18,7 @@ from lite_medsam.volume import (
     seeds_from_boxes,
     segment_volume_case,
 )
-from lite_medsam.volume_paths import UP, between, grown, paths_of
+from lite_medsam.volume_paths import UP, Look, between, grown, look_of, paths_of, why_different
 from lite_medsam.volume_prediction import SliceMask
 
 HW = (64, 64)  # the model frame of the fake: one image pixel is one model pixel
@@ -137,6 +137,49 @@ def test_a_leak_ends_the_object(predictor):
     result = propagate(predictor, volume, [VolumeObject({2: box_of(20, 20)})], limits=limits)
     assert result.extent(0) == (0, 4) and result.ends == (("edge", "area"),)
     assert np.array_equal(result.mask(0)[:5], truth[:5])
+
+
+def test_an_object_that_no_longer_stands_out_has_ended(predictor):
+    volume, truth = squares({z: (20, 20) for z in range(5)}, 9)
+    volume[5:, 8:56, 8:56] = 255  # all is bright around it
+    result = propagate(predictor, volume, [VolumeObject({2: box_of(20, 20)})])
+    assert result.extent(0) == (0, 4) and result.ends == (("edge", "contrast"),)
+    blind = PropagationLimits(relative_contrast=-np.inf, relative_strength=0)
+    assert propagate(predictor, volume, [VolumeObject({2: box_of(20, 20)})], limits=blind).extent(0) == (0, 8)
+
+
+@pytest.mark.parametrize(
+    ("look", "before", "reason"),
+    [
+        (Look(0.9, 100, 50), Look(0.9, 100, 50), None),
+        (Look(0.73, 60, 20), Look(0.9, 100, 50), None),  # just within all limits
+        (Look(0.71, 100, 50), Look(0.9, 100, 50), "score"),
+        (Look(0.29, 100, 50), Look(0.3, 100, 50), "score"),
+        (Look(0.9, 59, 50), Look(0.9, 100, 50), "strength"),
+        (Look(0.9, 100, 19), Look(0.9, 100, 50), "contrast"),
+        (Look(0.9, 100, -50), Look(0.9, 100, 50), "contrast"),
+        (Look(0.9, 100, -30), Look(0.9, 100, -50), None),  # dark objects count alike
+        (Look(0.9, 100, -50), Look(0.9, 100, 3), None),  # it never stood out, so its contrast says nothing
+    ],
+)
+def test_what_tells_that_it_is_not_the_object_any_more(look, before, reason):
+    limits = PropagationLimits(minimum_score=0.3, relative_score=0.8, relative_strength=0.6, relative_contrast=0.4)
+    assert why_different(look, before, limits) == reason
+
+
+def test_the_look_of_an_object_by_hand():
+    image = np.full((40, 40), 50, np.uint8)
+    image[10:20, 10:30] = 90
+    image[20:, :] = 200  # touches the object below: 4 rows of the surroundings, of their 18 x 34 pixels
+    inside = np.zeros((40, 40), bool)
+    inside[10:20, 10:30] = True
+    mask = SliceMask.cut(inside, np.full((40, 40), 2, np.float32), (0, 0), 0.5)
+    look = look_of(mask, image)
+    ring = 18 * 34 - 200
+    outside = (200 * 4 * 34 + 50 * (ring - 4 * 34)) / ring
+    assert look == Look(0.5, 50, pytest.approx(90 - outside))
+    assert look_of(mask, np.repeat(image[..., None], 3, 2)) == look
+    assert look_of(SliceMask.cut(np.ones((4, 4), bool), None, (0, 0), 1), np.ones((4, 4), np.uint8)).contrast == 0
 
 
 def test_bounds_cut_the_mask_and_the_box(predictor):
@@ -282,9 +325,7 @@ def test_wrong_3d_boxes_are_refused(boxes, names, message):
 
 def test_a_case_is_segmented_from_its_own_boxes(predictor):
     volume, truth = squares({z: (20, 20) for z in range(1, 4)}, 5)
-    case = Case(
-        volume, boxes=np.array([[20, 20, 1, 31, 31, 3]], np.float32), is_volume=True, label_names={1: "block"}
-    )
+    case = Case(volume, boxes=np.array([[20, 20, 1, 31, 31, 3]], np.float32), is_volume=True, label_names={1: "block"})
     result = segment_volume_case(predictor, case)
     assert np.array_equal(result.label_map(), truth.astype(np.uint8)) and result.names == ("block",)
     with pytest.raises(PromptError, match="must hold 3D boxes"):
@@ -326,7 +367,7 @@ def test_a_voxel_that_two_objects_claim_goes_to_the_higher_logit_and_masks_keep_
 
 @pytest.mark.parametrize(("count", "dtype"), [(255, np.uint8), (256, np.uint16), (65536, np.uint32)])
 def test_the_label_type_holds_all_objects(count, dtype):
-    found = tuple({} for _ in range(count - 1)) + ({0: cut(np.ones((1, 1), bool))},)
+    found = (*[{}] * (count - 1), {0: cut(np.ones((1, 1), bool))})
     labels = VolumePrediction((1, 1, 1), found, np.zeros((count, 1), np.float32), (None,) * count).label_map()
     assert labels.dtype == dtype and labels.item() == count
 

@@ -60,7 +60,9 @@ def test_a_window_must_have_a_width(centre, width):
 
 def test_a_scan_is_mapped_by_its_window_or_by_percentiles():
     values = np.linspace(-1000, 1000, 4000, dtype=np.float32).reshape(1, 40, 100)
-    scan = Scan(values, None, "CT", Geometry.from_spacing(values.shape, None), is_volume=True, default_window=SOFT_TISSUE)
+    scan = Scan(
+        values, None, "CT", Geometry.from_spacing(values.shape, None), is_volume=True, default_window=SOFT_TISSUE
+    )
     assert np.array_equal(scan.to_uint8(), window(values, 40, 400))
     assert np.array_equal(scan.to_uint8(0, 2000), window(values, 0, 2000))
     automatic = Scan(values, None, "MR", scan.geometry, is_volume=True).to_uint8()
@@ -79,7 +81,9 @@ def test_slices_lie_as_radiology_shows_them(tmp_path):
         array = np.zeros((6, 7, 8), np.int16)  # R A S
         array[5, 6, 7] = 100
         image = nibabel.Nifti1Image(array, np.eye(4))
-        turned = image.as_reoriented(nibabel.orientations.ornt_transform(nibabel.orientations.axcodes2ornt("RAS"), ornt))
+        turned = image.as_reoriented(
+            nibabel.orientations.ornt_transform(nibabel.orientations.axcodes2ornt("RAS"), ornt)
+        )
         assert "".join(nibabel.aff2axcodes(turned.affine)) == codes
         nibabel.save(turned, tmp_path / "a.nii")
         scan = load_volume(tmp_path / "a.nii")
@@ -90,8 +94,9 @@ def test_slices_lie_as_radiology_shows_them(tmp_path):
 
 @needs_nibabel
 @pytest.mark.parametrize(
-    ("plane", "shape", "place"), [("axial", (8, 7, 6), (7, 0, 0)), ("coronal", (7, 8, 6), (0, 0, 0)), ("sagittal", (6, 8, 7), (0, 0, 0))]
-)  # fmt: skip
+    ("plane", "shape", "place"),
+    [("axial", (8, 7, 6), (7, 0, 0)), ("coronal", (7, 8, 6), (0, 0, 0)), ("sagittal", (6, 8, 7), (0, 0, 0))],
+)
 def test_planes(tmp_path, plane, shape, place):
     array = np.zeros((6, 7, 8), np.int16)
     array[5, 6, 7] = 100  # right, front, head
@@ -115,7 +120,7 @@ GEOMETRIES = {
     "axial": AXIAL,
     "flipped": np.diag([0.8, 0.7, -3.0, 1.0]),
     "permuted": np.array([[0, 0, 2.5, 10], [-0.7, 0, 0, 20], [0, 0.6, 0, -30], [0, 0, 0, 1.0]]),
-    "oblique": rotation(23, 0) @ rotation(-14, 1) @ np.diag([-0.8, -0.7, 3.0, 1]) + [[0, 0, 0, 5.5], [0, 0, 0, -7], [0] * 3 + [80], [0] * 4],
+    "oblique": rotation(23, 0) @ rotation(-14, 1) @ np.diag([-0.8, -0.7, 3.0, 1]) + np.outer([5.5, -7, 80, 0], [0, 0, 0, 1]),
     "steep": rotation(40, 2) @ rotation(44, 0) @ np.diag([1.1, 0.9, 2.0, 1]),
     "sheared": np.array([[-0.5, 0, 0, 1], [0, -0.5, 0.4, 2], [0, 0, 2.0, 3], [0, 0, 0, 1]]),
 }  # fmt: skip
@@ -129,7 +134,9 @@ def test_labels_come_back_on_the_voxels_of_the_scan(tmp_path, name, form):
     image = nibabel.Nifti1Image(array, affine)
     sheared = name == "sheared"  # a qform can't say it
     image.set_qform(None if sheared or form == "sform" else affine, code=0 if sheared or form == "sform" else 1)
-    image.set_sform(None if form == "qform" and not sheared else affine, code=0 if form == "qform" and not sheared else 2)
+    image.set_sform(
+        None if form == "qform" and not sheared else affine, code=0 if form == "qform" and not sheared else 2
+    )
     image.header["descrip"] = b"DOE^JANE 1970"
     nibabel.save(image, tmp_path / "in.nii.gz")
     source = nibabel.load(tmp_path / "in.nii.gz")
@@ -260,11 +267,13 @@ def test_a_large_header_is_refused_before_memory_is_taken(tmp_path):
     data = bytearray(gzip.decompress(path.read_bytes()))
     data[40:56] = struct.pack("<8h", 3, 32000, 32000, 32000, 1, 1, 1, 1)
     path.write_bytes(gzip.compress(bytes(data)))
-    with pytest.raises(CaseError, match=r"a.nii.gz: must have at most \d+ voxels, its header says \(32000, 32000, 32000\)"):
+    with pytest.raises(
+        CaseError, match=r"a.nii.gz: must have at most \d+ voxels, its header says \(32000, 32000, 32000\)"
+    ):
         load_volume(path)
     data[40:56] = struct.pack("<8h", 3, 600, 600, 600, 1, 1, 1, 1)  # allowed, but the file ends after 120
     path.write_bytes(gzip.compress(bytes(data)))
-    with pytest.raises(CaseError, match="a.nii.gz: "):
+    with pytest.raises(CaseError, match=r"a\.nii\.gz: "):
         load_volume(path)
     with pytest.raises(CaseError, match="at most 100 voxels"):
         load_volume(write(tmp_path / "b.nii", ramp((4, 5, 6))), max_voxels=100)
