@@ -102,7 +102,7 @@ def test_a_previous_mask_alone_is_zoomed_to_where_it_is():
     mask[100:120, 200:230] = True
     prediction = Predictor(backend).segment(noise(400, 400), [Prompt(points=[[210, 110]], point_labels=[1], mask=mask)])
     frame = prediction.frames[0]
-    assert frame.width == 48 and frame.x0 <= 200 and frame.x0 + frame.width >= 230
+    assert 48 <= frame.width <= 53 and frame.x0 <= 200 and frame.x0 + frame.width >= 230
 
 
 def test_the_zoom_window_grows_with_clicks_outside_the_box():
@@ -171,7 +171,7 @@ def test_no_prompts_give_an_empty_prediction():
 
 
 def test_unknown_zoom_mode():
-    with pytest.raises(ValueError, match="auto, off"):
+    with pytest.raises(ValueError, match="auto, off, always"):
         Predictor(FakeBackend(), zoom="on")
 
 
