@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lite_medsam.mask_support import CompactLogits, mask_part
+from lite_medsam.mask_support import CompactLogits, mask_part, mask_place
 from lite_medsam.preprocessing import Frame, logits_to_window
 
 OVERLAPS = ("best", "first", "last")
@@ -45,16 +45,14 @@ class Prediction:
         full[self.frames[index].window] = window
         return full
 
-    def mask_part(self, index: int) -> tuple[tuple[slice, slice], np.ndarray]:
-        """One object's mask where it lies: much less than the image for a small object.
+    def place(self, index: int) -> tuple[slice, slice]:
+        """Rows and columns of the image outside which one object's mask is empty; no smaller than its rectangle."""
+        return mask_place(self.logits[index], self.frames[index], self.threshold)
 
-        Returns:
-            Rows and columns of the image, and the (h, w) bool mask there; outside them the mask is empty.
-        """
-        found = mask_part(self.logits[index], self.frames[index], self.threshold)
-        if found is None:
-            return (slice(0, 0), slice(0, 0)), np.zeros((0, 0), bool)
-        return found[0], found[1] > self.threshold
+    def mask_part(self, index: int) -> tuple[tuple[slice, slice], np.ndarray]:
+        """`place`, and the (h, w) bool mask there: much less than the image for a small object."""
+        place, logits = mask_part(self.logits[index], self.frames[index], self.threshold)
+        return place, logits > self.threshold
 
     def mask(self, index: int) -> np.ndarray:
         """(H, W) bool mask of one object."""
@@ -93,10 +91,7 @@ class Prediction:
         labels = np.zeros(self.image_hw, dtype)
         best = np.full(self.image_hw, -np.inf, np.float32) if overlap == "best" and count > 1 else None
         for i in range(count):
-            found = mask_part(self.logits[i], self.frames[i], self.threshold)
-            if found is None:
-                continue
-            place, logits = found
+            place, logits = mask_part(self.logits[i], self.frames[i], self.threshold)
             claimed = logits > self.threshold
             if best is not None:
                 claimed &= logits > best[place]
