@@ -233,7 +233,7 @@ def _segment(predictor: Predictor, image: np.ndarray, prompts: list[Prompt], ove
     prediction = predictor.segment(image, prompts)
     stack = prediction.masks() if overlap == "stack" else None
     labels = prediction.label_map("best" if stack is not None else overlap)
-    scores = [round(float(score), 4) for score in prediction.scores]
+    scores = [None if np.isnan(score) else round(float(score), 4) for score in prediction.scores]
     return _Result(labels, stack, [frame.window for frame in prediction.frames], scores)
 
 
@@ -348,7 +348,7 @@ def _fingerprint(image: np.ndarray, prompts: list[Prompt], predictor: Predictor,
     digest.update(np.ascontiguousarray(image))
     for prompt in prompts:
         points = [prompt.points.tolist(), prompt.point_labels.tolist()]
-        digest.update(json.dumps([prompt.box, points, prompt.name]).encode())
+        digest.update(json.dumps([prompt.box, points, prompt.name, *(["final"] if prompt.final else [])]).encode())
         if prompt.mask is not None:
             digest.update(np.ascontiguousarray(prompt.mask))
     return digest.hexdigest()

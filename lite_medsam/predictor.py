@@ -29,6 +29,8 @@ OVERLAPS = ("best", "first", "last")
 ENCODE_CHUNK, DECODE_CHUNK = 4, 16
 # a yes-no mask as logits, for refining a mask that comes without them; training showed the same value
 MASK_LOGIT = 6.0
+# beyond what a decoder answers: where objects overlap, a mask that a user has settled wins
+FINAL_LOGIT = 1e4
 # prompts with clicks are padded to as many tokens as in training; without the padding a single click loses a Dice point
 POINT_TOKENS = 5
 
@@ -54,11 +56,12 @@ class Prediction:
 
     Attributes:
         logits: (N, S, S) float32, each in its own model frame; coarser than the frame for models of that kind.
-        scores: (N,) float32, the model's estimate of each mask's IoU, 0..1.
+        scores: (N,) float32, the model's estimate of each mask's IoU, 0..1; NaN for final masks.
         frames: The frame of each object.
         image_hw: Shape of the image.
         threshold: A pixel belongs to the object where its logit is above this.
         names: The prompts' names, None where they have none.
+        final: Per object (H, W), the mask that its prompt settled, None where the model answered; () for none at all.
     """
 
     logits: np.ndarray
@@ -67,12 +70,16 @@ class Prediction:
     image_hw: tuple[int, int]
     threshold: float
     names: tuple[str | None, ...]
+    final: tuple[np.ndarray | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def window_logits(self, index: int) -> np.ndarray:
         """(h, w) float32 logits of one object at image resolution, for its frame's window; outside there is none."""
+        if self.final and self.final[index] is not None:
+            inside = self.final[index][self.frames[index].window] > 0
+            return np.where(inside, np.float32(FINAL_LOGIT), np.float32(-FINAL_LOGIT))
         return logits_to_window(self.logits[index], self.frames[index])
 
     def image_logits(self, index: int) -> np.ndarray:
@@ -195,7 +202,17 @@ class Predictor:
             PromptError: If a prompt does not fit the image, or is of a kind that the model was not trained on.
         """
         checked = self._check(prompts, encoded.image_hw)
-        return self._prediction(checked, [encoded.frame] * len(checked), encoded.image_hw, encoded.features)
+        side = self.spec.preprocessing.mask_size
+        logits = np.zeros((len(checked), side, side), np.float32)
+        scores = np.full(len(checked), np.nan, np.float32)
+        whole = Frame.for_model(encoded.image_hw, self.spec.preprocessing)
+        frames = [whole if prompt.final else encoded.frame for prompt in checked]
+        asked = [i for i, prompt in enumerate(checked) if not prompt.final]
+        if asked:
+            chosen = [checked[i] for i in asked]
+            part = self._prediction(chosen, [encoded.frame] * len(asked), encoded.image_hw, encoded.features)
+            logits[asked], scores[asked] = part.logits, part.scores
+        return self._answer(checked, logits, scores, frames, encoded.image_hw)
 
     def segment(self, image: np.ndarray, prompts: "Iterable[Prompt | Sequence[float]] | np.ndarray") -> Prediction:
         """Segments objects, each from the view that suits it: a crop of its own where it is small, else the whole image.
@@ -213,25 +230,30 @@ class Predictor:
         checked = self._check(prompts, image_hw)
         value_range = intensity_range(image)
         whole = Frame.for_model(image_hw, self.spec.preprocessing)
-        frames = [self._frame(prompt, image_hw) or whole for prompt in checked]
+        frames = [whole if prompt.final else self._frame(prompt, image_hw) or whole for prompt in checked]
         by_frame: dict[Frame, list[int]] = {}
         for i, frame in enumerate(frames):
-            by_frame.setdefault(frame, []).append(i)
+            if not checked[i].final:
+                by_frame.setdefault(frame, []).append(i)
         shared = [frame for frame, members in by_frame.items() if len(members) > 1]
         single = [frame for frame, members in by_frame.items() if len(members) == 1]
         groups = [[frame] for frame in shared]
         groups += [single[i : i + ENCODE_CHUNK] for i in range(0, len(single), ENCODE_CHUNK)]
 
         side = self.spec.preprocessing.mask_size
-        logits = np.empty((len(checked), side, side), np.float32)
-        scores = np.empty(len(checked), np.float32)
+        logits = np.zeros((len(checked), side, side), np.float32)
+        scores = np.full(len(checked), np.nan, np.float32)
         for group in groups:
             features = self._features(image, group, value_range)
             members = [i for frame in group for i in by_frame[frame]]
             part = self._prediction([checked[i] for i in members], [frames[i] for i in members], image_hw, features)
             logits[members], scores[members] = part.logits, part.scores
-        names = tuple(prompt.name for prompt in checked)
-        return Prediction(logits, scores, tuple(frames), image_hw, self.spec.mask_threshold, names)
+        return self._answer(checked, logits, scores, frames, image_hw)
+
+    def _answer(self, prompts: list[Prompt], logits, scores, frames: list[Frame], image_hw) -> Prediction:
+        names = tuple(prompt.name for prompt in prompts)
+        final = tuple(prompt.mask if prompt.final else None for prompt in prompts)
+        return Prediction(logits, scores, tuple(frames), image_hw, self.spec.mask_threshold, names, final)
 
     def _check(self, prompts: "Iterable[Prompt | Sequence[float]] | np.ndarray", image_hw) -> list[Prompt]:
         given, checked = as_prompts(prompts), []
@@ -297,7 +319,9 @@ class Predictor:
 
 
 def prompt_kinds(prompt: Prompt) -> set[str]:
-    """What a prompt asks of a model, in the words of `ModelSpec.prompts`."""
+    """What a prompt asks of a model, in the words of `ModelSpec.prompts`; a final one asks nothing."""
+    if prompt.final:
+        return set()
     has_box, has_points = prompt.box is not None, len(prompt.points) > 0
     kinds = {"box+points"} if has_box and has_points else {"box"} if has_box else {"points"} if has_points else set()
     return kinds | ({"mask"} if prompt.mask is not None else set())
