@@ -1,5 +1,6 @@
 """Prompts of users, real and simulated: their files, and first prompts made from label maps."""
 
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -34,7 +35,11 @@ __all__ = [
     "first_prompt",
     "load_prompts",
     "load_protocol",
+    "mask_file",
     "next_click",
+    "prompt_files",
+    "prompt_from_json",
+    "prompt_json",
     "rng_for",
     "save_prompts",
     "simulate_box",
@@ -53,7 +58,8 @@ MAX_COORDINATE = 1e9
 def load_prompts(path: str | os.PathLike) -> list[Prompt]:
     """Reads a prompt set; the format is prompts/prompt-set.schema.json.
 
-    Masks are image files (anything but 0 is inside), named relative to the prompt file and within its folder.
+    Masks are image files, named relative to the prompt file and within its folder: anything but 0 is inside; grey floats
+    are logits, above 0 is inside.
 
     Raises:
         PromptError: If the file or a mask is missing or not valid; the message names the file and the place
@@ -70,27 +76,37 @@ def load_prompts(path: str | os.PathLike) -> list[Prompt]:
     folder = Path(path).parent
     if sum(isinstance(item, dict) and "mask" in item for item in objects) > MAX_MASKS:
         raise check.fail("objects", f"have at most {MAX_MASKS} masks")
-    return [_prompt_from_json(check, item, f"objects[{i}]", folder) for i, item in enumerate(objects)]
+    return [prompt_from_json(check, item, f"objects[{i}]", folder) for i, item in enumerate(objects)]
 
 
 def save_prompts(path: str | os.PathLike, prompts: Iterable[Prompt]) -> None:
-    """Writes a prompt set that `load_prompts` reads back.
+    """Writes a prompt set that `load_prompts` reads back, exactly.
 
-    Previous masks become PNG files beside it, `<stem>_mask<index>.png`; logits are written as the mask they
-    stand for.
+    Previous masks become files beside it, `<stem>_mask<index>.png`; logits `.tif`, in single precision.
 
     Raises:
         PromptError: If a prompt says nothing or a number is not finite; nothing is written then.
         OSError: If a file can't be written.
     """
-    path, prompts = Path(path), list(prompts)
-    items = [_json_of(prompt, i, path.stem) for i, prompt in enumerate(prompts)]
-    for prompt, item in zip(prompts, items, strict=True):
-        if prompt.mask is not None:
-            _write_mask(path.parent / item["mask"], prompt.mask)
+    path = Path(path)
+    *masks, (_, document) = prompt_files(prompts, path.stem).items()
+    for name, content in [*masks, (path.name, document)]:  # the masks first: the set never names one that is missing
+        with atomic_write(path.parent / name) as temporary:
+            temporary.write_bytes(content)
+
+
+def prompt_files(prompts: Iterable[Prompt], stem: str = "prompts") -> dict[str, bytes]:
+    """The files of a prompt set by name, the masks first, `<stem>.json` last; the same prompts give the same bytes.
+
+    Raises:
+        PromptError: If a prompt says nothing or a number is not finite.
+    """
+    prompts = list(prompts)
+    items = [prompt_json(prompt, f"objects[{i}]", f"{stem}_mask{i}") for i, prompt in enumerate(prompts)]
+    pairs = zip(prompts, items, strict=True)
+    files = {item["mask"]: mask_file(prompt.mask) for prompt, item in pairs if prompt.mask is not None}
     text = json.dumps({"version": 1, "objects": items}, indent=1, ensure_ascii=False)
-    with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    return {**files, f"{stem}.json": (text + "\n").encode()}
 
 
 class SimulatedPrompts(NamedTuple):
@@ -169,7 +185,17 @@ def _evenly(values: np.ndarray, maximum: int | None, rng: np.random.Generator) -
     return values[((np.arange(maximum) + rng.random()) * len(values) / maximum).astype(int)]
 
 
-def _json_of(prompt: Prompt, index: int, stem: str) -> dict:
+def prompt_json(prompt: Prompt, place: str, mask_stem: str) -> dict:
+    """The item of a prompt file for one prompt.
+
+    Args:
+        prompt: The prompt.
+        place: What an error message calls it.
+        mask_stem: Name of its mask's file, without the ending.
+
+    Raises:
+        PromptError: If the prompt says nothing or a number is not finite.
+    """
     item: dict = {} if prompt.name is None else {"name": prompt.name}
     if prompt.box is not None:
         item["box"] = list(prompt.box)
@@ -177,18 +203,23 @@ def _json_of(prompt: Prompt, index: int, stem: str) -> dict:
         pairs = zip(prompt.points.tolist(), prompt.point_labels.tolist(), strict=True)
         item["points"] = [[x, y, label] for (x, y), label in pairs]
     if prompt.mask is not None:
-        item["mask"] = f"{stem}_mask{index}.png"
+        item["mask"] = mask_stem + (".png" if prompt.mask.dtype == bool else ".tif")
     if prompt.final:
         item["final"] = True
     if not item.keys() - {"name"}:
-        raise PromptError(f"objects[{index}] must have a box, points or a mask, got nothing")
+        raise PromptError(f"{place} must have a box, points or a mask, got nothing")
     numbers = np.concatenate([np.array(prompt.box or (), np.float64), prompt.points.ravel()])
     if not (np.abs(numbers) <= MAX_COORDINATE).all():  # also refuses NaN
-        raise PromptError(f"objects[{index}] must have coordinates up to {MAX_COORDINATE:g}, got others")
+        raise PromptError(f"{place} must have coordinates up to {MAX_COORDINATE:g}, got others")
     return item
 
 
-def _prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
+def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
+    """One prompt of a parsed file, without keys that are not a prompt's; its mask is read from `folder`.
+
+    Raises:
+        PromptError: If it is not valid; the message says the place.
+    """
     item = check.mapping(item, place, (), ("name", "box", "points", "mask", "final"))
     if not item.keys() & {"box", "points", "mask"}:
         raise check.fail(place, "have a box, points or a mask")
@@ -229,14 +260,25 @@ def _read_mask(check: Checker, name: str, place: str, folder: Path) -> np.ndarra
         pixels = read_pixels(folder / relative)
     except CaseError as error:
         raise PromptError(f"{check.source}: {place}: {error}") from None
+    if pixels.ndim == 2 and pixels.dtype.kind == "f":  # logits, as an earlier answer left them
+        if not np.isfinite(pixels).all():
+            raise PromptError(f"{check.source}: {place} must hold finite logits, got NaN or infinity")
+        return pixels.astype(np.float32, copy=False)
     if pixels.ndim == 3:
         colours = 1 if pixels.shape[2] <= 2 else 3  # the rest is alpha
         pixels = pixels[..., :colours].max(axis=-1)
     return pixels > 0
 
 
-def _write_mask(path: Path, mask: np.ndarray) -> None:
-    from PIL import Image
+def mask_file(mask: np.ndarray) -> bytes:
+    """A previous mask as PNG, logits as TIFF of single precision."""
+    file = io.BytesIO()
+    if mask.dtype == bool:
+        from PIL import Image
 
-    with atomic_write(path) as temporary:
-        Image.fromarray((mask > 0).astype(np.uint8) * np.uint8(255)).save(temporary, format="PNG")
+        Image.fromarray(mask.astype(np.uint8) * np.uint8(255)).save(file, format="PNG")
+    else:
+        import tifffile
+
+        tifffile.imwrite(file, mask.astype(np.float32, copy=False), metadata=None, software="lite-medsam")
+    return file.getvalue()

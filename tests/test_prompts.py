@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -223,12 +224,21 @@ def test_masks_are_files_beside_it(tmp_path):
     assert sorted(p.name for p in path.parent.iterdir()) == [
         "läsion.json",
         "läsion_mask1.png",
-        "läsion_mask2.png",
+        "läsion_mask2.tif",
     ]
     loaded = load_prompts(path)
     assert loaded[0].mask is None
     assert np.array_equal(loaded[1].mask, mask)
-    assert np.array_equal(loaded[2].mask, mask)
+    assert loaded[2].mask.dtype == np.float32 and np.array_equal(loaded[2].mask, logits)
+
+
+def test_logits_must_be_finite_numbers(tmp_path):
+    path = tmp_path / "a.json"
+    save_prompts(path, [Prompt(mask=np.full((4, 5), -1.5, np.float32))])
+    assert (load_prompts(path)[0].mask == -1.5).all()
+    tifffile.imwrite(tmp_path / "a_mask0.tif", np.full((4, 5), np.nan, np.float32))
+    with pytest.raises(PromptError, match=r"objects\[0\].mask must hold finite logits"):
+        load_prompts(path)
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])

@@ -1,0 +1,165 @@
+"""What the tags of a DICOM data set say of its pixels: size, place, spacing, modality, window; nothing of the patient"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from lite_medsam.errors import CaseError
+from lite_medsam.scan import SOFT_TISSUE
+
+# DICOM PS3.3 C.7.3.1.1.1 -> our names
+MODALITY = {
+    "CT": "CT", "MR": "MR", "PT": "PET", "CR": "XRay", "DX": "XRay", "RG": "XRay", "XA": "XRay", "RF": "XRay",
+    "IO": "XRay", "PX": "XRay", "MG": "Mammography", "US": "US", "IVUS": "US", "OPT": "OCT", "OCT": "OCT", "IVOCT": "OCT",
+    "OP": "Fundus", "ES": "Endoscopy", "DMS": "Dermoscopy", "SM": "Microscopy", "GM": "Microscopy",
+}  # fmt: skip
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+GREYS = ("MONOCHROME1", "MONOCHROME2")
+_CENTIMETRES = 3  # of an ultrasound region's units
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """Size and kind of the pixels of one data set.
+
+    Attributes:
+        frames: Number of pictures, 1 without the tag.
+        rows: Height.
+        columns: Width.
+        is_colour: Whether a pixel has three values in the end.
+        bits: Bits that are used of each value.
+        is_signed: Whether values can be negative.
+    """
+
+    frames: int
+    rows: int
+    columns: int
+    is_colour: bool
+    bits: int
+    is_signed: bool
+
+
+def pixel_format(dataset, max_voxels: int) -> PixelFormat:
+    """Size and kind of the pixels, refused where they are missing, odd or too many."""
+    numbers = {}
+    for keyword in ("Rows", "Columns", "BitsAllocated"):
+        value = dataset.get(keyword)
+        if value is None:
+            raise CaseError(f"must have pixels, the tag {keyword} is missing")
+        numbers[keyword] = int(value)
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    rows, columns = numbers["Rows"], numbers["Columns"]
+    kind = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2").strip()
+    samples = int(dataset.get("SamplesPerPixel") or 1)
+    if kind not in (*GREYS, *COLOURS) or samples not in (1, 3):
+        raise CaseError(f"pixels must be grey, RGB, YBR or palette colours, got {kind[:40]} with {samples} samples")
+    if min(frames, rows, columns) < 1:
+        raise CaseError(f"must have pixels, its header says {frames} x {rows} x {columns}")
+    if frames * rows * columns * samples > max_voxels:
+        raise CaseError(
+            f"must have at most {max_voxels} voxels, its header says {frames} x {rows} x {columns}; crop it"
+        )
+    bits = int(dataset.get("BitsStored") or numbers["BitsAllocated"])
+    return PixelFormat(frames, rows, columns, kind in COLOURS, bits, int(dataset.get("PixelRepresentation") or 0) == 1)
+
+
+def functional(dataset, frame: int, sequence: str):
+    """The item of a functional group for one frame of an enhanced object; None where there is none."""
+    per_frame = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    shared = dataset.get("SharedFunctionalGroupsSequence") or []
+    groups = ([per_frame[frame]] if frame < len(per_frame) else []) + list(shared[:1])
+    for group in groups:
+        items = group.get(sequence)
+        if items:
+            return items[0]
+    return None
+
+
+def position(dataset, frame: int = 0) -> np.ndarray | None:
+    """Centre of the first voxel, mm to the left, to the back and to the head; None where it is missing."""
+    return _vector(functional(dataset, frame, "PlanePositionSequence"), dataset, "ImagePositionPatient", 3)
+
+
+def directions(dataset, frame: int = 0) -> np.ndarray | None:
+    """(2, 3) unit vectors along a row (x) and down a column (y) of the picture; None where they are missing or no
+    directions."""
+    values = _vector(functional(dataset, frame, "PlaneOrientationSequence"), dataset, "ImageOrientationPatient", 6)
+    if values is None:
+        return None
+    vectors = values.reshape(2, 3)
+    lengths = np.linalg.norm(vectors, axis=1)
+    if (np.abs(lengths - 1) > 0.05).any() or abs(vectors[0] @ vectors[1]) > 0.05:
+        return None
+    return vectors / lengths[:, None]
+
+
+def pixel_spacing(dataset, frame: int = 0) -> tuple[tuple[float, float] | None, str | None]:
+    """Size (y, x) of a pixel in mm and a note about it; None where it is unknown."""
+    measures = functional(dataset, frame, "PixelMeasuresSequence")
+    spacing = _positive_pair(_vector(measures, dataset, "PixelSpacing", 2))
+    if spacing is not None:
+        return spacing, None
+    for keyword in ("ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        spacing = _positive_pair(_vector(None, dataset, keyword, 2))
+        if spacing is not None:
+            return spacing, f"the pixel size is that of the detector ({keyword}), not corrected for magnification"
+    regions = dataset.get("SequenceOfUltrasoundRegions") or []
+    if len(regions) == 1:
+        region = regions[0]
+        units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
+        y, x = (abs(float(region.get(k) or 0)) * 10 for k in ("PhysicalDeltaY", "PhysicalDeltaX"))
+        if units == (_CENTIMETRES, _CENTIMETRES) and y > 0 and x > 0:
+            return (y, x), None
+    return None, "no pixel size is given: measures are in px"
+
+
+def slice_distance(dataset) -> float | None:
+    """Distance between slices in mm as the tags have it; None where they do not."""
+    measures = functional(dataset, 0, "PixelMeasuresSequence")
+    for keyword in ("SpacingBetweenSlices", "SliceThickness"):
+        found = _vector(measures, dataset, keyword, 1)
+        if found is not None and abs(found[0]) > 0:
+            return float(abs(found[0]))
+    return None
+
+
+def rescale(dataset, frame: int = 0) -> tuple[float, float]:
+    """Slope and intercept of the stored values."""
+    item = functional(dataset, frame, "PixelValueTransformationSequence")
+    slope, intercept = (_vector(item, dataset, keyword, 1) for keyword in ("RescaleSlope", "RescaleIntercept"))
+    # a slope of 0 would flatten the picture: a known vendor slip
+    factor = 1.0 if slope is None or slope[0] == 0 else float(slope[0])
+    return factor, 0.0 if intercept is None else float(intercept[0])
+
+
+def default_window(dataset, modality: str | None) -> tuple[float, float] | None:
+    """Centre and width of a CT's window: the first of the file, else soft tissue; None for other modalities."""
+    if modality != "CT":
+        return None
+    item = functional(dataset, 0, "FrameVOILUTSequence")
+    centre, width = (_vector(item, dataset, keyword, None) for keyword in ("WindowCenter", "WindowWidth"))
+    if centre is None or width is None or width[0] <= 0:
+        return SOFT_TISSUE
+    return float(centre[0]), float(width[0])
+
+
+def _vector(item, dataset, keyword: str, count: int | None) -> np.ndarray | None:
+    """The numbers of a tag, of a functional group's item first; None where they are missing, too few or not finite."""
+    for source in (item, dataset):
+        value = None if source is None else source.get(keyword)
+        if value is None or value == "":
+            continue
+        try:
+            numbers = np.atleast_1d(np.array(value, np.float64))
+        except (TypeError, ValueError):
+            continue
+        if numbers.ndim == 1 and len(numbers) and count in (None, len(numbers)) and np.isfinite(numbers).all():
+            return numbers
+    return None
+
+
+def _positive_pair(values: np.ndarray | None) -> tuple[float, float] | None:
+    if values is None or not (values > 0).all() or not all(math.isfinite(v) for v in values):
+        return None
+    return float(values[0]), float(values[1])

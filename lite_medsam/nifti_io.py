@@ -1,0 +1,191 @@
+"""NIfTI files in and out; results lie on the voxels of the file that was read"""
+
+import gzip
+import io
+import math
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from lite_medsam.case_fields import modality_from_name, smallest_unsigned
+from lite_medsam.errors import CaseError, MissingExtraError
+from lite_medsam.files import atomic_write
+from lite_medsam.geometry import PLANES, Geometry, orient
+from lite_medsam.image_io import shown_path
+from lite_medsam.scan import SOFT_TISSUE, Scan
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+# what says where voxels are; every text field of the header stays behind
+_GEOMETRIC = (
+    "pixdim", "qform_code", "sform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z",
+    "srow_x", "srow_y", "srow_z", "xyzt_units",
+)  # fmt: skip
+_MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+
+
+def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = False, plane: str = "auto") -> Scan:
+    """Reads a NIfTI file.
+
+    Slices, rows and columns are those axes of the file that lie closest to the patient's, as radiology shows them.
+
+    Args:
+        path: A .nii or .nii.gz file.
+        max_voxels: Larger images are refused by their header.
+        first_volume: Take the first volume of a series; without it, a file with several is refused.
+        plane: "axial", "coronal", "sagittal" or "auto", see `geometry.orient`.
+
+    Raises:
+        CaseError: If the file is missing, damaged, cut off, too large, in colour, complex, or has several volumes.
+        MissingExtraError: If nibabel is not installed.
+    """
+    nibabel = _nibabel()
+    shown = shown_path(path)
+    if plane not in ("auto", *PLANES):
+        raise CaseError(f"plane must be auto or one of {', '.join(PLANES)}, got {plane!r}")
+    try:
+        image = nibabel.load(os.fspath(path))
+        if not isinstance(image, (nibabel.Nifti1Image, nibabel.Nifti2Image)):
+            raise CaseError(f"must be a NIfTI file, holds {type(image).__name__}")
+        values, file_shape, notes = _values(image, max_voxels, first_volume)
+        geometry, spacing, more = _geometry(nibabel, image, file_shape, plane)
+    except CaseError as error:
+        raise CaseError(f"{shown}: {error}") from None
+    except MemoryError:
+        raise CaseError(f"{shown}: not enough memory to load the volume") from None
+    except FileNotFoundError:
+        raise CaseError(f"{shown}: no such file") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile, struct.error):
+        raise CaseError(f"{shown}: damaged or cut-off NIfTI file") from None
+    except Exception as error:  # ImageFileError, HeaderDataError, OSError of a short file, ValueError of a wild header
+        raise CaseError(f"{shown}: must be a readable NIfTI file, got: {_one_line(error)}") from None
+    name = Path(path).name.removesuffix(".gz").removesuffix(".nii") or "scan"
+    modality, default = modality_from_name(name), None
+    if modality == "CT" or (modality is None and _looks_like_hounsfield(values)):
+        modality, default = "CT", SOFT_TISSUE if values.min() < -100 else None
+    ours = np.ascontiguousarray(geometry.from_file(values))
+    return Scan(ours, spacing, modality, geometry, name, True, default, (*notes, *more))
+
+
+def save_nifti(path: str | os.PathLike, labels: np.ndarray, geometry: Geometry) -> None:
+    """Writes a label map so that affine, shape and orientation equal those of the file that it was made for.
+
+    Args:
+        path: A .nii or .nii.gz file.
+        labels: (D, H, W), or (H, W) for one slice; integers, 0 background; stored as the smallest of uint8, uint16,
+            uint32.
+        geometry: Of the scan.
+
+    Raises:
+        CaseError: If the labels have another shape or are no such numbers, or the name another ending.
+        MissingExtraError: If nibabel is not installed.
+        OSError: If the file can't be written; nothing is left behind.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith(NIFTI_SUFFIXES):
+        raise CaseError(f"{shown_path(path)}: must end in .nii or .nii.gz")
+    data = nifti_bytes(labels, geometry, path.name.lower().endswith(".gz"))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def nifti_bytes(labels: np.ndarray, geometry: Geometry, compressed: bool = True) -> bytes:
+    """The file of `save_nifti` as bytes; the same labels give the same bytes."""
+    nibabel = _nibabel()
+    array = geometry.to_file(smallest_unsigned(np.asarray(labels), "labels"))
+    large = geometry.nifti2 or max(array.shape) > np.iinfo(np.int16).max
+    header_class, image_class = (
+        (nibabel.Nifti2Header, nibabel.Nifti2Image) if large else (nibabel.Nifti1Header, nibabel.Nifti1Image)
+    )
+    header = header_class()
+    header.set_data_dtype(array.dtype)
+    if geometry.header:
+        header.set_data_shape(array.shape)
+        for key, value in geometry.header.items():
+            header[key] = value
+        image = image_class(np.asfortranarray(array), None, header)
+    else:
+        image = image_class(np.asfortranarray(array), geometry.affine, header)
+        image.header.set_xyzt_units("mm")
+    data = image.to_bytes()
+    if not compressed:
+        return data
+    packed = io.BytesIO()
+    with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=packed, mtime=0) as file:
+        file.write(data)
+    return packed.getvalue()
+
+
+def _values(image, max_voxels: int, first_volume: bool) -> tuple[np.ndarray, tuple[int, ...], list[str]]:
+    shape, dtype = tuple(int(n) for n in image.shape), image.header.get_data_dtype()
+    if dtype.names is not None or dtype.kind not in "buif":
+        raise CaseError(f"must hold grey values, holds {'colours' if dtype.names else dtype}; convert it first")
+    if not 2 <= len(shape) <= 7 or min(shape) < 1:
+        raise CaseError(f"must be a volume of three axes, its header says {shape}")
+    several = math.prod(shape[3:])
+    if several > 1 and not first_volume:
+        raise CaseError(f"must be one volume, holds {several} (shape {shape}); take one out, or ask for the first")
+    file_shape = shape[:3] if several > 1 else shape
+    if math.prod(file_shape) > max_voxels:
+        raise CaseError(f"must have at most {max_voxels} voxels, its header says {shape}; crop or shrink it")
+    index = (..., *(0 for _ in shape[3:])) if several > 1 else (...,)
+    slope, intercept = image.header.get_slope_inter()
+    if dtype.kind in "bui" and slope in (None, 1) and intercept in (None, 0):
+        values = np.asarray(image.dataobj[index])
+        values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    else:
+        values = np.asarray(image.dataobj[index], np.float32)
+    notes = [f"the first of {several} volumes"] if several > 1 else []
+    return _finite(values.reshape(file_shape), notes), file_shape, notes
+
+
+def _finite(values: np.ndarray, notes: list[str]) -> np.ndarray:
+    """The values with NaN and infinity replaced by the smallest value."""
+    if values.dtype.kind != "f":
+        return values
+    good = np.isfinite(values)
+    bad = values.size - np.count_nonzero(good)
+    if bad == values.size:
+        raise CaseError("must hold numbers, all values are NaN or infinite")
+    if bad:
+        notes.append(f"{bad} of {values.size} values are NaN or infinite and count as the smallest")
+        values = np.where(good, values, values[good].min())
+    return values
+
+
+def _geometry(nibabel, image, file_shape, plane: str) -> tuple[Geometry, tuple[float, float, float] | None, list[str]]:
+    header, notes = image.header, []
+    kept = {key: np.array(header[key]) for key in _GEOMETRIC}
+    affine = np.array(image.affine, np.float64)
+    is_usable = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0
+    orientation, lengths = np.full((3, 2), np.nan), np.ones(3)
+    if is_usable:
+        orientation = nibabel.orientations.io_orientation(affine)
+        lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
+    else:
+        notes.append("the file does not say where its voxels lie: no voxel size, slices in the order of the file")
+    axes, flipped = orient(orientation, file_shape, lengths, plane)
+    geometry = Geometry(affine, file_shape, axes, flipped, kept, isinstance(image, nibabel.Nifti2Image))
+    if not is_usable:
+        return geometry, None, notes
+    unit = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
+    return geometry, tuple(length * unit for length in geometry.spacing_mm), notes
+
+
+def _looks_like_hounsfield(values: np.ndarray) -> bool:
+    """Air and soft tissue or bone, as no other modality has them."""
+    return values.dtype.kind in "if" and -4096 <= values.min() <= -800 and 100 <= values.max() <= 32767
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+def _nibabel():
+    try:
+        import nibabel
+    except ImportError:
+        raise MissingExtraError("reading and writing NIfTI", "medical", "nibabel") from None
+    return nibabel

@@ -1,0 +1,116 @@
+"""What a medical file holds: raw numbers, voxel size, modality, geometry; and how it becomes an 8-bit picture"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lite_medsam.case import Case
+from lite_medsam.errors import CaseError
+from lite_medsam.geometry import Geometry
+from lite_medsam.intensity import stretch_to_uint8
+
+SOFT_TISSUE = (40.0, 400.0)  # centre and width in HU
+_PART = 2**22  # values that are windowed at a time, to keep the float copies small
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """A picture or volume as its file holds it, in the order in which it is shown.
+
+    Attributes:
+        values: (H, W), (H, W, 3), (D, H, W) or (D, H, W, 3); raw numbers such as HU, or uint8 colours.
+        spacing_mm: Voxel size in array order, (y, x) or (z, y, x); None when unknown.
+        modality: One of `case.MODALITIES`, None when unknown.
+        geometry: For writing results back.
+        name: What outputs are called; never a patient's name.
+        is_volume: Whether the first axis of `values` are slices.
+        default_window: Centre and width for CT, None for the automatic mapping.
+        notes: What a user should know: missing spacing, uneven slices, values that were replaced.
+        boxes: (N, 4) or (N, 6) of an npz case, None when there are none.
+        label: The label map of an npz case, None when there is none.
+        label_names: Names of label values of an npz case.
+    """
+
+    values: np.ndarray
+    spacing_mm: tuple[float, ...] | None
+    modality: str | None
+    geometry: Geometry
+    name: str = "scan"
+    is_volume: bool = False
+    default_window: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+    boxes: np.ndarray | None = None
+    label: np.ndarray | None = None
+    label_names: dict[int, str] | None = None
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """(H, W) or (D, H, W): the shape of segmentations."""
+        return self.values.shape[: 3 if self.is_volume else 2]
+
+    def to_uint8(self, centre: float | None = None, width: float | None = None) -> np.ndarray:
+        """The 8-bit picture that the model takes: by window where one is given or known, else by percentiles.
+
+        A volume is mapped as a whole, so its slices stay comparable. 8-bit values are kept where no window is given.
+
+        Args:
+            centre: Middle of the window; None for `default_window`.
+            width: Width of the window; None for `default_window`.
+
+        Raises:
+            CaseError: If only one of them is given, or the width is not positive.
+        """
+        if (centre is None) != (width is None):
+            raise CaseError(f"a window must have a centre and a width, got {centre} and {width}")
+        if centre is None and self.default_window is not None:
+            centre, width = self.default_window
+        return stretch_to_uint8(self.values) if centre is None else window(self.values, centre, width)
+
+    def to_case(self, centre: float | None = None, width: float | None = None) -> Case:
+        """The scan as a case, with its window applied.
+
+        Raises:
+            CaseError: If it is a volume in colour, which cases do not hold.
+        """
+        if self.values.ndim == 4:
+            raise CaseError(f"{self.name}: a case holds grey volumes, this one is in colour; take its slices")
+        return Case(
+            image=self.to_uint8(centre, width),
+            label=self.label,
+            boxes=self.boxes,
+            spacing_mm=self.spacing_mm,
+            name=self.name,
+            modality=self.modality,
+            is_volume=self.is_volume,
+            label_names=self.label_names,
+        )
+
+
+def window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
+    """Maps centre - width / 2 to 0 and centre + width / 2 to 255, linear between, rounded, clipped beyond.
+
+    This is LINEAR_EXACT of DICOM PS3.3 C.11.2.1.3.2.
+
+    Args:
+        values: Any shape, integers or floats; NaN becomes 0.
+        centre: Middle of the window, in the unit of the values.
+        width: Its width, above 0.
+
+    Returns:
+        uint8 of the same shape.
+
+    Raises:
+        CaseError: If the centre is not finite or the width not positive and finite.
+    """
+    values = np.asarray(values)
+    if not (np.isfinite(centre) and np.isfinite(width) and width > 0):
+        raise CaseError(f"a window must have a finite centre and a width above 0, got {centre} and {width}")
+    if values.dtype.kind not in "buif":
+        raise CaseError(f"values must be numbers, got {values.dtype}")
+    low, high = float(centre) - float(width) / 2, float(centre) + float(width) / 2
+    flat, mapped = np.ascontiguousarray(values).reshape(-1), np.empty(values.size, np.uint8)
+    for start in range(0, flat.size, _PART):
+        part = flat[start : start + _PART].astype(np.float64)
+        np.clip(np.nan_to_num(part, nan=low, posinf=high, neginf=low), low, high, out=part)
+        mapped[start : start + _PART] = np.rint((part - low) * (255 / (high - low)))
+    return mapped.reshape(values.shape)

@@ -1,0 +1,295 @@
+"""Results to take home: label and overlay PNG, npz, NIfTI, COCO, prompts, measurements, and one ZIP of all"""
+
+import contextlib
+import io
+import json
+import os
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+
+from lite_medsam.case_fields import smallest_unsigned
+from lite_medsam.coco import coco_document
+from lite_medsam.errors import CaseError, MissingExtraError
+from lite_medsam.files import atomic_write
+from lite_medsam.geometry import Geometry
+from lite_medsam.measurements import fluid, measure_objects, measurements_csv
+from lite_medsam.nifti_io import nifti_bytes
+from lite_medsam.overlay import draw_masks, draw_prompts
+from lite_medsam.prompts import Prompt, prompt_files
+from lite_medsam.volume_objects import VolumeObject
+from lite_medsam.volume_prompts import volume_prompt_files
+
+_DATE = (1980, 1, 1, 0, 0, 0)  # the same results give the same bytes, whenever they are written
+_RESEARCH = "Research use only: not a medical device, not for diagnosis.\n"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What is known at the end of a session about one picture or volume.
+
+    Attributes:
+        image: (H, W) or (H, W, 3) uint8 RGB, or a volume with D in front.
+        labels: (H, W) or (D, H, W) integers, object i has the value i + 1.
+        prompts: One per object: `Prompt` for a picture, `VolumeObject` for a volume.
+        masks: One (H, W) or (D, H, W) bool mask per object, overlaps kept; None: taken from `labels`.
+        scores: The model's estimate of each object's IoU.
+        spacing_mm: Pixel size in array order, None when unknown.
+        geometry: Of the scan; None leaves the NIfTI file to the spacing.
+        modality: Adds the fluid summary for "OCT" where objects are named as fluid.
+        name: First part of the file names; anything but letters, digits, `.`, `_` and `-` becomes `_`.
+        z: The slice that is drawn of a volume; None: the one with the most labelled pixels.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    prompts: Sequence[Prompt] | Sequence[VolumeObject] = ()
+    masks: Sequence[np.ndarray] | None = None
+    scores: Sequence[float | None] | None = None
+    spacing_mm: tuple[float, ...] | None = None
+    geometry: Geometry | None = None
+    modality: str | None = None
+    name: str = "scan"
+    z: int | None = None
+
+    def __post_init__(self):
+        image, labels = np.asarray(self.image), np.asarray(self.labels)
+        if labels.ndim not in (2, 3) or image.shape[: labels.ndim] != labels.shape or image.dtype != np.uint8:
+            raise CaseError(
+                f"image must be uint8 with labels of its size, got {image.dtype} {image.shape} and labels {labels.shape}"
+            )
+
+    @property
+    def is_volume(self) -> bool:
+        """Whether the labels are (D, H, W)."""
+        return np.ndim(self.labels) == 3
+
+    @property
+    def names(self) -> list[str | None]:
+        """The objects' names, as many as there are prompts or label values."""
+        count = max(len(self.prompts), int(np.max(self.labels, initial=0)))
+        names = [prompt.name for prompt in self.prompts]
+        return names + [None] * (count - len(names))
+
+    def mask(self, index: int) -> np.ndarray:
+        """(H, W) or (D, H, W) bool mask of one object."""
+        return np.asarray(self.labels) == index + 1 if self.masks is None else np.asarray(self.masks[index], bool)
+
+
+def label_png(labels: np.ndarray) -> bytes:
+    """A label map as grey PNG without palette: the pixel values are the labels.
+
+    Args:
+        labels: (H, W) integers from 0 to 65535; up to 255 it is an 8-bit file, else 16-bit.
+
+    Raises:
+        CaseError: If it is no such map.
+    """
+    labels = smallest_unsigned(np.asarray(labels), "labels")
+    if labels.ndim != 2 or labels.dtype == np.uint32:
+        raise CaseError(f"a label PNG holds (H, W) labels up to 65535, got {labels.shape} up to {labels.max()}")
+    return _png(labels)
+
+
+def overlay_png(
+    image: np.ndarray,
+    masks: np.ndarray,
+    prompts: Sequence[Prompt] = (),
+    opacity: float = 0.45,
+    contours: bool = True,
+) -> bytes:
+    """The picture with its objects coloured and their prompts drawn, see `overlay`, as RGB PNG.
+
+    Args:
+        image: (H, W) or (H, W, 3) uint8 RGB.
+        masks: (H, W) labels or (N, H, W) bool.
+        prompts: To draw; none by default.
+        opacity: 0 (only contours) to 1.
+        contours: Draw the rims.
+    """
+    picture = draw_prompts(draw_masks(image, masks, opacity, contours), prompts)
+    return _png(np.ascontiguousarray(picture[:, :, ::-1]))
+
+
+def case_npz(
+    image: np.ndarray,
+    labels: np.ndarray,
+    boxes: np.ndarray | None = None,
+    spacing_mm: Sequence[float] | None = None,
+) -> bytes:
+    """An npz in the challenge's terms: `imgs`, `segs`, and `boxes` and `spacing` where they are given.
+
+    Args:
+        image: uint8.
+        labels: (H, W) or (D, H, W) integers.
+        boxes: (N, 4) x0 y0 x1 y1 or (N, 6) x0 y0 z0 x1 y1 z1, last pixel and slice inside.
+        spacing_mm: In array order (z, y, x); the file has the challenge's order x, y, z.
+    """
+    arrays = {"imgs": image, "segs": smallest_unsigned(np.asarray(labels), "segs")}
+    if boxes is not None and len(boxes):
+        arrays["boxes"] = np.asarray(boxes, np.float32)
+    if spacing_mm is not None:
+        arrays["spacing"] = np.array(tuple(spacing_mm)[::-1], np.float64)
+    if np.ndim(labels) == 3:
+        arrays["is_volume"] = np.array(True)
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def coco_json(result: Result) -> str:
+    """The objects as COCO text, see `coco`; a volume gives one image per slice that holds an object, `<name>_z012.png`."""
+    names, stem = result.names, _safe(result.name)
+    if not result.is_volume:
+        objects = ((i, result.mask(i)) for i in range(len(names)))
+        images = [(f"{stem}.png", result.labels.shape, objects)]
+    else:
+        masks = [result.mask(i) for i in range(len(names))]
+        held = np.zeros(len(result.labels), bool)
+        for mask in masks:
+            held |= mask.any(axis=(1, 2))
+        images = [
+            (f"{stem}_z{z:03d}.png", result.labels.shape[1:], [(i, mask[z]) for i, mask in enumerate(masks)])
+            for z in np.flatnonzero(held).tolist()
+        ]
+    return json.dumps(coco_document(images, names, result.scores), separators=(",", ":")) + "\n"
+
+
+def take_home_files(result: Result, unit: str = "mm", opacity: float = 0.45, contours: bool = True) -> dict[str, bytes]:
+    """Every file of a result by its name; the same result gives the same bytes.
+
+    A volume has no label PNG; its overlay shows one slice. NIfTI is left out where nibabel is missing. `prompts.json` is
+    what `lite-medsam segment --prompts` reads; previous masks lie beside it.
+
+    Args:
+        result: The result.
+        unit: "mm" or "um" for measurements.
+        opacity: Of the overlay.
+        contours: Draw rims on the overlay.
+    """
+    stem, names = _safe(result.name), result.names
+    files: dict[str, bytes] = {}
+    if result.is_volume:
+        files[f"{stem}_overlay.png"] = _slice_overlay(result, opacity, contours)
+    else:
+        stack = (
+            None if result.masks is None or not len(result.masks) else np.stack([*map(result.mask, range(len(names)))])
+        )
+        drawn = result.labels if stack is None else stack
+        if np.max(result.labels, initial=0) <= np.iinfo(np.uint16).max:
+            files[f"{stem}_label.png"] = label_png(result.labels)
+        files[f"{stem}_overlay.png"] = overlay_png(result.image, drawn, result.prompts, opacity, contours)
+    files[f"{stem}.npz"] = case_npz(result.image, result.labels, _boxes(result), result.spacing_mm)
+    geometry = result.geometry or Geometry.from_spacing(result.labels.shape, result.spacing_mm)
+    with contextlib.suppress(MissingExtraError):
+        files[f"{stem}_label.nii.gz"] = nifti_bytes(result.labels, geometry)
+    files[f"{stem}_coco.json"] = coco_json(result).encode()
+    if result.prompts:
+        files |= volume_prompt_files(result.prompts) if result.is_volume else prompt_files(result.prompts)
+    files[f"{stem}_measurements.csv"] = measurements_csv(_rows(result, unit)).encode()
+    files["README.txt"] = _readme(files).encode()
+    return files
+
+
+def write_zip(target: str | os.PathLike | BinaryIO, files: Mapping[str, bytes]) -> None:
+    """Writes files into one ZIP: their names only, no folders, no dates, no owner; the same files give the same bytes.
+
+    Args:
+        target: A path, written atomically, or a binary file object.
+        files: Name -> content, from `take_home_files`.
+
+    Raises:
+        CaseError: If a name holds a path.
+        OSError: If the file can't be written.
+    """
+    for name in files:
+        if not name or name != re.sub(r"[/\\:\0]", "_", name) or name in (".", ".."):
+            raise CaseError(f"file names in a ZIP must be plain names, got {name!r}")
+    if isinstance(target, (str, os.PathLike)):
+        with atomic_write(Path(target)) as temporary, open(temporary, "wb") as file:
+            _zip(file, files)
+    else:
+        _zip(target, files)
+
+
+def _zip(file: BinaryIO, files: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in sorted(files.items()):
+            info = zipfile.ZipInfo(name, _DATE)
+            packed = name.endswith((".npz", ".gz", ".png"))
+            info.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
+            info.create_system, info.external_attr = 3, 0o644 << 16  # the same on every system
+            archive.writestr(info, content)
+
+
+def _rows(result: Result, unit: str) -> list[dict]:
+    names = result.names
+    masks = (result.mask(i) for i in range(len(names)))
+    scores = None if result.scores is None else [*result.scores, *[None] * (len(names) - len(result.scores))]
+    rows = measure_objects(masks, result.spacing_mm, names=names, scores=scores, unit=unit)
+    wet = [i for i, name in enumerate(names) if name and re.search(r"fluid|cyst|\b(irf|srf|ped)\b", name.lower())]
+    if result.modality == "OCT" and wet:
+        rows.append({"object": "fluid", "name": "all fluid", **fluid(map(result.mask, wet), result.spacing_mm, unit)})
+    return rows
+
+
+def _boxes(result: Result) -> np.ndarray | None:
+    """The boxes that were drawn, else those of the masks, in the objects' order; objects with neither are left out."""
+    boxes = []
+    for i in range(len(result.names)):
+        drawn = _drawn_box(result.prompts[i]) if i < len(result.prompts) else None
+        if drawn is None:
+            places = np.argwhere(result.mask(i))
+            drawn = (*places.min(0)[::-1], *places.max(0)[::-1]) if len(places) else None
+        if drawn is not None:
+            boxes.append(drawn)
+    return np.array(boxes, np.float32) if boxes else None
+
+
+def _drawn_box(prompt: Prompt | VolumeObject) -> tuple[float, ...] | None:
+    """The box of a prompt; of a volume's object the 3D box that it came from."""
+    if isinstance(prompt, Prompt):
+        return prompt.box
+    if prompt.bounds is None or prompt.z_range is None:
+        return None
+    (x0, y0, x1, y1), (z0, z1) = prompt.bounds, prompt.z_range
+    return x0, y0, z0, x1, y1, z1
+
+
+def _slice_overlay(result: Result, opacity: float, contours: bool) -> bytes:
+    z = result.z
+    if z is None:
+        z = int(np.count_nonzero(result.labels, axis=(1, 2)).argmax())
+    prompts = [item.prompts.get(z, Prompt()) for item in result.prompts]
+    return overlay_png(result.image[z], result.labels[z], prompts, opacity, contours)
+
+
+def _readme(files: Mapping[str, bytes]) -> str:
+    kinds = (
+        ("_label.png", "label map, pixel value = number of the object, 0 = background"),
+        ("_overlay.png", "picture with the objects drawn in"),
+        (".npz", "imgs, segs, boxes (x0 y0 x1 y1, or x0 y0 z0 x1 y1 z1), spacing (x, y, z in mm)"),
+        ("_label.nii.gz", "label map on the voxels of the scan"),
+        ("_coco.json", "COCO annotations with run-length masks"),
+        ("prompts.json", "what was asked: lite-medsam segment IMAGE --prompts prompts.json"),
+        ("_measurements.csv", "sizes of the objects, units in the column names"),
+    )
+    lines = [f"{name}: {text}" for end, text in kinds for name in sorted(files) if name.endswith(end)]
+    return "\n".join(["Made with lite-medsam.", _RESEARCH, *lines]) + "\n"
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip("._") or "scan"
+
+
+def _png(array: np.ndarray) -> bytes:
+    done, data = cv2.imencode(".png", array, [cv2.IMWRITE_PNG_COMPRESSION, 4])
+    if not done:
+        raise OSError("the PNG could not be encoded")
+    return data.tobytes()

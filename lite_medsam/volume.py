@@ -1,0 +1,244 @@
+"""3D prompts followed slice by slice: each slice is encoded once for all objects that are on their way through it"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from lite_medsam.case import Case
+from lite_medsam.errors import CaseError, PromptError
+from lite_medsam.predictor import Prediction, Predictor, prompt_kinds
+from lite_medsam.prompts import Prompt
+from lite_medsam.volume_objects import (
+    PropagationLimits,
+    VolumeObject,
+    check_volume,
+    checked_objects,
+    is_finished,
+    seeds_from_boxes,
+)
+from lite_medsam.volume_paths import UP, Path, between, grown, paths_of
+from lite_medsam.volume_prediction import SliceMask, VolumePrediction
+
+__all__ = [
+    "PropagationLimits",
+    "VolumeObject",
+    "VolumePrediction",
+    "propagate",
+    "seeds_from_boxes",
+    "segment_volume_case",
+]
+
+
+def propagate(
+    predictor: Predictor,
+    volume: np.ndarray,
+    seeds: Iterable[VolumeObject],
+    *,
+    limits: PropagationLimits | None = None,
+    on_slice: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> VolumePrediction:
+    """Segments objects in a volume from prompts on a few of its slices.
+
+    Two passes, one towards the last slice and one back. Each visits a slice once for all objects that need it, so a slice
+    is encoded once (and once per shared crop) where the objects' prompts lie on one slice, and at most twice otherwise.
+    Each object is decoded once per slice. An object is prompted with the box of its mask on the slice before, a little
+    larger. Between two prompted slices of an object the box comes from both masks, by distance. Once an object has ended
+    it is not found again beyond.
+
+    Args:
+        predictor: The model.
+        volume: (D, H, W) or (D, H, W, 3) uint8.
+        seeds: The objects.
+        limits: How to follow, and when an object has ended.
+        on_slice: Called after each slice of the two passes with how many are done, and how many there are at most.
+        stop: Asked before each slice; when it says True, what is finished is returned.
+
+    Returns:
+        The masks; memory grows with the objects' boxes, not with the number of slices times objects.
+
+    Raises:
+        CaseError: If the volume has another type or shape.
+        PromptError: If a prompt does not fit its slice, or is of a kind that the model was not trained on.
+    """
+    check_volume(volume)
+    objects = checked_objects(seeds, volume.shape[:3])
+    known = set(predictor.spec.prompts)
+    for i, item in enumerate(objects):
+        for z, prompt in item.prompts.items():
+            missing = set() if is_finished(prompt) else prompt_kinds(prompt) - known
+            if missing:
+                raise PromptError(
+                    f"object {i + 1}, slice {z}: prompts must be of the kinds that {predictor.spec.name} was trained on "
+                    f"({', '.join(sorted(known))}), got {', '.join(sorted(missing))}; use other weights"
+                )
+    limits = limits or PropagationLimits()
+    if limits.use_mask and "mask" not in known:
+        limits = replace(limits, use_mask=False)
+    follower = _Follower(predictor, volume, objects, limits)
+    steps = follower.steps()
+    stopped = False
+    for done, (z, members) in enumerate(steps, start=1):
+        if stop is not None and stop():
+            stopped = True
+            break
+        follower.visit(z, members)
+        if on_slice is not None:
+            on_slice(done, len(steps))
+    return follower.result(stopped)
+
+
+def segment_volume_case(
+    predictor: Predictor,
+    case: Case,
+    seeds: Iterable[VolumeObject] | None = None,
+    *,
+    limits: PropagationLimits | None = None,
+    on_slice: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> VolumePrediction:
+    """Segments a volume case: its own 3D boxes, or the given objects.
+
+    Args:
+        predictor: The model.
+        case: A volume, (D, H, W).
+        seeds: The objects; None for the boxes of the case.
+        limits: See `propagate`.
+        on_slice: See `propagate`.
+        stop: See `propagate`.
+
+    Raises:
+        CaseError: If the case is no volume.
+        PromptError: If there is nothing to segment, or a prompt does not fit.
+    """
+    if not case.is_volume:
+        raise CaseError(f"{case.name} must be a volume, got an image {case.image.shape}; use Predictor.segment")
+    if seeds is None:
+        if case.boxes is None or not len(case.boxes):
+            raise PromptError(f"{case.name} must hold 3D boxes x0 y0 z0 x1 y1 z1, but has none; give objects")
+        names = None
+        if case.label_names and len(case.label_names) == len(case.boxes):
+            names = [name[:200] or None for _, name in sorted(case.label_names.items())]
+        seeds = seeds_from_boxes(case.boxes, names)
+    return propagate(predictor, case.image, seeds, limits=limits, on_slice=on_slice, stop=stop)
+
+
+class _Follower:
+    """The state of one call of `propagate`: what was found, and which objects are still on their way."""
+
+    def __init__(
+        self, predictor: Predictor, volume: np.ndarray, objects: list[VolumeObject], limits: PropagationLimits
+    ):
+        self.predictor, self.volume, self.objects, self.limits = predictor, volume, objects, limits
+        self.threshold = predictor.spec.mask_threshold
+        self.found: list[dict[int, SliceMask]] = [{} for _ in objects]
+        self.scores = np.full((len(objects), len(volume)), np.nan, np.float32)
+        self.paths = [paths_of(item, len(volume)) for item in objects]
+        self.logits: dict[tuple[int, int], np.ndarray] = {}  # (object, path) -> what the mask prompt is made of
+
+    def steps(self) -> list[tuple[int, list[tuple[int, Path]]]]:
+        """The slices in the order of the two passes, each with the objects and paths that visit it."""
+        steps = []
+        for direction in (UP, -UP):
+            by_slice: dict[int, list[tuple[int, Path]]] = {}
+            for i, paths in enumerate(self.paths):
+                for path in paths:
+                    if path.direction == direction:
+                        for z in path.slices:
+                            by_slice.setdefault(z, []).append((i, path))
+            steps += [(z, by_slice[z]) for z in sorted(by_slice, reverse=direction != UP)]
+        return steps
+
+    def visit(self, z: int, members: list[tuple[int, Path]]) -> None:
+        """Segments the objects that need this slice."""
+        asked: list[tuple[int, Path, Prompt]] = []
+        for i, path in members:
+            if path.ended is None:
+                prompt = self._prompt(i, path, z)
+                if prompt is None:
+                    path.ended = "empty"
+                elif path.is_seed and is_finished(prompt):
+                    inside = prompt.mask > 0
+                    self._keep(i, z, SliceMask.cut(inside, None, (0, 0), 1.0))
+                else:
+                    asked.append((i, path, prompt))
+        if not asked:
+            return
+        prediction = self.predictor.segment(self.volume[z], [prompt for _, _, prompt in asked])
+        for k, (i, path, _) in enumerate(asked):
+            mask = self._cut(prediction, k, i)
+            path.ended = self._why_ended(mask, i, path, z)
+            if path.ended is None:
+                self._keep(i, z, mask)
+                if self.limits.use_mask:
+                    self.logits[i, path.direction] = prediction.image_logits(k)
+            elif path.ended != "empty":
+                self.scores[i, z] = mask.score
+
+    def _keep(self, i: int, z: int, mask: SliceMask) -> None:
+        self.scores[i, z] = mask.score
+        self.found[i][z] = mask
+
+    def _cut(self, prediction: Prediction, k: int, i: int) -> SliceMask:
+        frame = prediction.frames[k]
+        logits = prediction.window_logits(k) - np.float32(self.threshold)
+        inside = logits > 0
+        if self.objects[i].bounds is not None:
+            inside &= _within(self.objects[i].bounds, frame, inside.shape)
+        return SliceMask.cut(inside, logits, (frame.x0, frame.y0), float(prediction.scores[k]))
+
+    def _prompt(self, i: int, path: Path, z: int) -> Prompt | None:
+        """What the model is asked on a slice; None where the object has nothing to come from."""
+        item, found = self.objects[i], self.found[i]
+        if path.is_seed:
+            return item.prompts[z]
+        image_hw = self.volume.shape[1:3]
+        if path.between is not None:
+            before, after = (found.get(end) for end in path.between)
+            share = (z - path.between[0]) / (path.between[1] - path.between[0])
+            box = between(before, after, share)
+            return None if box is None else Prompt(box=grown(box, self.limits, image_hw, item.bounds))
+        mask = found.get(z - path.direction)
+        if mask is None or mask.box is None:
+            return None
+        previous = self.logits.get((i, path.direction)) if self.limits.use_mask else None
+        return Prompt(box=grown(mask.box, self.limits, image_hw, item.bounds), mask=previous)
+
+    def _why_ended(self, mask: SliceMask, i: int, path: Path, z: int) -> str | None:
+        """Why the object is not on this slice any more, None if it is. What the user asked for is never refused."""
+        if path.is_seed or path.between is not None:
+            return None
+        area = mask.area_px
+        if area < max(1, self.limits.minimum_area_px):
+            return "empty"
+        if mask.score < self.limits.minimum_score:
+            return "score"
+        before = self.found[i][z - path.direction].area_px
+        return "area" if area > self.limits.maximum_growth * before + 16 else None
+
+    def result(self, stopped: bool) -> VolumePrediction:
+        ends = tuple(self._ends(i, stopped) for i in range(len(self.objects)))
+        names = tuple(_name(item) for item in self.objects)
+        return VolumePrediction(self.volume.shape[:3], tuple(self.found), self.scores, names, ends, stopped)
+
+    def _ends(self, i: int, stopped: bool) -> tuple[str, str]:
+        reasons = []
+        for direction, edge in ((-UP, 0), (UP, len(self.volume) - 1)):
+            outer = [p for p in self.paths[i] if p.direction == direction and not p.is_seed and p.between is None]
+            ended = next((path.ended for path in outer if path.ended is not None), None)
+            missing = any(z not in self.found[i] for path in outer for z in path.slices)
+            reach = max((abs(z - edge) == 0 for path in self.paths[i] for z in path.slices), default=False)
+            reasons.append(ended or ("stopped" if stopped and missing else "edge" if reach else "range"))
+        return reasons[0], reasons[1]
+
+
+def _within(bounds: tuple[float, float, float, float], frame, window_hw: tuple[int, int]) -> np.ndarray:
+    """(h, w) bool, the pixels of a frame's window that a rectangle touches."""
+    x0, y0, x1, y1 = bounds
+    x, y = np.arange(window_hw[1]) + frame.x0, np.arange(window_hw[0]) + frame.y0
+    return ((y > y0 - 1) & (y < y1 + 1))[:, None] & ((x > x0 - 1) & (x < x1 + 1))[None]
+
+
+def _name(item: VolumeObject) -> str | None:
+    return item.name or next((prompt.name for prompt in item.prompts.values() if prompt.name), None)

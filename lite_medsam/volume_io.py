@@ -1,0 +1,79 @@
+"""Medical files in, label maps out: NIfTI, DICOM files and series, npz cases, by one function"""
+
+import os
+from pathlib import Path
+
+from lite_medsam.case import load_case
+from lite_medsam.dicom_io import is_dicom, load_dicom_file, load_dicom_series
+from lite_medsam.errors import CaseError
+from lite_medsam.geometry import Geometry
+from lite_medsam.image_io import IMAGE_SUFFIXES, load_image, shown_path
+from lite_medsam.nifti_io import NIFTI_SUFFIXES, load_nifti, nifti_bytes, save_nifti
+from lite_medsam.scan import SOFT_TISSUE, Scan, window
+
+__all__ = [
+    "MAX_VOXELS",
+    "SOFT_TISSUE",
+    "Geometry",
+    "Scan",
+    "load_volume",
+    "nifti_bytes",
+    "save_nifti",
+    "window",
+]
+
+MAX_VOXELS = 2**28
+
+
+def load_volume(
+    path: str | os.PathLike, *, max_voxels: int = MAX_VOXELS, first_volume: bool = False, plane: str = "auto"
+) -> Scan:
+    """Reads a scan: a NIfTI file, a DICOM file, the folder of a DICOM series, an npz case, or a picture file.
+
+    Args:
+        path: What to read; the ending decides, and the content for files without a known one.
+        max_voxels: Larger scans are refused by their header, before memory is taken for them.
+        first_volume: Take the first volume of a NIfTI time series instead of refusing it.
+        plane: How a NIfTI volume is cut: "axial", "coronal", "sagittal" or "auto" (see `geometry.orient`). DICOM and npz
+            keep the slices that they have.
+
+    Returns:
+        The raw numbers and what is known about them.
+
+    Raises:
+        CaseError: If the file is missing, damaged, too large or of another kind; the message names it and is one line.
+        MissingExtraError: If nibabel or pydicom is needed and not installed.
+    """
+    source = Path(path)
+    name, shown = source.name.lower(), shown_path(path)
+    if source.is_dir():
+        return load_dicom_series(source, max_voxels)
+    if not source.is_file():
+        raise CaseError(f"{shown}: {'must be a regular file' if source.exists() else 'no such file'}")
+    if source.stat().st_size == 0:
+        raise CaseError(f"{shown}: the file is empty (0 bytes)")
+    if name.endswith(NIFTI_SUFFIXES):
+        return load_nifti(source, max_voxels, first_volume, plane)
+    if name.endswith(".npz"):
+        return _load_npz(source, max_voxels)
+    if name.endswith(IMAGE_SUFFIXES):
+        image = load_image(source)
+        return Scan(image, None, None, Geometry.from_spacing(image.shape[:2], None), source.stem)
+    if name.endswith((".dcm", ".dicom", ".ima")) or is_dicom(source):
+        return load_dicom_file(source, max_voxels)
+    raise CaseError(f"{shown}: must be a .nii, .nii.gz, .dcm or .npz file or a folder of DICOM files, it is neither")
+
+
+def _load_npz(path: Path, max_voxels: int) -> Scan:
+    case = load_case(path, max_bytes=8 * max_voxels)
+    return Scan(
+        values=case.image,
+        spacing_mm=case.spacing_mm,
+        modality=case.modality,
+        geometry=Geometry.from_spacing(case.label_shape, case.spacing_mm),
+        name=case.name,
+        is_volume=case.is_volume,
+        boxes=case.boxes,
+        label=case.label,
+        label_names=case.label_names,
+    )

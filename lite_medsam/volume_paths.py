@@ -1,0 +1,122 @@
+"""Which slices an object is followed through, in which direction, and where it is looked for on the next one"""
+
+import itertools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lite_medsam.volume_objects import PropagationLimits, VolumeObject, is_finished
+from lite_medsam.volume_prediction import SliceMask
+
+UP = 1  # towards the last slice
+
+
+@dataclass(eq=False)
+class Path:
+    """A run of slices of one object that is gone through in one direction.
+
+    Attributes:
+        direction: 1 towards the last slice, -1 towards slice 0.
+        slices: The slices, in the order of the visit.
+        is_seed: The slices have prompts of their own.
+        between: The two prompted slices around it, where both guide it; None where it leads away from one.
+        ended: Why the object has ended on the way, None while it goes on.
+    """
+
+    direction: int
+    slices: range | tuple[int, ...]
+    is_seed: bool = False
+    between: tuple[int, int] | None = None
+    ended: str | None = None
+
+
+def paths_of(item: VolumeObject, depth: int) -> list[Path]:
+    """The paths of one object: its prompted slices, outwards from the outermost ones, and between neighbours.
+
+    An empty mask as a prompt says that the object is not there: nothing leads away from it, and it is followed towards it
+    from the other side.
+
+    Args:
+        item: A checked object.
+        depth: Slices of the volume.
+    """
+    seeds = sorted(item.prompts)
+    first, last = item.z_range or (0, depth - 1)
+    here = {z: not (is_finished(item.prompts[z]) and not (item.prompts[z].mask > 0).any()) for z in seeds}
+    paths = [Path(UP, tuple(seeds), is_seed=True)]
+    if here[seeds[-1]]:
+        paths.append(Path(UP, range(seeds[-1] + 1, last + 1)))
+    if here[seeds[0]]:
+        paths.append(Path(-UP, range(seeds[0] - 1, first - 1, -1)))
+    for low, high in itertools.pairwise(seeds):
+        if here[low] and here[high]:
+            paths.append(Path(-UP, range(high - 1, low, -1), between=(low, high)))
+        elif here[low]:
+            paths.append(Path(UP, range(low + 1, high)))
+        elif here[high]:
+            paths.append(Path(-UP, range(high - 1, low, -1)))
+    return paths
+
+
+def grown(
+    box: tuple[float, float, float, float],
+    limits: PropagationLimits,
+    image_hw: tuple[int, int],
+    bounds: tuple[float, float, float, float] | None = None,
+) -> tuple[float, float, float, float]:
+    """A box with the margin around it, cut to the image and the object's bounds.
+
+    Args:
+        box: x0 y0 x1 y1, last pixel inside.
+        limits: The margins.
+        image_hw: Shape of the slice.
+        bounds: The rectangle that the object stays in.
+    """
+    x0, y0, x1, y1 = box
+    dx = limits.margin * (x1 - x0 + 1) + limits.margin_px
+    dy = limits.margin * (y1 - y0 + 1) + limits.margin_px
+    left, top, right, bottom = 0.0, 0.0, image_hw[1] - 1.0, image_hw[0] - 1.0
+    if bounds is not None:  # never smaller than the mask itself, which may touch the bounds by a part of a pixel
+        left, top = min(x0, max(left, bounds[0])), min(y0, max(top, bounds[1]))
+        right, bottom = max(x1, min(right, bounds[2])), max(y1, min(bottom, bounds[3]))
+    return max(x0 - dx, left), max(y0 - dy, top), min(x1 + dx, right), min(y1 + dy, bottom)
+
+
+def between(
+    before: SliceMask | None, after: SliceMask | None, share: float
+) -> tuple[float, float, float, float] | None:
+    """The box of an object between two slices that show it.
+
+    The masks' signed distances are averaged by share (shape-based interpolation: Raya and Udupa, IEEE TMI 1990). Where
+    the masks lie too far apart for that, their boxes are.
+
+    Args:
+        before: The mask at share 0.
+        after: The mask at share 1.
+        share: 0..1.
+
+    Returns:
+        x0 y0 x1 y1, last pixel inside; the other mask's box where one is empty, None where both are.
+    """
+    boxes = [mask.box for mask in (before, after) if mask is not None and mask.box is not None]
+    if len(boxes) < 2:
+        return boxes[0] if boxes else None
+    (x0, y0), (x1, y1) = np.min(boxes, axis=0)[:2], np.max(boxes, axis=0)[2:]
+    window_hw = int(y1 - y0 + 3), int(x1 - x0 + 3)
+    distances = [_signed_distance(mask, (int(x0) - 1, int(y0) - 1), window_hw) for mask in (before, after)]
+    inside = (1 - share) * distances[0] + share * distances[1] > 0
+    if not inside.any():
+        return tuple(((1 - share) * np.array(boxes[0]) + share * np.array(boxes[1])).tolist())
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    left, top = int(x0) - 1, int(y0) - 1
+    return float(columns[0] + left), float(rows[0] + top), float(columns[-1] + left), float(rows[-1] + top)
+
+
+def _signed_distance(mask: SliceMask, origin_xy: tuple[int, int], window_hw: tuple[int, int]) -> np.ndarray:
+    """Distance to the mask's edge in pixels, positive inside."""
+    inside = np.zeros(window_hw, np.uint8)
+    rows, columns = mask.window
+    x, y = origin_xy
+    inside[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x] = mask.strength > 0
+    return cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
