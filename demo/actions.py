@@ -14,7 +14,7 @@ from lite_medsam.interactive import Session
 from .models import Models
 from .opening import open_sample, open_upload, sample_list
 from .seats import Job, Refused, Seat, Seats, Turnstile, Upload
-from .view import view_of
+from .view import checked_unit, job_of, view_of
 
 MAX_FILES = 2000  # of a DICOM series
 MAX_PIECE_BYTES = 8 * 2**20
@@ -49,10 +49,11 @@ class Desk:
                 return {"ok": True, **(operation(self, seat, request) or {})}
             with self.turnstile, seat.lock:
                 more = operation(self, seat, request) or {}
+                unit = checked_unit(request.get("unit"))
                 index = _whole(request.get("slice", 0), "slice")
                 if seat.session is not None:
                     index = min(max(more.pop("slice", index), 0), seat.session.slices - 1)
-                return {"ok": True, "view": view_of(seat, index, request.get("have")), **more}
+                return {"ok": True, "view": view_of(seat, index, request.get("have"), unit), **more}
         except Refused as error:
             return {"ok": False, "error": str(error), "code": error.code}
         except MissingExtraError as error:
@@ -306,8 +307,6 @@ def _stop(desk: Desk, seat: Seat, request: dict) -> dict:
 
 
 def _progress(desk: Desk, seat: Seat, request: dict) -> dict:
-    from .view import job_of
-
     return {"job": job_of(seat)}
 
 
@@ -333,7 +332,9 @@ def _save(desk: Desk, seat: Seat, request: dict) -> dict:
     from .saving import save
 
     session = desk.session_of(seat)
-    name, data = save(session, _whole(request.get("slice", 0), "slice"), _text(request.get("what", "zip"), "what"))
+    index, look = _whole(request.get("slice", 0), "slice"), request.get("look")
+    what, unit = _text(request.get("what", "zip"), "what"), checked_unit(request.get("unit"))
+    name, data = save(session, index, what, unit, look if isinstance(look, dict) else None)
     return {"file": {"name": name, "data": base64.b64encode(data).decode()}}
 
 

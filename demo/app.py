@@ -10,7 +10,10 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import gradio as gr
 
+from . import texts
 from .actions import Desk
+from .endpoints import add_endpoints
+from .guard import Guard
 from .models import Models
 from .seats import Seats, Turnstile
 
@@ -72,7 +75,7 @@ def build(settings: Settings) -> tuple[gr.Blocks, Desk]:
         seats.left(request.session_hash)
 
     with gr.Blocks(title="lite-medsam", analytics_enabled=False, fill_width=True, delete_cache=(300, 900)) as page:
-        gr.Markdown("# lite-medsam\nDraw a box around something, get its mask, take it home.")
+        gr.Markdown(texts.INTRODUCTION, elem_id="introduction")
         with gr.Tab("Segment"):
             editor = gr.HTML(
                 "",
@@ -83,6 +86,16 @@ def build(settings: Settings) -> tuple[gr.Blocks, Desk]:
                 apply_default_css=False,
                 elem_id="lite-medsam",
             )
+        with gr.Tab("Model and limits"):
+            gr.Markdown(texts.NOTICE + "\n" + texts.LIMITS)
+            chosen = gr.Dropdown(list(models.directories), value=models.default, label="Model card of")
+            card = gr.Markdown(models.card(models.default))
+            chosen.change(models.card, chosen, card, api_visibility="private", show_progress="hidden")
+        with gr.Tab("Help"):
+            gr.Markdown(texts.HELP)
+        with gr.Tab("Service"):
+            gr.Markdown(texts.SERVICE)
+            add_endpoints(desk)
         page.load(arrive, None, editor, api_visibility="private", show_progress="hidden")
         page.unload(leave)
     page.queue(max_size=settings.waiting + settings.working, default_concurrency_limit=settings.working)
@@ -96,9 +109,16 @@ def script() -> str:
 
 def launch_options(settings: Settings) -> dict:
     """What `launch` needs besides host and port, so that nothing of others is loaded and nothing is recorded."""
+    from starlette.middleware import Middleware
+
     sans = ["system-ui", "sans-serif"]
     return {
         "theme": gr.themes.Default(font=sans, font_mono=["ui-monospace", "monospace"]),
+        "app_kwargs": {
+            "middleware": [Middleware(Guard, max_upload_bytes=settings.max_upload_mb * 2**20)],
+            "docs_url": None,
+            "redoc_url": None,
+        },
         "max_file_size": settings.max_upload_mb * 2**20,
         "state_session_capacity": 4 * settings.max_users,
         "enable_monitoring": False,

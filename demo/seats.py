@@ -123,6 +123,12 @@ class Seats:
         self._idle, self._leave = idle_seconds, leave_seconds
         self._seats: OrderedDict[str, Seat] = OrderedDict()
         self._lock = threading.Lock()
+        self._ended = threading.Event()
+        threading.Thread(target=self._watch, daemon=True, name="seats").start()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(min(30, self._leave)):
+            self.sweep()
 
     def __len__(self) -> int:
         return len(self._seats)
@@ -194,6 +200,7 @@ class Seats:
 
     def close(self) -> None:
         """Gives up all seats."""
+        self._ended.set()
         with self._lock:
             seats = list(self._seats.values())
             self._seats.clear()

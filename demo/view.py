@@ -5,8 +5,10 @@ import base64
 import cv2
 import numpy as np
 
-from lite_medsam.interactive import ObjectState, Session
+from lite_medsam.interactive import ObjectState, Session, is_fluid
+from lite_medsam.measurements import UNITS, fluid, measure
 from lite_medsam.overlay import PALETTE
+from lite_medsam.region import Region
 
 MAX_SHOWN_SIDE = 4096  # larger pictures are shown smaller; prompts and results keep the full resolution
 
@@ -33,13 +35,14 @@ def picture_of(pixels: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
-def view_of(seat, index: int, have: str | None) -> dict:
+def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:
     """Everything that the page shows for one slice.
 
     Args:
         seat: Whose view.
         index: The slice.
         have: The key of the picture that the page has already; its pixels are left out then.
+        unit: "mm" or "um" for what is measured.
     """
     session: Session | None = seat.session
     base = {"model": seat.model, "engine": seat.engine, "job": job_of(seat)}
@@ -48,12 +51,13 @@ def view_of(seat, index: int, have: str | None) -> dict:
     seconds = session.seconds
     return base | {
         "image": _image(seat, session, index, have),
-        "objects": [object_view(session, item, index) for item in session.now.objects],
+        "objects": [object_view(session, item, index, unit) for item in session.now.objects],
+        "palette": PALETTE.tolist(),
         "selected": session.now.selected,
         "undo": session.can_undo,
         "redo": session.can_redo,
         "ms": {name: round(1000 * value, 1) for name, value in seconds.items()},
-        "summary": summary_of(session),
+        "summary": summary_of(session, index, unit),
         "compared": seat.compared,
     }
 
@@ -107,7 +111,7 @@ def _range(scan) -> tuple[float, float]:
     return float(np.nanmin(sample)), float(np.nanmax(sample))
 
 
-def object_view(session: Session, item: ObjectState, index: int) -> dict:
+def object_view(session: Session, item: ObjectState, index: int, unit: str) -> dict:
     """One object on one slice."""
     answer, region = item.answers.get(index), item.region(index)
     step = shown_step(session.image_hw)
@@ -121,7 +125,6 @@ def object_view(session: Session, item: ObjectState, index: int) -> dict:
     return {
         "id": item.id,
         "name": item.name,
-        "colour": [int(v) for v in PALETTE[item.colour % len(PALETTE)]],
         "box": None if answer is None or answer.box is None else list(answer.box),
         "points": [] if answer is None else [list(point) for point in answer.points],
         "mask": None if region is None else region.runs(step),
@@ -131,16 +134,69 @@ def object_view(session: Session, item: ObjectState, index: int) -> dict:
         "choices": choices,
         "chosen": None if answer is None or answer.painted is not None else answer.chosen,
         "slices": sorted(item.regions()),
-        "measures": measures_of(session, item, index),
+        "measures": measures_of(session, item, index, unit),
     }
 
 
-def measures_of(session: Session, item: ObjectState, index: int) -> list[list[str]]:
+def measures_of(session: Session, item: ObjectState, index: int, unit: str) -> list[list[str]]:
     """Name and value of what is measured of an object."""
+    spacing = session.spacing_mm
     region = item.region(index)
-    return [["area", f"{0 if region is None else region.area_px} px"]]
+    rows = []
+    if region is not None and region.area_px:
+        sizes = measure(region.inside, None if spacing is None else spacing[-2:], unit)
+        rows.append(["area", _shown(sizes, "area", unit, "2")])
+        rows.append(["equivalent diameter", _shown(sizes, "equivalent_diameter", unit, "")])
+    if session.scan.is_volume:
+        regions = item.regions()
+        voxels = sum(one.area_px for one in regions.values())
+        if voxels:
+            text = f"{voxels} voxels"
+            if spacing is not None:
+                volume = voxels * float(np.prod(spacing))
+                text = f"{volume:.4g} mm³ ({volume / 1000:.4g} ml)"
+            rows.append(["volume", f"{text}, {len(regions)} slice{'s' * (len(regions) != 1)}"])
+    return rows
 
 
-def summary_of(session: Session) -> list[list[str]]:
-    """What is measured of all objects together."""
-    return []
+def summary_of(session: Session, index: int, unit: str) -> list[list[str]]:
+    """What is measured of all objects together: for OCT the fluid, of those that are named as fluid."""
+    wet = [item for item in session.now.objects if is_fluid(item.name)]
+    regions = [item.region(index) for item in wet]
+    regions = [region for region in regions if region is not None and region.area_px]
+    if not regions:
+        return []
+    spacing = session.spacing_mm
+    sizes = fluid([_cut(region, regions) for region in regions], None if spacing is None else spacing[-2:], unit)
+    rows = [["fluid area", _shown(sizes, "fluid_area", unit, "2")], ["fluid regions", str(sizes["fluid_regions"])]]
+    if session.scan.is_volume and spacing is not None:
+        union: dict[int, np.ndarray] = {}
+        for item in wet:
+            for z, region in item.regions().items():
+                union[z] = union[z] | region.full() if z in union else region.full()
+        voxels = sum(int(np.count_nonzero(mask)) for mask in union.values())
+        rows.append(["fluid volume", f"{voxels * float(np.prod(spacing)):.4g} mm³"])
+    return rows
+
+
+def _cut(region: Region, regions: list[Region]) -> np.ndarray:
+    """A region's mask on the smallest window that holds all of them."""
+    boxes = np.array([one.box for one in regions])
+    (x0, y0), (x1, y1) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+    return region.full()[y0 : y1 + 1, x0 : x1 + 1]
+
+
+def _shown(sizes: dict, name: str, unit: str, power: str) -> str:
+    """A size with its unit; in pixels where there is no spacing."""
+    raised = {"2": "²", "": ""}[power]
+    if f"{name}_{unit}{power}" in sizes:
+        symbol = {"mm": "mm", "um": "µm"}[unit]
+        pixels = f" ({sizes[f'{name}_px']} px)" if power else ""
+        return f"{sizes[f'{name}_{unit}{power}']:.4g} {symbol}{raised}{pixels}"
+    value = sizes[f"{name}_px"]
+    return f"{value} px" if isinstance(value, int) else f"{value:.1f} px"
+
+
+def checked_unit(unit: object) -> str:
+    """The unit of a request, "mm" where it names none that is known."""
+    return unit if isinstance(unit, str) and unit in UNITS else "mm"

@@ -1,6 +1,7 @@
 """An interactive session: objects and their prompts on a picture or volume, masks that follow, undo and redo"""
 
 import itertools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,7 @@ MAX_OBJECTS = 100
 MAX_HISTORY = 60
 MAX_POINTS = 400  # per object and slice
 MAX_NAME = 60
+_FLUID = re.compile(r"fluid|cyst|\b(irf|srf|ped)\b")  # what `take_home` counts as fluid
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +66,11 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class ObjectState:
-    """One object: its name, its colour, and what is known of it by slice (slice 0 of a picture).
+    """One object: its name, and what is known of it by slice (slice 0 of a picture).
 
     Attributes:
         id: Never used twice in a session.
         name: What outputs call it.
-        colour: Label value minus one of its colour in `overlay.PALETTE`.
         answers: Slices that the user has said something about.
         followed: Masks that propagation found on other slices.
         scores: The model's estimate for the followed ones.
@@ -77,7 +78,6 @@ class ObjectState:
 
     id: int
     name: str
-    colour: int
     answers: dict[int, Answer] = field(default_factory=dict)
     followed: dict[int, Region] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
@@ -386,19 +386,16 @@ class Session:
         Raises:
             PromptError: If this is a picture, or no object has a mask that was prompted.
         """
-        from lite_medsam.volume import VolumeObject, propagate
+        from lite_medsam.volume import propagate
 
         if not self.scan.is_volume:
             raise PromptError("only volumes have slices to follow an object through, this is a picture")
         snapshot = self.now
         items = [item for item in snapshot.objects if object_ids is None or item.id in object_ids]
-        items = [item for item in items if any(answer.region.area_px for answer in item.answers.values())]
+        items = [item for item in items if _is_seen(item)]
         if not items:
             raise PromptError("an object must have a mask on one slice to be followed, got none; draw a box first")
-        seeds = []
-        for item in items:
-            given = {z: Prompt(mask=answer.region.full(), name=item.name) for z, answer in item.answers.items()}
-            seeds.append(VolumeObject(given, item.name))
+        seeds = [_seed(item) for item in items]
         found = propagate(self.predictor, self.volume(), seeds, on_slice=on_slice, stop=stop)
         for number, item in enumerate(items):
             mask, followed, scores = found.mask(number), {}, {}
@@ -420,11 +417,31 @@ class Session:
         )
         self._commit(replace(self.now, objects=objects))
 
+    def volume_objects(self) -> tuple[list, list[np.ndarray], list[float | None]]:
+        """For volumes: what was settled of each object that has a mask, its (D, H, W) bool mask, and its mean score."""
+        seeds, masks, scores = [], [], []
+        for item in self.now.objects:
+            regions = item.regions()
+            if not regions or not _is_seen(item):
+                continue
+            mask = np.zeros((self.slices, *self.image_hw), bool)
+            for z, region in regions.items():
+                mask[z] = region.full()
+            known = [item.answers[z].score if z in item.answers else item.scores.get(z) for z in regions]
+            known = [score for score in known if score is not None and np.isfinite(score)]
+            seeds.append(_seed(item))
+            masks.append(mask)
+            scores.append(float(np.mean(known)) if known else None)
+        return seeds, masks, scores
+
     def label_map(self) -> np.ndarray:
-        """(H, W) or (D, H, W), objects in the order of the list with values from 1; a later object covers an earlier one."""
-        shape = (self.slices, *self.image_hw)
-        labels = np.zeros(shape, np.uint8 if len(self.now.objects) < 256 else np.uint16)
-        for value, item in enumerate(self.now.objects, start=1):
+        """(H, W) or (D, H, W), values from 1 in the order of the list; a later object covers an earlier one.
+
+        Objects without any mask have no value.
+        """
+        labels = np.zeros((self.slices, *self.image_hw), np.uint8)
+        seen = [item for item in self.now.objects if item.regions()]
+        for value, item in enumerate(seen, start=1):
             for z, region in item.regions().items():
                 labels[z][region.full()] = value
         return labels if self.scan.is_volume else labels[0]
@@ -460,8 +477,8 @@ class Session:
         if len(objects) >= MAX_OBJECTS:
             raise PromptError(f"a session must have at most {MAX_OBJECTS} objects; save this one and start another")
         number = next(self._ids)
-        free = next(c for c in itertools.count() if all(item.colour != c for item in objects))
-        return ObjectState(number, _checked_name(name) if name else f"object {number}", free)
+        kind = "fluid" if self.scan.modality == "OCT" else "object"
+        return ObjectState(number, _checked_name(name) if name else f"{kind} {number}")
 
     def _add_points(self, points: list, positive: bool, index: int, object_id: int | None) -> None:
         item = self._target(object_id)
@@ -500,6 +517,23 @@ class Session:
         self._undo = [*self._undo[-MAX_HISTORY + 1 :], self.now]
         self._redo = []
         self.now = snapshot
+
+
+def is_fluid(name: str) -> bool:
+    """Whether an object's name says that it is fluid in the retina: fluid, cyst, IRF, SRF, PED."""
+    return bool(_FLUID.search(name.lower()))
+
+
+def _is_seen(item: ObjectState) -> bool:
+    return any(answer.region.area_px for answer in item.answers.values())
+
+
+def _seed(item: ObjectState):
+    """What was settled of an object, slice by slice; an empty mask says that it is not there."""
+    from lite_medsam.volume import VolumeObject
+
+    given = {z: Prompt(mask=answer.region.full(), name=item.name) for z, answer in item.answers.items()}
+    return VolumeObject(given, item.name)
 
 
 def _without(items: dict, key) -> dict:

@@ -44,7 +44,7 @@ const wire = makeWire(server, () => state.token, (answer, ms) => onAnswer(answer
   ui.root.classList.toggle("lm-busy", busy);
 });
 
-const target = () => ({ slice: state.slice, have: state.key, object: state.selected });
+const target = () => ({ slice: state.slice, have: state.key, object: state.selected, unit: ui.unit.value });
 
 // every change: the request takes slice, picture and object as they are when its turn comes
 const act = (request, hint = null, kind = null) => {
@@ -76,6 +76,10 @@ const show = async (view, answer, ms) => {
     state.step = image.step;
     state.key = image.key;
     const isNew = image.opened !== state.opened;
+    if (isNew && image.modality === "OCT" && ui.unit.value !== "um") {
+      ui.unit.value = "um";
+      act({ op: "look" });
+    }
     state.opened = image.opened;
     if (image.png) {
       const bitmap = await createImageBitmap(await (await fetchData(image.png)));
@@ -91,6 +95,9 @@ const show = async (view, answer, ms) => {
     if (!shapes.has(key)) shapes.set(key, maskShape(mask, colour));
     return shapes.get(key);
   };
+  // an object has the colour of its label value, here as in the files
+  view.objects.forEach((item, i) => { item.colour = view.palette[i % view.palette.length]; });
+  if (view.palette) state.nextColour = view.palette[view.objects.length % view.palette.length];
   state.objects = view.objects.map((item, i) => ({ ...item, number: i + 1, shape: shapeOf(item.mask, item.colour) }));
   state.other = view.compared
     ? view.compared.objects.map((item) => {
@@ -193,7 +200,7 @@ const objectsPart = () =>
 const measuresPart = () => {
   ui.spacing = ["z", "y", "x"].map((axis) => h("input", { type: "number", min: 0, step: "any", id: `lm-spacing-${axis}`,
     "aria-label": `Pixel size along ${axis}`, onchange: () => setSpacing() }));
-  ui.unit = h("select", { "aria-label": "Unit of the pixel size", id: "lm-unit", onchange: () => showSpacing() },
+  ui.unit = h("select", { "aria-label": "Unit of the pixel size", id: "lm-unit", onchange: () => { showSpacing(); act({ op: "look" }); } },
     h("option", { value: "mm" }, "mm"), h("option", { value: "um" }, "µm"));
   ui.spacingZ = h("label", { className: "lm-mini" }, "z ", ui.spacing[0]);
   return section("Measurements", true, ui.measures,

@@ -100,7 +100,7 @@ const sendExact = () => {
 
 const save = async (what) => {
   say("Preparing the download …");
-  const answer = await act({ op: "save", what });
+  const answer = await act({ op: "save", what, look: { opacity: state.look.fill ? state.look.opacity : 0, contours: state.look.outline } });
   if (!answer.ok) return;
   const { name, data } = answer.file;
   const url = URL.createObjectURL(new Blob([fromBase64(data)], { type: "application/octet-stream" }));
@@ -187,7 +187,6 @@ const windowValues = (image) => {
 
 const objectList = (view) => {
   const free = view.objects.length;
-  state.nextColour = view.next_colour ?? state.nextColour;
   if (ui.objects.contains(document.activeElement) && document.activeElement.tagName === "INPUT") return;
   const focused = ui.objects.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
   ui.objects.replaceChildren(...view.objects.map((item, i) => {
@@ -198,7 +197,7 @@ const objectList = (view) => {
       onkeydown: (event) => { if (event.key === "Enter") event.target.blur(); },
       onchange: (event) => act({ op: "rename", object: item.id, name: event.target.value }) });
     return h("li", { className: chosen ? "lm-object lm-selected" : "lm-object", "aria-current": String(chosen) },
-      h("button", { type: "button", className: "lm-swatch", style: `background:${css(item.colour)}`,
+      h("button", { type: "button", className: "lm-swatch", "data-focus": `select-${item.id}`, style: `background:${css(item.colour)}`,
         "aria-label": `Select object ${i + 1}, ${item.name}`, "aria-pressed": String(chosen),
         onclick: () => act({ op: "select", object: item.id }) }, String(i + 1)),
       name,
