@@ -17,6 +17,7 @@ from .seats import Job, Refused, Seat, Seats, Turnstile, Upload
 from .view import checked_unit, job_of, view_of
 
 MAX_FILES = 2000  # of a DICOM series
+OPENED = "Draw a box around an object: drag from one corner to the other."
 MAX_PIECE_BYTES = 8 * 2**20
 
 
@@ -134,7 +135,7 @@ def _hello(desk: Desk, seat: Seat, request: dict) -> dict:
 
 def _sample(desk: Desk, seat: Seat, request: dict) -> dict:
     desk.use(seat, open_sample(_text(request.get("name"), "name")))
-    return {"slice": seat.session.slices // 2}
+    return {"slice": seat.session.slices // 2, "message": OPENED}
 
 
 def _upload(desk: Desk, seat: Seat, request: dict) -> dict:
@@ -176,7 +177,8 @@ def _open(desk: Desk, seat: Seat, request: dict) -> dict:
         desk.use(seat, open_upload(upload, desk.max_pixels))
     finally:
         upload.discard()
-    return {"slice": seat.session.slices // 2}
+    notes = "; ".join(seat.session.scan.notes)
+    return {"slice": seat.session.slices // 2, "message": f"{OPENED} Note: {notes}." if notes else OPENED}
 
 
 def _close(desk: Desk, seat: Seat, request: dict) -> dict:
@@ -223,12 +225,12 @@ def _model(desk: Desk, seat: Seat, request: dict) -> dict:
 # -- objects and prompts
 
 
-def _object_operation(call: Callable) -> Callable:
+def _object_operation(call: Callable, message: str = "") -> Callable:
     def operation(desk: Desk, seat: Seat, request: dict) -> dict:
         session = desk.session_of(seat)
         session.seconds = {}
         seat.compared = None
-        return call(session, request, *_where(request)) or {}
+        return {"message": message} | (call(session, request, *_where(request)) or {})
 
     return operation
 
@@ -320,7 +322,7 @@ def _compare(desk: Desk, seat: Seat, request: dict) -> dict:
     model, engine = _text(request.get("model"), "model"), _text(request.get("engine"), "engine")
     index, _ = _where(request)
     seat.compared = compare(session, desk.models.get(model, engine), model, engine, index)
-    return {}
+    return {"message": "Left this model, right the other one."}
 
 
 def _end_compare(desk: Desk, seat: Seat, request: dict) -> dict:
@@ -349,21 +351,21 @@ OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {
     "window": _window,
     "spacing": _spacing,
     "model": _model,
-    "add": _object_operation(_do_add),
+    "add": _object_operation(_do_add, "A new object: draw its box, or click on it."),
     "select": _object_operation(lambda s, r, z, o: s.select(o)),
     "rename": _object_operation(lambda s, r, z, o: s.rename(o, _text(r.get("name"), "name"))),
-    "remove": _object_operation(lambda s, r, z, o: s.remove(o)),
-    "clear": _object_operation(lambda s, r, z, o: s.clear(z, o, r.get("everywhere") is True)),
+    "remove": _object_operation(lambda s, r, z, o: s.remove(o), "The object is removed."),
+    "clear": _object_operation(lambda s, r, z, o: s.clear(z, o, r.get("everywhere") is True), "The object is cleared."),
     "box": _object_operation(_do_box),
     "click": _object_operation(_do_click),
     "scribble": _object_operation(_do_scribble),
-    "paint": _object_operation(_do_paint),
+    "paint": _object_operation(_do_paint, "Painted; the model was not asked."),
     "unclick": _object_operation(lambda s, r, z, o: s.remove_point(_whole(r.get("number"), "number"), z, o)),
-    "choose": _object_operation(lambda s, r, z, o: s.choose(_whole(r.get("number"), "number"), z, o)),
+    "choose": _object_operation(lambda s, r, z, o: s.choose(_whole(r.get("number"), "number"), z, o), "Another mask is taken."),
     "split": _object_operation(_do_split),
-    "merge": _object_operation(_do_merge),
-    "undo": _object_operation(lambda s, r, z, o: s.undo()),
-    "redo": _object_operation(lambda s, r, z, o: s.redo()),
+    "merge": _object_operation(_do_merge, "The two objects are one now."),
+    "undo": _object_operation(lambda s, r, z, o: s.undo(), "One step back."),
+    "redo": _object_operation(lambda s, r, z, o: s.redo(), "One step forward."),
     "propagate": _propagate,
     "stop": _stop,
     "progress": _progress,

@@ -151,10 +151,10 @@ def measures_of(session: Session, item: ObjectState, index: int, unit: str) -> l
         regions = item.regions()
         voxels = sum(one.area_px for one in regions.values())
         if voxels:
-            text = f"{voxels} voxels"
+            text = f"{voxels:,} voxels"
             if spacing is not None:
                 volume = voxels * float(np.prod(spacing))
-                text = f"{volume:.4g} mm³ ({volume / 1000:.4g} ml)"
+                text = f"{plain(volume)} mm³ ({plain(volume / 1000)} ml)"
             rows.append(["volume", f"{text}, {len(regions)} slice{'s' * (len(regions) != 1)}"])
     return rows
 
@@ -175,7 +175,7 @@ def summary_of(session: Session, index: int, unit: str) -> list[list[str]]:
             for z, region in item.regions().items():
                 union[z] = union[z] | region.full() if z in union else region.full()
         voxels = sum(int(np.count_nonzero(mask)) for mask in union.values())
-        rows.append(["fluid volume", f"{voxels * float(np.prod(spacing)):.4g} mm³"])
+        rows.append(["fluid volume", f"{plain(voxels * float(np.prod(spacing)))} mm³"])
     return rows
 
 
@@ -191,10 +191,15 @@ def _shown(sizes: dict, name: str, unit: str, power: str) -> str:
     raised = {"2": "²", "": ""}[power]
     if f"{name}_{unit}{power}" in sizes:
         symbol = {"mm": "mm", "um": "µm"}[unit]
-        pixels = f" ({sizes[f'{name}_px']} px)" if power else ""
-        return f"{sizes[f'{name}_{unit}{power}']:.4g} {symbol}{raised}{pixels}"
+        pixels = f" ({sizes[f'{name}_px']:,} px)" if power else ""
+        return f"{plain(sizes[f'{name}_{unit}{power}'])} {symbol}{raised}{pixels}"
     value = sizes[f"{name}_px"]
-    return f"{value} px" if isinstance(value, int) else f"{value:.1f} px"
+    return f"{value:,} px" if isinstance(value, int) else f"{value:.1f} px"
+
+
+def plain(value: float) -> str:
+    """A number in four digits or more, never with an exponent where it can be read."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def checked_unit(unit: object) -> str:

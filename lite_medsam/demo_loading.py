@@ -11,14 +11,12 @@ from lite_medsam.errors import MissingExtraError
 PACKAGE = "lite_medsam_demo"
 
 
-def load_demo() -> ModuleType:
-    """The demo as a package: `load_demo().app`, `.service`.
+def load_demo(module: str = "service") -> ModuleType:
+    """A module of the demo: "service" and "app" need gradio, "actions" and what it imports do not.
 
     Raises:
-        MissingExtraError: If gradio is not installed.
+        MissingExtraError: If gradio is needed and not installed.
     """
-    if importlib.util.find_spec("gradio") is None:
-        raise MissingExtraError("the demo", "demo", "gradio")
     if PACKAGE not in sys.modules:
         spec = importlib.util.spec_from_file_location(
             PACKAGE, DEMO_DIR / "__init__.py", submodule_search_locations=[str(DEMO_DIR)]
@@ -26,6 +24,9 @@ def load_demo() -> ModuleType:
         package = importlib.util.module_from_spec(spec)
         sys.modules[PACKAGE] = package
         spec.loader.exec_module(package)
-    for name in ("app", "service"):
-        importlib.import_module(f"{PACKAGE}.{name}")
-    return sys.modules[PACKAGE]
+    try:
+        return importlib.import_module(f"{PACKAGE}.{module}")
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] in ("gradio", "starlette"):
+            raise MissingExtraError("the demo", "demo", "gradio") from None
+        raise

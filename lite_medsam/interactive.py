@@ -300,16 +300,16 @@ class Session:
         self._add_points([tuple(point) for point in points.tolist()], positive, index, object_id)
 
     def remove_point(self, number: int, index: int = 0, object_id: int | None = None) -> None:
-        """Takes one click back."""
+        """Takes one click back; what is left is decoded without a mask to refine, which that click may have made."""
         item = self.now.find(object_id)
         old = item.answers.get(index, Answer())
         if not 0 <= number < len(old.points):
             raise PromptError(f"a click must be one of the {len(old.points)}, got number {number}")
         points = old.points[:number] + old.points[number + 1 :]
-        if old.box is None and old.previous is None and not any(label for _, _, label in points):
-            self.clear(index, item.id)
+        if old.box is None and not any(label for _, _, label in points):
+            self._commit(self.now.with_object(replace(item, answers=_without(item.answers, index))))
         else:
-            self._store(item, index, self._decode(index, old.box, points, old.previous))
+            self._store(item, index, self._decode(index, old.box, points, None))
 
     def paint(self, stroke, radius_px: float, add: bool, index: int = 0, object_id: int | None = None) -> None:
         """Adds or erases exactly the pixels under a brush; the model is not asked."""

@@ -48,7 +48,7 @@ def clicks_along(stroke: np.ndarray, image_hw: tuple[int, int], count: int = CLI
 
 
 def brushed(stroke: np.ndarray, image_hw: tuple[int, int], radius_px: float) -> np.ndarray:
-    """The pixels under a round brush: those whose centre is at most its radius from the stroke.
+    """The pixels under a round brush: those whose centre is at most its radius from a pixel that the line passes.
 
     Args:
         stroke: (K, 2) x y in image pixels.
@@ -60,14 +60,24 @@ def brushed(stroke: np.ndarray, image_hw: tuple[int, int], radius_px: float) -> 
     """
     import cv2
 
-    shift = 4  # OpenCV takes sixteenths of a pixel
-    canvas = np.zeros(image_hw, np.uint8)
-    points = np.rint(stroke * 2**shift).astype(np.int32)
-    if len(points) == 1 or not radius_px:
-        cv2.polylines(canvas, [points], False, 1, 1, cv2.LINE_8, shift)
-    else:
-        cv2.polylines(canvas, [points], False, 1, max(1, round(2 * radius_px)), cv2.LINE_8, shift)
-    if radius_px:
-        for x, y in points[[0, -1]].tolist():
-            cv2.circle(canvas, (x, y), round(radius_px * 2**shift), 1, cv2.FILLED, cv2.LINE_8, shift)
-    return canvas.astype(bool)
+    margin = int(radius_px) + 2
+    low = np.floor(stroke.min(0)).astype(int) - margin
+    high = np.ceil(stroke.max(0)).astype(int) + margin + 1
+    limits = np.array([image_hw[1], image_hw[0]])
+    # a window that reaches beyond the image by the brush, so that a line outside still paints inside
+    low, high = np.clip(low, -margin, limits + margin), np.clip(high, -margin, limits + margin)
+    mask = np.zeros(image_hw, bool)
+    if (low >= high).any():
+        return mask
+    free = np.ones((high - low)[::-1], np.uint8)
+    points = np.rint(stroke - low).astype(np.int32)
+    cv2.polylines(free, [points], False, 0, 1, cv2.LINE_8)
+    for x, y in points[[0, -1]].tolist():
+        if 0 <= x < free.shape[1] and 0 <= y < free.shape[0]:
+            free[y, x] = 0
+    if free.all():
+        return mask
+    under = cv2.distanceTransform(free, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= radius_px
+    (x0, y0), (x1, y1) = np.clip(low, 0, limits), np.clip(high, 0, limits)
+    mask[y0:y1, x0:x1] = under[y0 - low[1] : y1 - low[1], x0 - low[0] : x1 - low[0]]
+    return mask

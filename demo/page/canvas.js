@@ -46,6 +46,7 @@ const makeCanvas = (canvas, state, act) => {
       draft: gesture?.draft ?? null, draftBox: gesture?.draftBox ?? null, handles: state.tool === "box",
     };
     for (const pane of list) drawPane(context, pane, camera, scene);
+    if (!state.bitmap) drawWelcome(context, w, height);
     canvas.dataset.scale = camera.scale.toFixed(6);
   };
   const redraw = () => { if (!frame) frame = requestAnimationFrame(draw); };

@@ -76,9 +76,10 @@ const show = async (view, answer, ms) => {
     state.step = image.step;
     state.key = image.key;
     const isNew = image.opened !== state.opened;
-    if (isNew && image.modality === "OCT" && ui.unit.value !== "um") {
-      ui.unit.value = "um";
-      act({ op: "look" });
+    if (isNew) {
+      ui.unit.value = image.modality === "OCT" ? "um" : "mm"; // what each is usually measured in
+      ui.windows.open = image.modality === "CT" || image.hounsfield;
+      setTool("box");
     }
     state.opened = image.opened;
     if (image.png) {
@@ -109,11 +110,10 @@ const show = async (view, answer, ms) => {
   for (const key of shapes.keys()) if (!used.has(key)) shapes.delete(key);
   board.redraw();
   panel(view);
-  if (answer.message) say(answer.message);
-  else if (view.ms?.decode !== undefined) {
+  if (view.ms?.decode !== undefined) {
     const encode = view.ms.encode ? `picture read in ${view.ms.encode} ms, ` : "";
     say(`Mask in ${Math.round(ms)} ms (${encode}mask ${view.ms.decode} ms).`);
-  }
+  } else if (answer.message) say(answer.message);
   if (view.job) watchJob();
 };
 

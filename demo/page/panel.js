@@ -243,11 +243,13 @@ const thumbnail = (mask, colour) => {
 };
 
 const measureTable = (view) => {
-  const rows = view.objects.flatMap((item, i) => item.measures.map(([name, value], j) =>
-    h("tr", {}, h("th", { scope: "row" }, j ? "" : `${i + 1} ${item.name}`), h("td", {}, name), h("td", {}, value))));
-  const all = (view.summary ?? []).map(([name, value]) =>
-    h("tr", { className: "lm-sum" }, h("th", { scope: "row" }, "all"), h("td", {}, name), h("td", {}, value)));
-  ui.measures.replaceChildren(h("tbody", {}, ...rows, ...all));
+  const part = (title, rows) => (rows.length ? [
+    h("tr", { className: "lm-sum" }, h("th", { scope: "rowgroup", colSpan: 2 }, title)),
+    ...rows.map(([name, value]) => h("tr", {}, h("td", {}, name), h("td", {}, value))),
+  ] : []);
+  ui.measures.replaceChildren(
+    ...view.objects.map((item, i) => h("tbody", {}, ...part(`${i + 1} ${item.name}`, item.measures))),
+    h("tbody", {}, ...part("All that is named as fluid", view.summary ?? [])));
 };
 
 const comparedTable = (view) => {

@@ -30,9 +30,9 @@ def command(host, port, share, root_path, auth_file, no_browser, **settings) -> 
     """
     from lite_medsam.demo_loading import load_demo
 
-    demo = load_demo()
+    service = load_demo()
     settings["weights"] = tuple(str(path) for path in settings["weights"])
-    demo.service.serve(
-        demo.app.Settings(**settings), host, port, share=share, root_path=root_path, auth_file=auth_file,
-        open_browser=not no_browser,
-    )  # fmt: skip
+    chosen = service.Settings(**settings)
+    service.serve(
+        chosen, host, port, share=share, root_path=root_path, auth_file=auth_file, open_browser=not no_browser
+    )
