@@ -91,7 +91,9 @@ def directions(dataset, frame: int = 0) -> np.ndarray | None:
     lengths = np.linalg.norm(vectors, axis=1)
     if (np.abs(lengths - 1) > 0.05).any() or abs(vectors[0] @ vectors[1]) > 0.05:
         return None
-    return vectors / lengths[:, None]
+    row = vectors[0] / lengths[0]
+    down = vectors[1] - (vectors[1] @ row) * row  # rounded tags are not quite at right angles, and ITK insists
+    return np.stack([row, down / np.linalg.norm(down)])
 
 
 def pixel_spacing(dataset, frame: int = 0) -> tuple[tuple[float, float] | None, str | None]:

@@ -28,6 +28,7 @@ MAX_FILES = 20_000
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 _UNEVEN = 0.02  # slice distances that differ by more than this share are worth a note
+_TILT = 2e-3  # sideways shift of the slices, as a share of their distance, that counts as a tilted gantry
 _TOUCHING_MM = 1e-3  # two slices closer than this are at one place
 
 
@@ -308,6 +309,11 @@ def _affine(positions, axes, in_plane: tuple[float, float], between: float) -> n
         origin = positions[0]
     affine[:3, 0], affine[:3, 1], affine[:3, 3] = axes[0] * in_plane[1], axes[1] * in_plane[0], origin
     affine[:3, 2] = np.cross(*axes) * between
-    if positions is not None and len(positions) > 1:  # follows a tilted gantry too
-        affine[:3, 2] = (positions[-1] - positions[0]) / (len(positions) - 1)
+    if positions is not None and len(positions) > 1:
+        step = (positions[-1] - positions[0]) / (len(positions) - 1)
+        # a tilted gantry moves slices sideways; less than this is the rounding of the tags, and ITK insists on right angles
+        if np.linalg.norm(step - (step @ np.cross(*axes)) * np.cross(*axes)) > _TILT * np.linalg.norm(step):
+            affine[:3, 2] = step
+        else:
+            affine[:3, 2] *= abs(step @ np.cross(*axes)) / between
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine

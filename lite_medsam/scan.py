@@ -112,5 +112,5 @@ def window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
     for start in range(0, flat.size, _PART):
         part = flat[start : start + _PART].astype(np.float64)
         np.clip(np.nan_to_num(part, nan=low, posinf=high, neginf=low), low, high, out=part)
-        mapped[start : start + _PART] = np.rint((part - low) * (255 / (high - low)))
+        mapped[start : start + _PART] = np.rint((part - low) * 255 / (high - low))
     return mapped.reshape(values.shape)

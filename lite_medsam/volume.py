@@ -17,7 +17,7 @@ from lite_medsam.volume_objects import (
     is_finished,
     seeds_from_boxes,
 )
-from lite_medsam.volume_paths import UP, Path, between, grown, paths_of
+from lite_medsam.volume_paths import UP, Path, between, grown, look_of, paths_of, why_different
 from lite_medsam.volume_prediction import SliceMask, VolumePrediction
 
 __all__ = [
@@ -209,13 +209,19 @@ class _Follower:
         """Why the object is not on this slice any more, None if it is. What the user asked for is never refused."""
         if path.is_seed or path.between is not None:
             return None
-        area = mask.area_px
+        area, before = mask.area_px, self.found[i][z - path.direction]
         if area < max(1, self.limits.minimum_area_px):
             return "empty"
-        if mask.score < self.limits.minimum_score:
-            return "score"
-        before = self.found[i][z - path.direction].area_px
-        return "area" if area > self.limits.maximum_growth * before + 16 else None
+        # (small masks may triple by a few pixels)
+        if area > self.limits.maximum_growth * before.area_px + 16:
+            return "area"
+        look = look_of(mask, self.volume[z])
+        if path.look is None:
+            start = z - path.direction
+            # a mask that the user drew says nothing of how sure the model is: then the first answer is what counts
+            is_drawn = is_finished(self.objects[i].prompts[start])
+            path.look = look if is_drawn else look_of(before, self.volume[start])
+        return why_different(look, path.look, self.limits)
 
     def result(self, stopped: bool) -> VolumePrediction:
         ends = tuple(self._ends(i, stopped) for i in range(len(self.objects)))

@@ -33,19 +33,30 @@ class VolumeObject:
 class PropagationLimits:
     """How an object is followed from slice to slice, and when it has ended.
 
+    A model asked with a box finds something in every box, so an object is followed beyond its end unless something says
+    that what is found is not the object any more: compared with the prompted slice it comes from, the model is less sure,
+    or the object stands out less from what surrounds it. Chosen on the 3D validation cases, see `volume_study`.
+
     Attributes:
         margin: The box of the mask before grows by this share of its width and height on each side.
         margin_px: And by this many pixels.
         use_mask: The mask before is part of the prompt, for weights that were trained on previous masks.
         minimum_score: An object ends where the model's own estimate of the IoU is below this.
-        maximum_growth: It ends where its area is more than this many times that of the slice before: it has leaked.
-        minimum_area_px: It ends where its mask has fewer pixels.
+        relative_score: Or below this share of the estimate on the prompted slice.
+        relative_strength: Or where the mean logit inside is below this share of that on the prompted slice.
+        relative_contrast: Or where its mean intensity differs from its surroundings' by less than this share of what it
+            did on the prompted slice, or to the other side.
+        maximum_growth: Or where its area is more than this many times that of the slice before: it has leaked.
+        minimum_area_px: Or where its mask has fewer pixels.
     """
 
     margin: float = 0.05
     margin_px: float = 1.0
     use_mask: bool = False
     minimum_score: float = 0.3
+    relative_score: float = 0.8
+    relative_strength: float = 0.6
+    relative_contrast: float = 0.4
     maximum_growth: float = 3.0
     minimum_area_px: int = 1
 

@@ -10,6 +10,23 @@ from lite_medsam.volume_objects import PropagationLimits, VolumeObject, is_finis
 from lite_medsam.volume_prediction import SliceMask
 
 UP = 1  # towards the last slice
+_CLEAR = 4.0  # grey levels between an object and its surroundings from which on their contrast says something
+_RING = 0.25  # width of the surroundings, as a share of the object's box
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an object looks like on one slice, to be compared with other slices.
+
+    Attributes:
+        score: The model's estimate of the IoU.
+        strength: Mean logit inside, in the steps of `SliceMask`.
+        contrast: Mean intensity inside less that of the surroundings, grey levels.
+    """
+
+    score: float
+    strength: float
+    contrast: float
 
 
 @dataclass(eq=False)
@@ -22,6 +39,7 @@ class Path:
         is_seed: The slices have prompts of their own.
         between: The two prompted slices around it, where both guide it; None where it leads away from one.
         ended: Why the object has ended on the way, None while it goes on.
+        look: The object on the slice that the path leads away from; None until it is known.
     """
 
     direction: int
@@ -29,6 +47,7 @@ class Path:
     is_seed: bool = False
     between: tuple[int, int] | None = None
     ended: str | None = None
+    look: Look | None = None
 
 
 def paths_of(item: VolumeObject, depth: int) -> list[Path]:
@@ -120,3 +139,40 @@ def _signed_distance(mask: SliceMask, origin_xy: tuple[int, int], window_hw: tup
     x, y = origin_xy
     inside[rows.start - y : rows.stop - y, columns.start - x : columns.stop - x] = mask.strength > 0
     return cv2.distanceTransform(inside, cv2.DIST_L2, 5) - cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+
+
+def look_of(mask: SliceMask, image: np.ndarray) -> Look:
+    """What an object looks like on a slice.
+
+    Args:
+        mask: Its mask, not empty.
+        image: (H, W) or (H, W, 3) uint8, the slice.
+    """
+    x0, y0, x1, y1 = mask.box
+    dx, dy = (int(_RING * (side + 1)) + 2 for side in (x1 - x0, y1 - y0))
+    left, top = max(0, x0 - dx), max(0, y0 - dy)
+    around = image[top : y1 + dy + 1, left : x1 + dx + 1]
+    inside = np.zeros(around.shape[:2], np.uint8)
+    height, width = mask.strength.shape
+    inside[y0 - top : y0 - top + height, x0 - left : x0 - left + width] = mask.strength > 0
+    within = np.mean(cv2.mean(around, inside)[: 1 if around.ndim == 2 else 3])
+    outside = np.mean(cv2.mean(around, 1 - inside)[: 1 if around.ndim == 2 else 3])
+    return Look(mask.score, mask.mean_strength, float(within - outside) if (inside == 0).any() else 0.0)
+
+
+def why_different(look: Look, before: Look, limits: PropagationLimits) -> str | None:
+    """Why what is found is not the object any more; None if it is.
+
+    Args:
+        look: On this slice.
+        before: On the slice that it comes from.
+        limits: How much may change.
+    """
+    if look.score < max(limits.minimum_score, limits.relative_score * before.score):
+        return "score"
+    if look.strength < limits.relative_strength * before.strength:
+        return "strength"
+    # with the sign: an object brighter than its surroundings does not become darker
+    if abs(before.contrast) >= _CLEAR and look.contrast / before.contrast < limits.relative_contrast:
+        return "contrast"
+    return None

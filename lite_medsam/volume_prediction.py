@@ -50,6 +50,11 @@ class SliceMask(NamedTuple):
         return int(np.count_nonzero(self.strength))
 
     @property
+    def mean_strength(self) -> float:
+        """Mean of `strength` over the pixels inside; 0 when there are none."""
+        return float(self.strength.sum(dtype=np.int64)) / max(1, self.area_px)
+
+    @property
     def box(self) -> tuple[int, int, int, int] | None:
         """x0, y0, x1, y1 of the mask, last pixel inside; None when it is empty."""
         height, width = self.strength.shape
@@ -66,7 +71,8 @@ class VolumePrediction:
         scores: (N, D) float32, the model's estimate of the IoU of each slice, NaN where the object was not segmented.
         names: The objects' names, None where they have none.
         ends: For each object why it ends (towards slice 0, towards the last slice): "edge" of the volume, "range" that
-            was asked for, "empty" mask, "score" too low, "area" jumped, or "stopped" by the user.
+            was asked for, "empty" mask, "score" or "strength" too low, no "contrast", "area" jumped, or "stopped" by the
+            user.
         stopped: Whether the user stopped the work, so that slices may be missing.
     """
 
