@@ -223,7 +223,7 @@ def _segment(predictor: Predictor, image: np.ndarray, prompts: list[Prompt], ove
     prediction = predictor.segment(image, prompts)
     stack = prediction.masks() if overlap == "stack" else None
     labels = prediction.label_map("best" if stack is not None else overlap)
-    scores = [round(float(score), 4) for score in prediction.scores]
+    scores = [None if np.isnan(score) else round(float(score), 4) for score in prediction.scores]
     return Result(labels, stack, [prediction.place(i) for i in range(len(prediction))], scores)
 
 

@@ -8,3 +8,4 @@ _ROOT = _PACKAGE / "_bundled" if (_PACKAGE / "_bundled").is_dir() else _PACKAGE.
 WEIGHTS_DIR = _ROOT / "weights"
 DEFAULT_WEIGHTS = WEIGHTS_DIR / "lite-medsam"
 PROMPTS_DIR = _ROOT / "prompts"
+DEMO_DIR = _ROOT / "demo"

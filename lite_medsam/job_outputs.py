@@ -104,7 +104,7 @@ def fingerprint(image: np.ndarray, prompts: list[Prompt], predictor: Predictor, 
     digest.update(np.ascontiguousarray(image))
     for prompt in prompts:
         points = [prompt.points.tolist(), prompt.point_labels.tolist()]
-        digest.update(json.dumps([prompt.box, points, prompt.name]).encode())
+        digest.update(json.dumps([prompt.box, points, prompt.name, *(["final"] if prompt.final else [])]).encode())
         if prompt.mask is not None:
             digest.update(np.ascontiguousarray(prompt.mask))
     return digest.hexdigest()

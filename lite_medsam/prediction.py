@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lite_medsam.mask_support import CompactLogits, mask_part, mask_place
+from lite_medsam.mask_support import CompactLogits, mask_part, mask_place, support
 from lite_medsam.preprocessing import Frame, logits_to_window
 
 OVERLAPS = ("best", "first", "last")
+
+# beyond what a decoder answers: where objects overlap, a mask that a user has settled wins
+FINAL_LOGIT = 1e4
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,11 +20,12 @@ class Prediction:
     Attributes:
         logits: (N, S, S) float32, each in its own model frame; coarser than the frame for models of that kind. Of many
             objects only the surroundings of each mask are kept, see `CompactLogits`; masks are the same.
-        scores: (N,) float32, the model's estimate of each mask's IoU, 0..1.
+        scores: (N,) float32, the model's estimate of each mask's IoU, 0..1; NaN for final masks.
         frames: The frame of each object.
         image_hw: Shape of the image.
         threshold: A pixel belongs to the object where its logit is above this.
         names: The prompts' names, None where they have none.
+        final: Per object (H, W), the mask that its prompt settled, None where the model answered; () for none at all.
     """
 
     logits: np.ndarray | CompactLogits
@@ -30,12 +34,16 @@ class Prediction:
     image_hw: tuple[int, int]
     threshold: float
     names: tuple[str | None, ...]
+    final: tuple[np.ndarray | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def window_logits(self, index: int) -> np.ndarray:
         """(h, w) float32 logits of one object at image resolution, for its frame's window; outside there is none."""
+        settled = self._settled(index)
+        if settled is not None:
+            return _as_logits(settled[self.frames[index].window])
         return logits_to_window(self.logits[index], self.frames[index])
 
     def image_logits(self, index: int) -> np.ndarray:
@@ -47,12 +55,26 @@ class Prediction:
 
     def place(self, index: int) -> tuple[slice, slice]:
         """Rows and columns of the image outside which one object's mask is empty; no smaller than its rectangle."""
-        return mask_place(self.logits[index], self.frames[index], self.threshold)
+        settled = self._settled(index)
+        if settled is None:
+            return mask_place(self.logits[index], self.frames[index], self.threshold)
+        y0, x0, y1, x1 = support(settled, 0) or (0, 0, -1, -1)
+        return slice(y0, y1 + 1), slice(x0, x1 + 1)
 
     def mask_part(self, index: int) -> tuple[tuple[slice, slice], np.ndarray]:
         """`place`, and the (h, w) bool mask there: much less than the image for a small object."""
-        place, logits = mask_part(self.logits[index], self.frames[index], self.threshold)
+        place, logits = self._part(index)
         return place, logits > self.threshold
+
+    def _part(self, index: int) -> tuple[tuple[slice, slice], np.ndarray]:
+        settled = self._settled(index)
+        if settled is None:
+            return mask_part(self.logits[index], self.frames[index], self.threshold)
+        place = self.place(index)
+        return place, _as_logits(settled[place])
+
+    def _settled(self, index: int) -> np.ndarray | None:
+        return self.final[index] if self.final else None
 
     def mask(self, index: int) -> np.ndarray:
         """(H, W) bool mask of one object."""
@@ -91,7 +113,7 @@ class Prediction:
         labels = np.zeros(self.image_hw, dtype)
         best = np.full(self.image_hw, -np.inf, np.float32) if overlap == "best" and count > 1 else None
         for i in range(count):
-            place, logits = mask_part(self.logits[i], self.frames[i], self.threshold)
+            place, logits = self._part(i)
             claimed = logits > self.threshold
             if best is not None:
                 claimed &= logits > best[place]
@@ -100,3 +122,7 @@ class Prediction:
                 claimed &= labels[place] == 0
             np.copyto(labels[place], dtype(i + 1), where=claimed)
         return labels
+
+
+def _as_logits(settled: np.ndarray) -> np.ndarray:
+    return np.where(settled > 0, np.float32(FINAL_LOGIT), np.float32(-FINAL_LOGIT))

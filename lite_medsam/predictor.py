@@ -124,9 +124,12 @@ class Predictor:
         """
         checked = self._check(prompts, encoded.image_hw)
         side = self.spec.preprocessing.mask_size
-        logits, scores = np.empty((len(checked), side, side), np.float32), np.empty(len(checked), np.float32)
-        self._decode(encoded.features, encoded.frame, checked, range(len(checked)), logits, scores)
-        return self._prediction(checked, logits, scores, [encoded.frame] * len(checked), encoded.image_hw)
+        logits = np.zeros((len(checked), side, side), np.float32)
+        scores = np.full(len(checked), np.nan, np.float32)
+        whole = Frame.for_model(encoded.image_hw, self.spec.preprocessing)
+        self._decode(encoded.features, encoded.frame, checked, _asked(checked), logits, scores)
+        frames = [whole if prompt.final else encoded.frame for prompt in checked]
+        return self._prediction(checked, logits, scores, frames, encoded.image_hw)
 
     def segment(self, image: np.ndarray, prompts: "Iterable[Prompt | Sequence[float]] | np.ndarray") -> Prediction:
         """Segments objects, each from the view that suits it: a crop where it is small, else the whole image.
@@ -145,16 +148,16 @@ class Predictor:
         source = _Source(self, image)
         checked = self._check(prompts, source.hw)
         zooms = self.zoom != "off" and self.spec.zoom.enabled
-        boxes = [anchor_box(prompt) if zooms else None for prompt in checked]
+        boxes = [anchor_box(prompt) if zooms and not prompt.final else None for prompt in checked]
         frames = self._plan(boxes, source.hw)
         side = self.spec.preprocessing.mask_size
         logits = (
             CompactLogits(len(checked), side, self.spec.mask_threshold)
             if len(checked) > FULL_LOGITS
-            else np.empty((len(checked), side, side), np.float32)
+            else np.zeros((len(checked), side, side), np.float32)
         )
-        scores = np.empty(len(checked), np.float32)
-        self._run(source, checked, boxes, frames, range(len(checked)), logits, scores)
+        scores = np.full(len(checked), np.nan, np.float32)
+        self._run(source, checked, boxes, frames, _asked(checked), logits, scores)
         prediction = self._prediction(checked, logits, scores, frames, source.hw)
         if not zooms:
             return prediction
@@ -244,7 +247,11 @@ class Predictor:
 
     def _prediction(self, prompts, logits, scores, frames, image_hw: tuple[int, int]) -> Prediction:
         names = tuple(prompt.name for prompt in prompts)
-        return Prediction(logits, np.clip(scores, 0, 1), tuple(frames), image_hw, self.spec.mask_threshold, names)
+        final = tuple(prompt.mask if prompt.final else None for prompt in prompts)
+        final = final if any(mask is not None for mask in final) else ()
+        return Prediction(
+            logits, np.clip(scores, 0, 1), tuple(frames), image_hw, self.spec.mask_threshold, names, final
+        )
 
 
 class _Source:
@@ -277,6 +284,11 @@ class _Source:
         pixels = np.stack([to_model(self.image, frame, settings, self._range) for frame in frames])
         batch = self.backend.encode(pixels)
         return [tuple(feature[i : i + 1] for feature in batch) for i in range(len(frames))]
+
+
+def _asked(prompts: Sequence[Prompt]) -> list[int]:
+    """Indices of the prompts that ask something of the model; a final one has its answer."""
+    return [i for i, prompt in enumerate(prompts) if not prompt.final]
 
 
 def _alike(prompts: Sequence[Prompt], chosen: Sequence[int]) -> Iterator[list[int]]:

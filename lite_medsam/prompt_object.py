@@ -31,9 +31,10 @@ class Prompt:
         point_labels: (K,) int64, 1 on the object, 0 on the background.
         mask: A previous mask to refine: (H, W) bool, or float32 logits (above 0 is inside).
         name: What the object is called in outputs.
+        final: The mask is the answer, taken as it is: painted by hand, say. Nothing is asked of the model then.
 
     Raises:
-        PromptError: If a field has another type or shape.
+        PromptError: If a field has another type or shape, or a final prompt has no mask.
     """
 
     box: tuple[float, float, float, float] | None = None
@@ -41,6 +42,7 @@ class Prompt:
     point_labels: np.ndarray = field(default_factory=_no_labels)
     mask: np.ndarray | None = None
     name: str | None = None
+    final: bool = False
 
     def __post_init__(self):
         if self.box is not None:
@@ -67,6 +69,8 @@ class Prompt:
         object.__setattr__(self, "mask", _checked_mask(self.mask))
         if self.name is not None and not (isinstance(self.name, str) and 1 <= len(self.name) <= MAX_NAME):
             raise PromptError(f"name must be a text of 1 to {MAX_NAME} characters, got {_short(self.name)!r}")
+        if self.final and self.mask is None:
+            raise PromptError("a final prompt must have a mask, which is taken as the answer; got none")
 
 
 def validate(prompt: Prompt, image_hw: tuple[int, int]) -> Prompt:

@@ -15,7 +15,9 @@ POINT_TOKENS = 5
 
 
 def prompt_kinds(prompt: Prompt) -> set[str]:
-    """What a prompt asks of a model, in the words of `ModelSpec.prompts`."""
+    """What a prompt asks of a model, in the words of `ModelSpec.prompts`; a final one asks nothing."""
+    if prompt.final:
+        return set()
     has_box, has_points = prompt.box is not None, len(prompt.points) > 0
     kinds = {"box+points"} if has_box and has_points else {"box"} if has_box else {"points"} if has_points else set()
     return kinds | ({"mask"} if prompt.mask is not None else set())

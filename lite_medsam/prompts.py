@@ -204,6 +204,8 @@ def prompt_json(prompt: Prompt, place: str, mask_stem: str) -> dict:
         item["points"] = [[x, y, label] for (x, y), label in pairs]
     if prompt.mask is not None:
         item["mask"] = mask_stem + (".png" if prompt.mask.dtype == bool else ".tif")
+    if prompt.final:
+        item["final"] = True
     if not item.keys() - {"name"}:
         raise PromptError(f"{place} must have a box, points or a mask, got nothing")
     numbers = np.concatenate([np.array(prompt.box or (), np.float64), prompt.points.ravel()])
@@ -218,13 +220,16 @@ def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
     Raises:
         PromptError: If it is not valid; the message says the place.
     """
-    item = check.mapping(item, place, (), ("name", "box", "points", "mask"))
+    item = check.mapping(item, place, (), ("name", "box", "points", "mask", "final"))
     if not item.keys() & {"box", "points", "mask"}:
         raise check.fail(place, "have a box, points or a mask")
 
     def coordinate(value, where: str) -> float:
         return check.number(value, where, -MAX_COORDINATE, MAX_COORDINATE)
 
+    final = item.get("final", False)
+    if not isinstance(final, bool) or (final and "mask" not in item):
+        raise check.fail(f"{place}.final", "be true or false, and true only beside a mask", final)
     box = mask = None
     if "box" in item:
         values = check.array(item["box"], f"{place}.box", 4)
@@ -238,7 +243,7 @@ def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
     if "mask" in item:
         mask = _read_mask(check, check.text(item["mask"], f"{place}.mask", 1000), f"{place}.mask", folder)
     name = check.text(item["name"], f"{place}.name", MAX_NAME) if "name" in item else None
-    return Prompt(box=box, points=points, point_labels=labels, mask=mask, name=name)
+    return Prompt(box=box, points=points, point_labels=labels, mask=mask, name=name, final=final)
 
 
 def _read_mask(check: Checker, name: str, place: str, folder: Path) -> np.ndarray:

@@ -8,7 +8,7 @@ from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.mask_support import CompactLogits
 from lite_medsam.predictor import DECODE_CHUNK, ENCODE_CHUNK, FULL_LOGITS, Predictor
 from lite_medsam.preprocessing import Frame
-from lite_medsam.prompts import Prompt
+from lite_medsam.prompts import Prompt, load_prompts, save_prompts
 from lite_medsam.spec import Zoom
 
 
@@ -283,3 +283,28 @@ def test_the_logits_of_many_objects_take_little_memory():
     few = Predictor(FakeBackend(128), zoom="off").segment(image, boxes[:FULL_LOGITS])
     assert isinstance(few.logits, np.ndarray)
     np.testing.assert_array_equal(few.masks(), many.masks()[:FULL_LOGITS])
+
+
+def test_a_final_mask_is_the_answer_and_wins_where_objects_overlap(tmp_path):
+    backend = FakeBackend(prompts=("box",))  # a final mask asks nothing of the model, so any model takes it
+    predictor = Predictor(backend)
+    painted = np.zeros((90, 120), bool)
+    painted[10, 20] = painted[40:60, 30:50] = True
+    final = Prompt(points=[[1, 1]], point_labels=[0], mask=painted, name="by hand", final=True)
+    box = Prompt(box=(20, 30, 80, 80))
+    prediction = predictor.segment(noise(90, 120), [box, final])
+    assert np.array_equal(prediction.mask(1), painted) and np.array_equal(prediction.masks()[1], painted)
+    assert np.isnan(prediction.scores[1]) and prediction.scores[0] > 0
+    assert np.array_equal(prediction.label_map() == 2, painted)
+    assert np.array_equal(prediction.mask(0), predictor.segment(noise(90, 120), [box]).mask(0))
+    assert np.array_equal(prediction.image_logits(1) > 0, painted)
+    decoded = predictor.decode(predictor.encode(noise(90, 120)), [final, box])
+    assert np.array_equal(decoded.mask(0), painted) and decoded.mask(1).any()
+    save_prompts(tmp_path / "p.json", [final])
+    again = load_prompts(tmp_path / "p.json")[0]
+    assert again.final and np.array_equal(again.mask, painted)
+    count = len(backend.encoded)
+    predictor.segment(noise(90, 120), [final])
+    assert len(backend.encoded) == count  # nothing to ask
+    with pytest.raises(PromptError, match="final prompt must have a mask"):
+        Prompt(box=(1, 1, 2, 2), final=True)

@@ -266,6 +266,7 @@ VALID_SETS = [
     {"version": 1.0, "objects": [{"box": BOX}], "description": "two words"},
     {"version": 1, "objects": [{"name": "a", "box": BOX, "points": [[1, 2, 1], [3.5, 4, 0]]}]},
     {"version": 1, "objects": [{"points": [[1, 2, 1.0]]}, {"points": []}]},
+    {"version": 1, "objects": [{"box": BOX, "final": False}]},
 ]
 INVALID_SETS = [
     ([], "the file must be an object {...}, got an array of 0"),
@@ -327,6 +328,8 @@ INVALID_SETS = [
         "objects must have at most 100000 items, got 100001",
     ),
     ({"version": 1, "objects": [{"mask": "a.png"}] * 1001}, "objects must have at most 1000 masks"),
+    ({"version": 1, "objects": [{"box": BOX, "final": True}]}, "objects[0].final must be true or false"),
+    ({"version": 1, "objects": [{"mask": "a.png", "final": 1}]}, "objects[0].final must be true or false"),
     ({"version": 1, "objects": [{"mask": ""}]}, "objects[0].mask must be a text of 1 to 1000 characters"),
     ({"version": 1, "objects": [{"mask": "/etc/a.png"}]}, "objects[0].mask must be a relative path"),
     ({"version": 1, "objects": [{"mask": "../a.png"}]}, "objects[0].mask must be a relative path"),

@@ -11,6 +11,7 @@ import click
 COMMANDS = {
     "segment": "Segment images, folders or npz cases from boxes and points.",
     "evaluate": "Score a model or finished predictions on labelled cases.",
+    "demo": "Open the demo in the browser: draw a box, get the mask, take it home.",
     "info": "Show versions, engines, the default model and its terms.",
     "prepare": "Turn a data set into cases, or check it.",
     "datasets": "List known data sets, their sources and terms.",

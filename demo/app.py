@@ -1,0 +1,131 @@
+"""The page and the service around it: Gradio carries the editor, the tabs, the queue and the named endpoints."""
+
+import atexit
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before gradio is imported: it asks at import time, too
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import gradio as gr
+
+from . import texts
+from .actions import Desk
+from .endpoints import add_endpoints
+from .guard import Guard
+from .models import Models
+from .seats import Seats, Turnstile
+
+HERE = Path(__file__).parent
+SCRIPTS = ("wire", "camera", "drawing", "canvas", "main", "panel")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the service is run.
+
+    Attributes:
+        weights: Model directories beside the bundled one, or folders of them.
+        engine: Engine that a new page starts with.
+        threads: CPU threads of a model; None for the physical cores.
+        zoom: "auto" or "off".
+        max_upload_mb: Of one upload.
+        max_pixels: Of a picture, or voxels of a volume.
+        max_users: Pages at a time.
+        max_memory_mb: Of all opened pictures and volumes together.
+        working: Requests that compute at a time.
+        waiting: Requests that may wait for them.
+        idle_minutes: A page that is not used for so long loses what it had open.
+    """
+
+    weights: tuple[str, ...] = ()
+    engine: str = "auto"
+    threads: int | None = None
+    zoom: str = "auto"
+    max_upload_mb: int = 200
+    max_pixels: int = 120_000_000
+    max_users: int = 64
+    max_memory_mb: int = 4096
+    working: int = 2
+    waiting: int = 40
+    idle_minutes: float = 30
+
+
+def build(settings: Settings) -> tuple[gr.Blocks, Desk]:
+    """The page.
+
+    Raises:
+        WeightsError: If a model directory is none.
+    """
+    models = Models(settings.weights, settings.engine, settings.threads, settings.zoom)
+    models.get(models.default, models.engine)  # wrong weights are noticed now, not by the first user
+    seats = Seats(settings.max_users, settings.max_memory_mb * 2**20, 60 * settings.idle_minutes)
+    atexit.register(seats.close)
+    turnstile = Turnstile(settings.working, settings.waiting)
+    desk = Desk(seats, models, turnstile, settings.max_upload_mb * 2**20, settings.max_pixels)
+
+    def answer(request):
+        return desk.answer(request)
+
+    def arrive(request: gr.Request) -> str:
+        return seats.take(models.default, models.engine, request.session_hash).token
+
+    def leave(request: gr.Request) -> None:
+        seats.left(request.session_hash)
+
+    with gr.Blocks(title="lite-medsam", analytics_enabled=False, fill_width=True, delete_cache=(300, 900)) as page:
+        gr.Markdown(texts.INTRODUCTION, elem_id="introduction")
+        with gr.Tab("Segment"):
+            editor = gr.HTML(
+                "",
+                html_template="<div class='lm-root'></div>",
+                css_template=(HERE / "page" / "page.css").read_text(encoding="utf-8"),
+                js_on_load=script(),
+                server_functions=[answer],
+                apply_default_css=False,
+                elem_id="lite-medsam",
+            )
+        with gr.Tab("Model and limits"):
+            gr.Markdown(texts.NOTICE + "\n" + texts.LIMITS)
+            chosen = gr.Dropdown(list(models.directories), value=models.default, label="Model card of")
+            card = gr.Markdown(models.card(models.default))
+            chosen.change(models.card, chosen, card, api_visibility="private", show_progress="hidden")
+        with gr.Tab("Help"):
+            gr.Markdown(texts.HELP)
+        with gr.Tab("Service"):
+            gr.Markdown(texts.SERVICE)
+            add_endpoints(desk)
+        page.load(arrive, None, editor, api_visibility="private", show_progress="hidden")
+        page.unload(leave)
+    page.queue(max_size=settings.waiting + settings.working, default_concurrency_limit=settings.working)
+    return page, desk
+
+
+def script() -> str:
+    """The page's scripts as one text."""
+    return "\n".join((HERE / "page" / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
+
+
+def launch_options(settings: Settings) -> dict:
+    """What `launch` needs besides host and port, so that nothing of others is loaded and nothing is recorded."""
+    from starlette.middleware import Middleware
+
+    sans = ["system-ui", "sans-serif"]
+    return {
+        "theme": gr.themes.Default(font=sans, font_mono=["ui-monospace", "monospace"]),
+        "app_kwargs": {
+            "middleware": [Middleware(Guard, max_upload_bytes=settings.max_upload_mb * 2**20)],
+            "docs_url": None,
+            "redoc_url": None,
+        },
+        "max_file_size": settings.max_upload_mb * 2**20,
+        "state_session_capacity": 4 * settings.max_users,
+        "enable_monitoring": False,
+        "run_history": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "mcp_server": False,
+        "show_error": True,
+        "footer_links": ["api"],
+    }

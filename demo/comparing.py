@@ -1,0 +1,51 @@
+"""The same prompts on another model, to look at beside one's own."""
+
+import time
+
+from lite_medsam.choices import overlap
+from lite_medsam.errors import PromptError
+from lite_medsam.interactive import Session
+from lite_medsam.predictor import Predictor
+from lite_medsam.region import Region
+
+from .view import shown_step
+
+
+def compare(session: Session, predictor: Predictor, model: str, engine: str, index: int) -> dict:
+    """What another model makes of the prompts on one slice.
+
+    Args:
+        session: The prompts.
+        predictor: The other model.
+        model: Its name.
+        engine: Its engine.
+        index: The slice.
+
+    Returns:
+        A title, the time it took, and for each object id, mask, score, and Dice of the two masks.
+
+    Raises:
+        PromptError: If there are no prompts to ask with, or the model was not trained on their kind.
+    """
+    asked = [(item, prompt) for item, prompt in session.prompts(index) if not prompt.final]
+    if not asked:
+        raise PromptError("a comparison needs a box or clicks on this slice, got none; a painted mask asks no model")
+    pixels, step = session.pixels(index), shown_step(session.image_hw)
+    started = time.perf_counter()
+    prediction = predictor.segment(pixels, [prompt for _, prompt in asked])
+    seconds = time.perf_counter() - started
+    objects = []
+    for number, (item, _) in enumerate(asked):
+        region, own = Region.of(prediction.mask(number)), item.region(index)
+        iou = overlap(region, own)
+        objects.append(
+            {
+                "id": item.id,
+                "mask": region.runs(step),
+                "score": round(float(prediction.scores[number]), 3),
+                "dice": round(2 * iou / (1 + iou), 4) if region.area_px or own.area_px else None,
+            }
+        )
+    plural = "" if len(objects) == 1 else "s"
+    timing = f"{model} on {engine}: {1000 * seconds:.0f} ms for {len(objects)} object{plural}, all read anew"
+    return {"title": f"{model}, {engine}", "timing": timing, "objects": objects}

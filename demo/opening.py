@@ -1,0 +1,128 @@
+"""What a page can open: uploaded files, and the phantoms that come with the package."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from lite_medsam.errors import CaseError
+from lite_medsam.geometry import Geometry
+from lite_medsam.image_io import IMAGE_SUFFIXES, read_pixels
+from lite_medsam.phantoms import bundled_cases, make_phantom_volume
+from lite_medsam.scan import Scan
+from lite_medsam.volume_io import load_volume
+
+from .seats import Upload
+
+VOLUME_SAMPLES = {"ct": "CT volume", "mr": "MR volume", "oct-cme": "OCT volume"}
+
+
+def _scan_of(case) -> Scan:
+    geometry = Geometry.from_spacing(case.label_shape, case.spacing_mm)
+    notes = ("a phantom: computed, not a patient",)
+    return Scan(case.image, case.spacing_mm, case.modality, geometry, case.name, case.is_volume, notes=notes)
+
+
+@lru_cache(maxsize=1)
+def _pictures() -> dict[str, Scan]:
+    return {case.name: _scan_of(case) for case in bundled_cases()}
+
+
+@lru_cache(maxsize=len(VOLUME_SAMPLES))
+def _volume(kind: str) -> Scan:
+    return _scan_of(make_phantom_volume(kind))
+
+
+def sample_list() -> list[dict[str, str]]:
+    """Name and title of every sample."""
+    titles = {"oct-cme": "OCT, cystoid oedema", "oct-srf": "OCT, subretinal fluid"}
+    pictures = []
+    for name, scan in _pictures().items():
+        kind = name.split("_")[2].rsplit("-", 1)[0]
+        pictures.append({"name": name, "title": titles.get(kind, scan.modality)})
+    return pictures + [{"name": f"3D_{kind}", "title": title} for kind, title in VOLUME_SAMPLES.items()]
+
+
+def open_sample(name: str) -> Scan:
+    """A phantom.
+
+    Raises:
+        CaseError: If there is none of this name.
+    """
+    if name in _pictures():
+        return _pictures()[name]
+    if name.startswith("3D_") and name[3:] in VOLUME_SAMPLES:
+        return _volume(name[3:])
+    raise CaseError(f"there is no sample {name[:60]!r}")
+
+
+def open_upload(upload: Upload, max_pixels: int) -> Scan:
+    """What was uploaded: one file, or the files of a DICOM series.
+
+    Raises:
+        CaseError: If it is damaged, too large or of another kind; messages show the user's name of the file, not ours.
+    """
+    shown = clean_name(upload.names[0])
+    source = upload.path(0) if len(upload.names) == 1 else upload.folder
+    try:
+        scan = open_file(source, max_pixels)
+    except CaseError as error:
+        text = str(error).replace(str(source), shown).replace(str(upload.folder), "upload").replace(source.name, shown)
+        raise CaseError(text) from None
+    from dataclasses import replace
+
+    stem = shown if len(upload.names) == 1 else f"series of {len(upload.names)}"
+    return replace(scan, name=_stem(stem))
+
+
+def open_file(path: Path, max_pixels: int) -> Scan:
+    """One file, or a folder of DICOM files.
+
+    Raises:
+        CaseError: As `load_volume`.
+    """
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        check_header(path, max_pixels)
+        values = read_pixels(path)
+        if values.ndim == 3 or values.dtype == bool:
+            from lite_medsam.intensity import to_uint8
+
+            values = to_uint8(values)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise CaseError(f"{path}: an image must not hold NaN or infinite values; replace them first")
+        return Scan(values, None, None, Geometry.from_spacing(values.shape[:2], None), path.stem)
+    return load_volume(path, max_voxels=max_pixels)
+
+
+def check_header(path: Path, max_pixels: int) -> None:
+    """Refuses a picture by the size that its header states, before it is unpacked.
+
+    Raises:
+        CaseError: If it has too many pixels.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except Exception:  # not readable for Pillow: the reader that comes next says what is wrong
+        return
+    if width * height > max_pixels:
+        raise CaseError(
+            f"{path}: a picture must have at most {max_pixels:,} pixels here, got {width} x {height}; crop or shrink it"
+        )
+
+
+def clean_name(name: str) -> str:
+    """A file's name without folders, on one line, short."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(c if c.isprintable() else "?" for c in last)[-120:] or "file"
+
+
+def _stem(name: str) -> str:
+    for suffix in (".nii.gz", ".nii", ".dcm", ".dicom", ".npz", *IMAGE_SUFFIXES):
+        if name.lower().endswith(suffix):
+            name = name[: -len(suffix)]
+            break
+    kept = "".join(c if c.isalnum() or c in "-_. " else "_" for c in name).strip(". ")
+    return kept[:80] or "image"

@@ -1,0 +1,138 @@
+"""What a user takes home: single files, or one ZIP with all of them and a record of how they were made."""
+
+import importlib.metadata
+import io
+import json
+
+import numpy as np
+
+from lite_medsam.errors import MissingExtraError, PromptError
+from lite_medsam.interactive import Session, is_fluid
+from lite_medsam.prompts import Prompt
+from lite_medsam.take_home import Result, label_png, take_home_files, write_zip
+
+ENDINGS = {
+    "label": "_label.png",
+    "overlay": "_overlay.png",
+    "npz": ".npz",
+    "nifti": "_label.nii.gz",
+    "coco": "_coco.json",
+    "prompts": "prompts.json",
+}
+
+
+def save(session: Session, index: int, what: str, unit: str = "mm", look: dict | None = None) -> tuple[str, bytes]:
+    """One file to download.
+
+    Args:
+        session: What to save; masks are made once more from the prompts, by the same call as `lite-medsam segment`.
+        index: The slice that pictures of a volume show.
+        what: "zip" for all, or a key of `ENDINGS`; prompts that come with masks are a ZIP, too.
+        unit: "mm" or "um" for the measurements.
+        look: "opacity" 0 to 1 and "contours" of the overlay, as on the screen.
+
+    Returns:
+        File name and content.
+
+    Raises:
+        PromptError: If there is no mask, or no such file.
+    """
+    if what != "zip" and what not in ENDINGS:
+        raise PromptError(f"what to save must be zip or one of {', '.join(ENDINGS)}, got {what[:40]!r}")
+    result = result_of(session, index)
+    look = look or {}
+    opacity = float(np.clip(look.get("opacity", 0.45), 0, 1))
+    files = take_home_files(result, unit, opacity, look.get("contours", True) is not False)
+    stem = next(name for name in files if name.endswith(".npz")).removesuffix(".npz")
+    if result.is_volume:
+        files[f"{stem}_z{index:03d}_label.png"] = label_png(result.labels[index])
+    files[f"{stem}_record.json"] = record_of(session, result)
+    files["README.txt"] += reproduce_text(stem, result.is_volume).encode()
+    if what == "zip":
+        return f"{stem}_lite-medsam.zip", zipped(files)
+    wanted = [name for name in files if name.endswith(ENDINGS[what])]
+    if not wanted:
+        raise MissingExtraError("a NIfTI file", "medical", "nibabel")
+    masks = [name for name in files if name.startswith("prompts_")]
+    if what == "prompts" and masks:
+        return f"{stem}_prompts.zip", zipped({name: files[name] for name in (*masks, wanted[0])})
+    name = wanted[0]
+    return (f"{stem}_prompts.json" if what == "prompts" else name), files[name]
+
+
+def result_of(session: Session, index: int) -> Result:
+    """The session's objects as a result.
+
+    Raises:
+        PromptError: If no object has a mask.
+    """
+    scan = session.scan
+    wet = any(is_fluid(item.name) for item in session.now.objects)
+    shared = {
+        "spacing_mm": session.spacing_mm,
+        "geometry": scan.geometry,
+        "modality": "OCT" if wet else scan.modality,
+        "name": scan.name,
+    }
+    if scan.is_volume:
+        seeds, masks, scores = session.volume_objects()
+        if not seeds:
+            raise PromptError("there is no mask to save yet; draw a box or click on something first")
+        labels = session.label_map()
+        return Result(session.volume(), labels, seeds, masks, scores, z=index, **shared)
+    asked = session.prompts()
+    if not asked:
+        raise PromptError("there is no mask to save yet; draw a box or click on something first")
+    prompts: list[Prompt] = [prompt for _, prompt in asked]
+    prediction = session.predictor.segment(session.pixels(), prompts)
+    masks = [prediction.mask(i) for i in range(len(prediction))]
+    scores = [None if np.isnan(score) else float(score) for score in prediction.scores]
+    return Result(session.pixels(), prediction.label_map(), prompts, masks, scores, **shared)
+
+
+def record_of(session: Session, result: Result) -> bytes:
+    """How the masks were made, as JSON."""
+    spec = session.predictor.spec
+    record = {
+        "made_with": f"lite-medsam {importlib.metadata.version('lite-medsam')}" if _installed() else "lite-medsam",
+        "notice": "research use only: not a medical device, not for diagnosis",
+        "model": spec.name,
+        "model_files": spec.files,
+        "engine": session.predictor.backend.name,
+        "zoom": session.predictor.zoom,
+        "window_centre_width": list(session.window) if session.window else None,
+        "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
+        "shape": list(result.labels.shape),
+        "objects": [
+            {"value": i + 1, "name": name, "score": None if result.scores is None else result.scores[i]}
+            for i, name in enumerate(result.names)
+        ],
+        "notes": list(session.scan.notes),
+    }
+    return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def reproduce_text(stem: str, is_volume: bool) -> str:
+    """How to make the same masks again on the command line."""
+    if is_volume:
+        return "\nprompts.json lists the slices whose masks were settled; the other slices follow from them.\n"
+    return (
+        "\nThe same label map again, from the picture as the model saw it:\n"
+        f"  lite-medsam segment -i {stem}.npz --prompts prompts.json -o out\n"
+        f"out/{stem}_label.png then equals {stem}_label.png (same model, engine and zoom: see {stem}_record.json).\n"
+    )
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """The files as one ZIP."""
+    buffer = io.BytesIO()
+    write_zip(buffer, files)
+    return buffer.getvalue()
+
+
+def _installed() -> bool:
+    try:
+        importlib.metadata.version("lite-medsam")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""The page's texts."""
+
+INTRODUCTION = "# lite-medsam\nDraw a box around something or click on it, get its mask, correct it, take it home."
+
+NOTICE = (
+    "**For research. Not a medical device.** No part of this is validated for diagnosis or treatment; the masks are "
+    "suggestions. The phantoms are computed pictures, not patients."
+)
+
+LIMITS = """
+### What to expect
+
+* A box cannot name a target: retinal vessels, single layers, tubes, nested parts of a heart or a tumour come out poorly.
+* The score is the model's own guess of the overlap. It is not a probability that the mask is right.
+* A CT needs the window that shows what you look for; the model sees what the picture shows.
+* Measurements are as good as the mask and the pixel size. Check the pixel size that the file states.
+* Files stay on the machine that runs this page. What you open is kept in its memory until you close the page, not on disk.
+"""
+
+HELP = """
+### In short
+
+1. Open a file, or choose a sample. Files: PNG, JPEG, BMP, TIFF (8 and 16 bit), npz cases, DICOM (one file, or all files of
+   a series at once), NIfTI.
+2. Draw a box around an object. The mask appears by itself.
+3. Wrong somewhere? **On +** what is missing, **Off −** what is too much: each click refines the mask. Or draw a line with
+   the scribbles. Or take the **Brush** and **Eraser**, which change exactly the pixels under them.
+4. One click can mean several things: choose among the masks under *Objects*.
+5. **New object** for the next one, or hold Shift while drawing its box. *Split* tries to divide a mask into its instances,
+   *Merge with* makes one object of two.
+6. In a volume, draw on one slice, then **Follow through slices**. Correct any slice, and follow again: slices that you
+   settled stay as they are.
+7. **Everything (ZIP)** holds label map, overlay, npz, NIfTI, COCO, measurements, and the prompts. The command in its
+   README.txt makes the same label map again.
+
+Boxes and clicks are kept in pixels of the picture; zooming and moving change nothing about them. Keyboard and mouse are
+listed under *Keyboard and mouse* beside the picture. Everything that is drawn can also be typed under *Exact prompt*.
+"""
+
+SERVICE = """
+### As a service
+
+`/segment` and `/info` are named endpoints of this page. From Python:
+
+```python
+from gradio_client import Client, handle_file
+
+client = Client("http://127.0.0.1:7860")
+files, record = client.predict(
+    image=handle_file("scan.png"), prompts="[[120, 80, 260, 190]]", model=None, engine=None, api_name="/segment"
+)
+```
+
+`files` are the label map (object 1 has the value 1) and an overlay; `record` has the score and the area of each object.
+`prompts` are boxes, or a prompt set with names and clicks. For a volume they are objects with slices:
+`{"version": 1, "objects": [{"name": "liver", "slices": [{"z": 12, "box": [40, 60, 180, 170]}]}]}`; a NIfTI file comes back.
+"""

@@ -1,0 +1,207 @@
+"""What the page is told after each request: the picture when it changed, objects, masks, measurements, timings."""
+
+import base64
+
+import cv2
+import numpy as np
+
+from lite_medsam.interactive import ObjectState, Session, is_fluid
+from lite_medsam.measurements import UNITS, fluid, measure
+from lite_medsam.overlay import PALETTE
+from lite_medsam.region import Region
+
+MAX_SHOWN_SIDE = 4096  # larger pictures are shown smaller; prompts and results keep the full resolution
+
+
+def picture_key(seat, index: int) -> str:
+    """Names what the canvas shows, so that a picture is sent once."""
+    return f"{seat.opened}.{seat.session.version}.{index}"
+
+
+def shown_step(image_hw: tuple[int, int]) -> int:
+    """Image pixels per shown pixel."""
+    return max(1, -(-max(image_hw) // MAX_SHOWN_SIDE))
+
+
+def picture_of(pixels: np.ndarray) -> str:
+    """A slice as a data URL, PNG, so that what is seen is what the model sees."""
+    step = shown_step(pixels.shape[:2])
+    if step > 1:
+        height, width = (-(-n // step) for n in pixels.shape[:2])
+        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+    if pixels.ndim == 3:
+        pixels = pixels[:, :, ::-1]
+    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    return "data:image/png;base64," + base64.b64encode(data).decode()
+
+
+def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:
+    """Everything that the page shows for one slice.
+
+    Args:
+        seat: Whose view.
+        index: The slice.
+        have: The key of the picture that the page has already; its pixels are left out then.
+        unit: "mm" or "um" for what is measured.
+    """
+    session: Session | None = seat.session
+    base = {"model": seat.model, "engine": seat.engine, "job": job_of(seat)}
+    if session is None:
+        return base | {"image": None, "objects": [], "selected": None, "undo": False, "redo": False}
+    seconds = session.seconds
+    return base | {
+        "image": _image(seat, session, index, have),
+        "objects": [object_view(session, item, index, unit) for item in session.now.objects],
+        "palette": PALETTE.tolist(),
+        "selected": session.now.selected,
+        "undo": session.can_undo,
+        "redo": session.can_redo,
+        "ms": {name: round(1000 * value, 1) for name, value in seconds.items()},
+        "summary": summary_of(session, index, unit),
+        "compared": seat.compared,
+    }
+
+
+def job_of(seat) -> dict | None:
+    """How far a propagation is."""
+    job = seat.job
+    if job is None:
+        return None
+    return {"running": job.running, "done": job.done, "total": job.total, "message": job.message}
+
+
+def _image(seat, session: Session, index: int, have: str | None) -> dict:
+    height, width = session.image_hw
+    key = picture_key(seat, index)
+    scan = session.scan
+    values = scan.values
+    low, high = _range(scan)
+    grey = values.ndim == (3 if scan.is_volume else 2)
+    image = {
+        "key": key,
+        "opened": seat.opened,
+        "name": scan.name,
+        "modality": scan.modality,
+        "width": width,
+        "height": height,
+        "step": shown_step(session.image_hw),
+        "slices": session.slices,
+        "slice": index,
+        "volume": scan.is_volume,
+        "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
+        "spacing_known": scan.spacing_mm is not None,
+        "window": list(session.window) if session.window else None,
+        "grey": grey,
+        "range": [low, high],
+        "hounsfield": scan.default_window is not None,
+        "notes": list(scan.notes),
+        "marked": sorted({z for item in session.now.objects for z in item.regions()}),
+        "prompted": sorted({z for item in session.now.objects for z in item.answers}),
+    }
+    if have != key:
+        image["png"] = picture_of(session.pixels(index))
+    return image
+
+
+def _range(scan) -> tuple[float, float]:
+    values = scan.values
+    if values.dtype == np.uint8:
+        return 0.0, 255.0
+    sample = values[:: max(1, len(values) // 16)]
+    return float(np.nanmin(sample)), float(np.nanmax(sample))
+
+
+def object_view(session: Session, item: ObjectState, index: int, unit: str) -> dict:
+    """One object on one slice."""
+    answer, region = item.answers.get(index), item.region(index)
+    step = shown_step(session.image_hw)
+    score = answer.score if answer is not None else item.scores.get(index)
+    choices = []
+    if answer is not None and len(answer.choices) > 1:
+        choices = [
+            {"score": round(choice.score, 3), "area": choice.region.area_px, "mask": choice.region.runs(step)}
+            for choice in answer.choices
+        ]
+    return {
+        "id": item.id,
+        "name": item.name,
+        "box": None if answer is None or answer.box is None else list(answer.box),
+        "points": [] if answer is None else [list(point) for point in answer.points],
+        "mask": None if region is None else region.runs(step),
+        "score": None if score is None or not np.isfinite(score) else round(float(score), 3),
+        "painted": answer is not None and answer.painted is not None,
+        "followed": answer is None and region is not None,
+        "choices": choices,
+        "chosen": None if answer is None or answer.painted is not None else answer.chosen,
+        "slices": sorted(item.regions()),
+        "measures": measures_of(session, item, index, unit),
+    }
+
+
+def measures_of(session: Session, item: ObjectState, index: int, unit: str) -> list[list[str]]:
+    """Name and value of what is measured of an object."""
+    spacing = session.spacing_mm
+    region = item.region(index)
+    rows = []
+    if region is not None and region.area_px:
+        sizes = measure(region.inside, None if spacing is None else spacing[-2:], unit)
+        rows.append(["area", _shown(sizes, "area", unit, "2")])
+        rows.append(["equivalent diameter", _shown(sizes, "equivalent_diameter", unit, "")])
+    if session.scan.is_volume:
+        regions = item.regions()
+        voxels = sum(one.area_px for one in regions.values())
+        if voxels:
+            text = f"{voxels:,} voxels"
+            if spacing is not None:
+                volume = voxels * float(np.prod(spacing))
+                text = f"{plain(volume)} mm³ ({plain(volume / 1000)} ml)"
+            rows.append(["volume", f"{text}, {len(regions)} slice{'s' * (len(regions) != 1)}"])
+    return rows
+
+
+def summary_of(session: Session, index: int, unit: str) -> list[list[str]]:
+    """What is measured of all objects together: for OCT the fluid, of those that are named as fluid."""
+    wet = [item for item in session.now.objects if is_fluid(item.name)]
+    regions = [item.region(index) for item in wet]
+    regions = [region for region in regions if region is not None and region.area_px]
+    if not regions:
+        return []
+    spacing = session.spacing_mm
+    sizes = fluid([_cut(region, regions) for region in regions], None if spacing is None else spacing[-2:], unit)
+    rows = [["fluid area", _shown(sizes, "fluid_area", unit, "2")], ["fluid regions", str(sizes["fluid_regions"])]]
+    if session.scan.is_volume and spacing is not None:
+        union: dict[int, np.ndarray] = {}
+        for item in wet:
+            for z, region in item.regions().items():
+                union[z] = union[z] | region.full() if z in union else region.full()
+        voxels = sum(int(np.count_nonzero(mask)) for mask in union.values())
+        rows.append(["fluid volume", f"{plain(voxels * float(np.prod(spacing)))} mm³"])
+    return rows
+
+
+def _cut(region: Region, regions: list[Region]) -> np.ndarray:
+    """A region's mask on the smallest window that holds all of them."""
+    boxes = np.array([one.box for one in regions])
+    (x0, y0), (x1, y1) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
+    return region.full()[y0 : y1 + 1, x0 : x1 + 1]
+
+
+def _shown(sizes: dict, name: str, unit: str, power: str) -> str:
+    """A size with its unit; in pixels where there is no spacing."""
+    raised = {"2": "²", "": ""}[power]
+    if f"{name}_{unit}{power}" in sizes:
+        symbol = {"mm": "mm", "um": "µm"}[unit]
+        pixels = f" ({sizes[f'{name}_px']:,} px)" if power else ""
+        return f"{plain(sizes[f'{name}_{unit}{power}'])} {symbol}{raised}{pixels}"
+    value = sizes[f"{name}_px"]
+    return f"{value:,} px" if isinstance(value, int) else f"{value:.1f} px"
+
+
+def plain(value: float) -> str:
+    """A number in four digits or more, never with an exponent where it can be read."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
+
+
+def checked_unit(unit: object) -> str:
+    """The unit of a request, "mm" where it names none that is known."""
+    return unit if isinstance(unit, str) and unit in UNITS else "mm"

@@ -1,0 +1,38 @@
+"""Open the demo in the browser"""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="demo")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets others in.")
+@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--share", is_flag=True, help="Open a public tunnel through gradio.live. Off by default.")
+@click.option("--root-path", default="", help="Path prefix behind a proxy, such as /segment.")
+@click.option("--weights", multiple=True, type=click.Path(path_type=Path),
+              help="Model directory, or a folder of them, beside the bundled model. Repeatable.")  # fmt: skip
+@click.option("--engine", type=click.Choice(["auto", "onnxruntime", "openvino", "torch"]), default="auto", show_default=True,
+              help="What runs the model at first.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]")
+@click.option("--zoom", type=click.Choice(["auto", "off"]), default="auto", show_default=True,
+              help="Segment small objects from a crop of their own.")  # fmt: skip
+@click.option("--auth-file", type=click.Path(path_type=Path), help="Text file with one name:password a line; asks for a login.")
+@click.option("--max-upload-mb", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Largest upload.")
+@click.option("--max-pixels", type=click.IntRange(1), default=120_000_000, show_default=True,
+              help="Pixels of a picture, or voxels of a volume.")  # fmt: skip
+@click.option("--max-users", type=click.IntRange(1), default=64, show_default=True, help="Open pages at a time.")
+@click.option("--no-browser", is_flag=True, help="Do not open a browser window.")
+def command(host, port, share, root_path, auth_file, no_browser, **settings) -> None:
+    """Open the demo in the browser: draw a box, get the mask, take it home.
+
+    It needs the demo extra: pip install "lite-medsam[demo]". Nothing leaves this machine.
+    """
+    from lite_medsam.demo_loading import load_demo
+
+    service = load_demo()
+    settings["weights"] = tuple(str(path) for path in settings["weights"])
+    chosen = service.Settings(**settings)
+    service.serve(
+        chosen, host, port, share=share, root_path=root_path, auth_file=auth_file, open_browser=not no_browser
+    )
