@@ -1,0 +1,158 @@
+"""The two graphs of each model side by side: encode, decode by number of boxes, threads, and the roofline."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from lite_medsam.bench.ceilings import ceiling_of, ceiling_tasks
+from lite_medsam.bench.contenders import OURS, REFERENCE
+from lite_medsam.bench.context import Context
+from lite_medsam.bench.operators import gmac, output_names, profile, roofline
+from lite_medsam.bench.samples import many_objects
+from lite_medsam.bench.timing import Sample, interleaved, line_fit
+from lite_medsam.predictor import EncodedImage, Predictor, decoder_inputs
+from lite_medsam.preprocessing import to_model
+from lite_medsam.prompts import Prompt
+from lite_medsam.runtime import DECODER_FILE, DECODER_INPUTS, ENCODER_FILE, Backend, physical_cores
+
+BOX_COUNTS = (1, 8, 64, 300)
+OTHER_ENGINE_COUNTS = (1, 8)
+QUICK_REFERENCE_BOXES = 8  # more are computed from one when time is short
+SIDE = 1024
+
+
+def section_of(engine: str, threads: int) -> str:
+    """Title of the table of an engine."""
+    return f"Graphs in {engine}, {threads} thread{'s' * (threads != 1)}"
+
+
+def measure_graphs(context: Context) -> None:
+    """Opening, encode and decode in every engine; ceilings of the machine and linearity in boxes in the first one."""
+    for position, engine in enumerate(context.settings.engines):
+        section = section_of(engine, context.threads)
+        backends = _open(context, section, engine)
+        machine = ceiling_tasks(context.threads) if position == 0 else {}
+        _measure_encode(context, section, backends, machine)
+        counts = BOX_COUNTS if position == 0 else OTHER_ENGINE_COUNTS
+        for count in counts:
+            _measure_decode(context, section, backends, count)
+        if position == 0:
+            medians = [context.find(decode_row(count), OURS, section).sample.median for count in counts]
+            context.details["linear in boxes"] = {"counts": counts, "seconds": medians, **line_fit(counts, medians)}
+
+
+def measure_threads(context: Context) -> None:
+    """Encode and decode of one box with 1, 2 and all threads, taking turns."""
+    section = f"Threads, {context.engine}"
+    tasks: dict[tuple[str, str], Callable] = {}
+    for threads in sorted({1, 2, physical_cores()}):
+        for contender in context.contenders:
+            backend = contender.open(context.engine, threads)
+            encode, pixels = backend.encode, _pixels(backend)
+            predictor, encoded = Predictor(backend), encoded_sample(backend)
+            box = many_objects(SIDE, 1).boxes
+            label = f"{threads} thread{'s' * (threads != 1)}"
+            tasks[f"encode, {label}", contender.title] = lambda e=encode, p=pixels: e(p)
+            tasks[f"decode 1 box, {label}", contender.title] = lambda p=predictor, e=encoded, b=box: p.decode(e, b)
+    repeats = min(context.settings.repeats, 5)
+    samples = interleaved(tasks, repeats, context.settings.budget_seconds)
+    for (what, title), sample in sorted(samples.items(), key=lambda item: not item[0][0].startswith("encode")):
+        context.add(section, what, title, sample)
+
+
+def measure_roofline(context: Context) -> None:
+    """Multiply-adds of each graph, and its operators against the ceilings that were measured between its runs."""
+    ceiling = ceiling_of(context.details["ceiling seconds"])
+    context.details["ceiling"] = {
+        "matrix product GFLOP/s": ceiling.flops / 1e9,
+        "GB/s by bytes touched": {str(size): speed / 1e9 for size, speed in ceiling.bandwidth},
+    }
+    for contender in context.contenders:
+        backend = contender.open("onnxruntime", context.threads)
+        for graph, file, feeds in _graph_inputs(backend, contender.directory):
+            path = contender.directory / file
+            total = gmac(profile(path, feeds, context.threads, runs=1, optimise=False))
+            runs = 4 if contender.title == REFERENCE else 12
+            context.details[f"{contender.title} {graph}"] = {
+                "gmac": total,
+                **roofline(profile(path, feeds, context.threads, runs), ceiling),
+            }
+
+
+def encoded_sample(backend: Backend) -> EncodedImage:
+    """The sample image, encoded whole."""
+    return Predictor(backend).encode(many_objects(SIDE, 1).image)
+
+
+def decode_row(count: int) -> str:
+    """Name of a row."""
+    return f"decode {count} box{'es' * (count != 1)}"
+
+
+def _open(context: Context, section: str, engine: str) -> dict[str, Backend]:
+    backends = {}
+    for contender in context.contenders:
+        started = time.perf_counter()
+        backends[contender.title] = contender.open(engine, context.threads)
+        context.add(section, "open (once)", contender.title, Sample((time.perf_counter() - started,)))
+    return backends
+
+
+def _measure_encode(context: Context, section: str, backends: dict[str, Backend], machine: dict) -> None:
+    tasks = {name: (lambda b=backend, p=_pixels(backend): b.encode(p)) for name, backend in backends.items()}
+    samples = interleaved({**tasks, **machine}, context.settings.repeats, context.settings.budget_seconds)
+    for name in backends:
+        context.add(section, "first encode (cold)", name, Sample((samples[name].first,)))
+    for name in backends:
+        context.add(section, "encode", name, samples[name])
+    if machine:
+        context.details["ceiling seconds"] = {name: min(samples[name].values) for name in machine}
+
+
+def _measure_decode(context: Context, section: str, backends: dict[str, Backend], count: int) -> None:
+    """Ours in one call, which works in bounded batches; the reference box by box, as its own script does."""
+    boxes = many_objects(SIDE, count).boxes
+    tasks = {}
+    for name, backend in backends.items():
+        predictor, encoded = Predictor(backend), encoded_sample(backend)
+        if name == OURS:
+            tasks[name] = lambda p=predictor, e=encoded: p.decode(e, boxes)
+        elif count <= QUICK_REFERENCE_BOXES or not context.settings.quick:
+            tasks[name] = lambda p=predictor, e=encoded: [p.decode(e, [box]) for box in boxes]
+    # a long row of boxes has its own rounds in it
+    repeats = max(1, min(context.settings.repeats, 200 // count))
+    samples = interleaved(tasks, repeats, context.settings.budget_seconds)
+    for name in backends:
+        if name in samples:
+            context.add(section, decode_row(count), name, samples[name])
+            continue
+        one = context.find(decode_row(1), name, section).sample
+        context.add(
+            section, decode_row(count), name, Sample(tuple(count * value for value in one.values)),
+            source=f"computed: {count} times one box",
+        )  # fmt: skip
+
+
+def _pixels(backend: Backend) -> np.ndarray:
+    encoded = encoded_sample(backend)
+    return to_model(many_objects(SIDE, 1).image, encoded.frame, backend.spec.preprocessing)[None]
+
+
+def _graph_inputs(backend: Backend, directory: Path):
+    """(name, file, inputs) of each graph for one image and one box."""
+    settings = backend.spec.preprocessing
+    encoded = encoded_sample(backend)
+    yield "encoder", ENCODER_FILE, {"pixels": _pixels(backend)}
+    prompts = [Prompt(box=tuple(many_objects(SIDE, 1).boxes[0]))]
+    arrays = decoder_inputs(prompts, [encoded.frame], settings.image_size, settings.mask_size)
+    names = (*output_names(directory / ENCODER_FILE), *DECODER_INPUTS)
+    yield "decoder", DECODER_FILE, dict(zip(names, (*encoded.features, *arrays), strict=True))
+
+
+def achieved_gflops(context: Context, title: str) -> float:
+    """Of the encoder as the engine ran it, from its multiply-adds and the median time; NaN if either is missing."""
+    facts, entry = context.details.get(f"{title} encoder"), context.find("encode", title)
+    return 2 * facts["gmac"] / entry.sample.median if facts and entry else math.nan
