@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +52,11 @@ def measure_threads(context: Context) -> None:
     for threads in sorted({1, 2, physical_cores()}):
         for contender in context.contenders:
             backend = contender.open(context.engine, threads)
-            encode, pixels = backend.encode, _pixels(backend)
             predictor, encoded = Predictor(backend), encoded_sample(backend)
             box = many_objects(SIDE, 1).boxes
             label = f"{threads} thread{'s' * (threads != 1)}"
-            tasks[f"encode, {label}", contender.title] = lambda e=encode, p=pixels: e(p)
-            tasks[f"decode 1 box, {label}", contender.title] = lambda p=predictor, e=encoded, b=box: p.decode(e, b)
+            tasks[f"encode, {label}", contender.title] = partial(backend.encode, _pixels(backend))
+            tasks[f"decode 1 box, {label}", contender.title] = partial(predictor.decode, encoded, box)
     repeats = min(context.settings.repeats, 5)
     samples = interleaved(tasks, repeats, context.settings.budget_seconds)
     for (what, title), sample in sorted(samples.items(), key=lambda item: not item[0][0].startswith("encode")):
@@ -102,7 +102,7 @@ def _open(context: Context, section: str, engine: str) -> dict[str, Backend]:
 
 
 def _measure_encode(context: Context, section: str, backends: dict[str, Backend], machine: dict) -> None:
-    tasks = {name: (lambda b=backend, p=_pixels(backend): b.encode(p)) for name, backend in backends.items()}
+    tasks = {name: partial(backend.encode, _pixels(backend)) for name, backend in backends.items()}
     samples = interleaved({**tasks, **machine}, context.settings.repeats, context.settings.budget_seconds)
     for name in backends:
         context.add(section, "first encode (cold)", name, Sample((samples[name].first,)))
@@ -119,7 +119,7 @@ def _measure_decode(context: Context, section: str, backends: dict[str, Backend]
     for name, backend in backends.items():
         predictor, encoded = Predictor(backend), encoded_sample(backend)
         if name == OURS:
-            tasks[name] = lambda p=predictor, e=encoded: p.decode(e, boxes)
+            tasks[name] = partial(predictor.decode, encoded, boxes)
         elif count <= QUICK_REFERENCE_BOXES or not context.settings.quick:
             tasks[name] = lambda p=predictor, e=encoded: [p.decode(e, [box]) for box in boxes]
     # a long row of boxes has its own rounds in it

@@ -68,5 +68,6 @@ def _scaled(kind: str, side: int) -> Sample2D:
     boxes = case.boxes[:, :4].astype(float)
     if side != drawn_side:
         image = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
-        boxes = (boxes + (0, 0, 1, 1)) * (side / drawn_side) - (0, 0, 1, 1)
+        last = np.array((0, 0, 1, 1))  # the last pixel is inside: scale the outer edges
+        boxes = (boxes + last) * (side / drawn_side) - last
     return Sample2D(image, boxes)
