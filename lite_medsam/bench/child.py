@@ -3,6 +3,7 @@
 python -m lite_medsam.bench.child segment -i scan.png ...
 """
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -29,11 +30,10 @@ def peak_memory_mb() -> float | None:
 
 def main(arguments: list[str]) -> None:
     """Runs the command line; the last line on stdout is the mark and the number."""
-    from lite_medsam.cli import main as command_line
-
     code = 0
+    sys.argv[1:] = arguments
     try:
-        command_line(arguments)
+        runpy.run_module("lite_medsam", run_name="__main__", alter_sys=True)
     except SystemExit as stop:
         code = stop.code or 0
     peak = peak_memory_mb()

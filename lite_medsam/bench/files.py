@@ -3,6 +3,7 @@
 import itertools
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -11,7 +12,6 @@ import numpy as np
 from lite_medsam.batch import Job, SegmentOptions, run_job
 from lite_medsam.bench.contenders import OURS, REFERENCE, RecordingBackend
 from lite_medsam.bench.context import Context
-from lite_medsam.bench.graphs import decode_row
 from lite_medsam.bench.samples import Sample2D, many_objects, one_object, write_variants
 from lite_medsam.bench.timing import Sample, interleaved
 from lite_medsam.case import load_image
@@ -24,6 +24,7 @@ SIZES = (256, 1024, 4096)
 MANY = 64
 SAVE = ("label",)
 VARIANTS = 4
+FEW = 8
 
 
 def row(side: int, count: int, zoom: str) -> str:
@@ -35,53 +36,58 @@ def measure_files(context: Context) -> None:
     """Times of whole files; the reference reads and writes with the same code and works as its own script between."""
     opened = {contender.title: contender.open(context.engine, context.threads) for contender in context.contenders}
     for side in SIZES:
-        _compare(context, opened, one_object(side), side, 1, "auto")
-    for zoom in ("off", "auto"):
-        _compare(context, opened, many_objects(1024, MANY), 1024, MANY, zoom)
+        _compare(context, opened, one_object(side), 1, ("auto",))
+    _compare(context, opened, many_objects(1024, MANY), MANY, ("off", "auto"))
 
 
-def _compare(context: Context, opened: dict, sample: Sample2D, side: int, count: int, zoom: str) -> None:
-    what, folder = row(side, count, zoom), context.folder / f"{side}-{count}-{zoom}"
+def _compare(context: Context, opened: dict, sample: Sample2D, count: int, zooms: Sequence[str]) -> None:
+    """One row per zoom mode of ours, the reference, which has none, in each."""
+    side, folder = sample.image.shape[0], context.folder / f"files-{len(sample.image)}-{count}"
     paths = write_variants(sample, folder, VARIANTS)
     prompts = tuple(Prompt(box=tuple(box)) for box in sample.boxes[:count].tolist())
-    recorder = RecordingBackend(opened[OURS])
-    tasks = {OURS: _task(Predictor(recorder, zoom), paths, prompts, folder / "ours", False)}
-    long = count > 1 and context.settings.quick
-    if REFERENCE in opened and not long:
+    recorders = {zoom: RecordingBackend(opened[OURS]) for zoom in zooms}
+    tasks = {z: _task(Predictor(r, z), paths, prompts, folder / z, False) for z, r in recorders.items()}
+    # the reference takes its boxes one by one: when time is short, two numbers of boxes give the others
+    numbers = (1, FEW) if count > FEW and context.settings.quick else (count,)
+    if REFERENCE in opened:
         plain = Predictor(opened[REFERENCE])
-        tasks[REFERENCE] = _task(plain, paths, prompts, folder / "reference", True)
+        tasks |= {n: _task(plain, paths, prompts[:n], folder / f"reference-{n}", True) for n in numbers}
     repeats = min(context.settings.repeats, 3 if context.settings.quick else 8)
     samples = interleaved(tasks, repeats, context.settings.budget_seconds)
-    details = _per_run(recorder, len(samples[OURS].values))
-    context.add(SECTION, what, OURS, samples[OURS], details=details)
-    if REFERENCE in samples:
-        context.add(SECTION, what, REFERENCE, samples[REFERENCE])
-    elif REFERENCE in opened:
-        _compute(context, what, count)
+    for zoom, recorder in recorders.items():
+        what = row(side, count, zoom)
+        context.add(SECTION, what, OURS, samples[zoom], details=_per_run(recorder))
+        if REFERENCE in opened and len(numbers) == 1:
+            context.add(SECTION, what, REFERENCE, samples[count])
+        elif REFERENCE in opened:
+            computed, source = _more_boxes(samples[1], samples[FEW], count)
+            context.add(SECTION, what, REFERENCE, computed, source=source)
     shutil.rmtree(folder)
 
 
-def _compute(context: Context, what: str, count: int) -> None:
-    """The reference's time for many boxes without running them: one more decode for each; resizing masks is left out."""
-    whole, one = context.find(row(1024, 1, "auto"), REFERENCE), context.find(decode_row(1), REFERENCE)
-    if whole is None or one is None:
-        context.skipped.append((f"{what}, {REFERENCE}", "its time for one box was not measured"))
-        return
-    extra = (count - 1) * one.sample.median
-    values = tuple(value + extra for value in whole.sample.values)
-    source = f"computed: one box and {count - 1} more decodes"
-    context.add(SECTION, what, REFERENCE, Sample(values), source=source)
+def _more_boxes(one: Sample, few: Sample, count: int) -> tuple[Sample, str]:
+    """The reference's time for many boxes from its times for one and for FEW, by a straight line."""
+    each = (few.median - one.median) / (FEW - 1)
+    values = tuple(value + (count - 1) * each for value in one.values)
+    return Sample(values), f"computed: a straight line through 1 and {FEW} boxes"
+
+
+def _per_run(recorder: RecordingBackend) -> dict[str, float]:
+    """How often the graphs ran for one file; none at all would mean that an answer was kept, not computed."""
+    return {"images encoded": recorder.images / recorder.runs, "prompts decoded": recorder.prompts / recorder.runs}
 
 
 def _task(predictor: Predictor, paths: list[Path], prompts: tuple[Prompt, ...], out: Path, quirks: bool):
     """Segments the next of the files each time it is called."""
     turn = itertools.cycle(paths)
     options = SegmentOptions(SAVE, overwrite=True, reference_quirks=quirks)
-    return lambda: run_job(predictor, Job(next(turn), out / "mask", prompts), options)
 
+    def run() -> None:
+        run_job(predictor, Job(next(turn), out / "mask", prompts), options)
+        if isinstance(predictor.backend, RecordingBackend):
+            predictor.backend.runs += 1
 
-def _per_run(recorder: RecordingBackend, runs: int) -> dict[str, float]:
-    return {"images encoded": recorder.images, "prompts decoded": recorder.prompts, "timed runs": runs}
+    return run
 
 
 def measure_stages(context: Context) -> None:

@@ -4,9 +4,8 @@ import json
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
@@ -26,13 +25,15 @@ class Operator:
         kind: Its operator, depthwise convolutions apart.
         macs: Multiply-adds of matrix products and convolutions, 0 for the rest; NaN where the runtime hides the shapes.
         touched: Bytes of its inputs, weights and outputs.
-        seconds: Median of its runs.
+        seconds: Of its quickest run, as for the ceilings: what the machine can do, whatever else it was doing.
+        name: Of the node.
     """
 
     kind: str
     macs: float
     touched: float
     seconds: float
+    name: str = ""
 
 
 def profile(graph: Path, feeds: Mapping[str, np.ndarray], threads: int, runs: int = 10, optimise: bool = True):
@@ -84,7 +85,8 @@ def operators_of(events: Iterable[dict]) -> list[Operator]:
         facts = runs[0]["args"]
         durations = [run["dur"] for run in runs[1:] or runs]
         touched = sum(float(facts.get(name, 0)) for name in ("activation_size", "parameter_size", "output_size"))
-        found.append(Operator(_kind(facts), count_macs(facts), touched, median(durations) / 1e6))
+        name = runs[0]["name"].removesuffix("_kernel_time")
+        found.append(Operator(_kind(facts), count_macs(facts), touched, min(durations) / 1e6, name))
     return found
 
 
@@ -109,6 +111,12 @@ def count_macs(facts: dict) -> float:
     return float(math.prod(counted) * math.prod(inputs[1][1:]))
 
 
+def with_hidden(operators: Sequence[Operator], plain: Sequence[Operator]) -> list[Operator]:
+    """Operators of an optimised graph, what the runtime hides of them taken from the same nodes of the plain one."""
+    known = {op.name: op.macs for op in plain}
+    return [replace(op, macs=known.get(op.name, op.macs)) if math.isnan(op.macs) else op for op in operators]
+
+
 def gmac(operators: Sequence[Operator]) -> float:
     """10^9 multiply-adds of a graph; those that can't be counted are left out."""
     return float(np.nansum([op.macs for op in operators])) / 1e9
@@ -127,7 +135,7 @@ def roofline(operators: Sequence[Operator], ceiling: Ceiling) -> dict[str, objec
         in them; `kinds`: per kind of operator its count, seconds, share of the time, GFLOP/s and `memory_bound_share` of its
         time.
     """
-    known = [op if not math.isnan(op.macs) else Operator(op.kind, 0.0, op.touched, op.seconds) for op in operators]
+    known = [replace(op, macs=0.0) if math.isnan(op.macs) else op for op in operators]
     total, macs = sum(op.seconds for op in known), sum(op.macs for op in known)
     least = sum(ceiling.seconds(2 * op.macs, op.touched) for op in known)
     free = [op for op in known if op.macs and not ceiling.bound_by_memory(2 * op.macs, op.touched)]

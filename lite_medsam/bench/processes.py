@@ -10,6 +10,7 @@ from pathlib import Path
 from lite_medsam.bench.child import MARK
 from lite_medsam.bench.contenders import OURS, REFERENCE, Contender
 from lite_medsam.bench.context import Context
+from lite_medsam.bench.files import row
 from lite_medsam.bench.samples import many_objects, one_object, write_variants
 from lite_medsam.bench.timing import Sample, interleaved
 
@@ -79,7 +80,7 @@ def measure_memory(context: Context) -> None:
             if contender.title == REFERENCE and count > 1:
                 continue  # box by box, so as for one
             peak = peak_of([*_segment(context, contender, path, folder / "out"), *boxes])
-            what = f"{side} px, {count} box{'es' * (count != 1)}"
+            what = row(side, count, "auto")
             if peak is None:
                 context.skipped.append((MEMORY, "this system does not tell a process its peak memory"))
                 return

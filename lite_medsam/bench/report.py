@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from lite_medsam.bench.contenders import OURS, REFERENCE
 from lite_medsam.bench.goals import UNKNOWN, Goal
+from lite_medsam.bench.graphs import achieved_gflops
 from lite_medsam.bench.run import BenchReport
 from lite_medsam.bench.timing import Measurement
 
@@ -56,22 +57,31 @@ def _sections(report: BenchReport) -> Iterator[str]:
             continue
         entries = [entry for entry in report.measurements if entry.section == section]
         staged = section.startswith("Where the time goes")
-        yield section + "\n" + aligned(_stage_rows(entries) if staged else _rows(entries))
+        yield section + "\n" + aligned(_stage_rows(entries) if staged else _rows(entries, report.details))
 
 
-def _rows(entries: list[Measurement]) -> list[list[str]]:
-    compared = any(entry.subject == REFERENCE for entry in entries)
-    rows = [["", OURS, "", *([REFERENCE, "", "ratio"] if compared else [])]]
+def _rows(entries: list[Measurement], details: dict) -> list[list[str]]:
+    subjects = [OURS] + [REFERENCE] * any(entry.subject == REFERENCE for entry in entries)
+    graphs = any("encodes" in entry.details or "decodes" in entry.details for entry in entries)
+    head = [""]
+    for subject in subjects:
+        head += [subject, "", *["GFLOP/s"] * graphs]
+    rows = [head + ["ratio"] * (len(subjects) > 1)]
     for what in dict.fromkeys(entry.what for entry in entries):
-        cells = {entry.subject: entry for entry in entries if entry.what == what}
-        ours = cells.get(OURS) or cells.get("")
-        row = [what, *_cell(ours)]
-        if compared:
-            theirs = cells.get(REFERENCE)
-            quotient = theirs.sample.median / ours.sample.median if ours and theirs else math.nan
-            row += [*_cell(theirs), "" if math.isnan(quotient) else f"{quotient:.1f}"]
+        cells = {entry.subject or OURS: entry for entry in entries if entry.what == what}
+        row = [what]
+        for subject in subjects:
+            row += [*_cell(cells.get(subject)), *[_gflops(cells.get(subject), details)] * graphs]
+        if len(subjects) > 1:
+            both = len(cells) > 1
+            row.append(f"{cells[REFERENCE].sample.median / cells[OURS].sample.median:.1f}" if both else "")
         rows.append(row)
     return rows
+
+
+def _gflops(entry: Measurement | None, details: dict) -> str:
+    value = achieved_gflops(entry, details)
+    return "" if math.isnan(value) else f"{value:.0f}"
 
 
 def _cell(entry: Measurement | None) -> tuple[str, str]:

@@ -63,7 +63,10 @@ class BenchReport:
                 "version": VERSION,
                 "machine": self.machine,
                 "settings": self.settings,
-                "measurements": [entry.record() for entry in self.measurements],
+                "measurements": [
+                    {**entry.record(), "gflops": graphs.achieved_gflops(entry, self.details)}
+                    for entry in self.measurements
+                ],
                 "details": self.details,
                 "goals": [goal.record() for goal in self.goals],
                 "skipped": [{"what": what, "reason": reason} for what, reason in self.skipped],
