@@ -27,7 +27,7 @@ def row(slices: int) -> str:
 def measure_volumes(context: Context) -> None:
     """Volumes of several depths; the reference's time is computed from its medians, and checked on a few slices."""
     try:
-        from lite_medsam.volume import VolumeObject, propagate
+        from lite_medsam import volume
     except ImportError:
         context.skipped.append(("volumes", "this version has no lite_medsam.volume"))
         return
@@ -36,8 +36,8 @@ def measure_volumes(context: Context) -> None:
     tasks, encodes, cases = {}, {}, {}
     for slices in SLICES:
         case = cases[slices] = make_phantom_volume("ct", 0, (slices, SIDE, SIDE))
-        seeds = [VolumeObject(prompts={z: Prompt(box=box)}, name=None, z_range=ends) for z, box, ends in seeds_of(case)]
-        tasks[slices] = lambda v=case.image, s=seeds: propagate(predictor, v, s)
+        seeds = [volume.VolumeObject({z: Prompt(box=box)}, z_range=ends) for z, box, ends in seeds_of(case)]
+        tasks[slices] = lambda v=case.image, s=seeds: volume.propagate(predictor, v, s)
         recorder.reset()
         tasks[slices]()
         encodes[slices] = {"images encoded": recorder.images, "prompts decoded": recorder.prompts}
