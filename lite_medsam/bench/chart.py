@@ -70,7 +70,9 @@ def _draw_times(axis, report: BenchReport) -> None:
     for subject, colour in ((OURS, BLUE), (REFERENCE, ORANGE)):
         axis.barh(0, 0, color=colour, label=subject)
     axis.barh(0, 0, color="white", edgecolor=GREY, hatch="////", label="computed, not measured")
+    least = min(entry.sample.median for entry in entries if entry.what in rows)
     axis.set(xscale="log", xlabel="seconds, median and quartiles", yticks=range(len(rows)), yticklabels=rows)
+    axis.set_xlim(left=least / 2)
     axis.set_title(f"Time. {engine}", fontsize=10)
     axis.invert_yaxis()
     axis.tick_params(labelsize=8)
@@ -148,7 +150,7 @@ def _draw_growth(axis, report: BenchReport) -> None:
     if not drawn:
         return _empty(axis, "Growth")
     axis.set(xlabel="boxes of one image; slices of a volume with 4 objects", ylabel="seconds", ylim=(0, None))
-    axis.set_title("Cost grows in a straight line", fontsize=10)
+    axis.set_title("Cost by number of boxes, and of slices", fontsize=10)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
 

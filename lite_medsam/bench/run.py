@@ -89,6 +89,7 @@ def run_bench(
 
     Raises:
         WeightsError: If the model can't be opened.
+        CaseError: If there are no cases where they should be.
         MissingExtraError: If an engine that was asked for is not installed.
     """
     settings = replace(settings, engines=settings.engines or installed_engines())
@@ -96,6 +97,8 @@ def run_bench(
     ours = Contender(OURS, Path(settings.weights or DEFAULT_WEIGHTS))
     for engine in settings.engines:
         ours.open(engine, threads)  # what can't be opened is the user's to mend, before minutes have passed
+    if settings.cases is not None:
+        zooming.labelled(settings.cases, 1)
     machine = machine_facts()
     skipped: list[tuple[str, str]] = []
     failures: list[tuple[str, str]] = []
