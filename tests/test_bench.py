@@ -161,7 +161,8 @@ def test_the_ceiling_of_a_size():
     assert CEILING.seconds(flops=1e9, touched=1e6) == pytest.approx(0.01)  # 10 ms of arithmetic, 0.1 ms of bytes
     assert CEILING.seconds(flops=1e6, touched=1e6) == pytest.approx(1e-4)
     assert CEILING.bound_by_memory(1e6, 1e6) and not CEILING.bound_by_memory(1e9, 1e6)
-    made = ceiling_of({"product": 0.01, **{f"move {n}": 0.1 for n in (600_000, 3_000_000, 12_000_000, 200_000_000)}})
+    moves = {f"move {n}": 0.1 for n in (600_000, 3_000_000, 12_000_000, 200_000_000)}
+    made = ceiling_of({"product 512": 0.002, "product 1024": 0.01, **moves})
     assert made.flops == pytest.approx(2 * 1024**3 / 0.01)
     assert made.bandwidth[0] == (600_000, pytest.approx(600_000 / 0.1))
 

@@ -1,5 +1,7 @@
 """A volume with several objects: followed slice by slice, each slice encoded once for all of them."""
 
+from functools import partial
+
 import numpy as np
 
 from lite_medsam.bench.contenders import OURS, REFERENCE, RecordingBackend
@@ -19,35 +21,39 @@ CHECKED_SLICES = 4  # of the reference's own loop that are really run, to check 
 SIDE = 256
 
 
-def row(slices: int) -> str:
+def row(slices: int, zoom: str = "off") -> str:
     """Name of a row."""
-    return f"{slices} slices, {OBJECTS} objects"
+    return f"{slices} slices, {OBJECTS} objects" + ", zoom" * (zoom != "off")
 
 
 def measure_volumes(context: Context) -> None:
-    """Volumes of several depths; the reference's time is computed from its medians, and checked on a few slices."""
+    """Volumes of several depths, without zoom, where each slice is encoded once for all objects, and with it.
+
+    The reference's time is computed from its medians, and checked on a few slices.
+    """
     try:
         from lite_medsam import volume
     except ImportError:
         context.skipped.append(("volumes", "this version has no lite_medsam.volume"))
         return
     recorder = RecordingBackend(context.ours.open(context.engine, context.threads))
-    predictor = Predictor(recorder)
-    tasks, encodes, cases = {}, {}, {}
-    for slices in SLICES:
-        case = cases[slices] = make_phantom_volume("ct", 0, (slices, SIDE, SIDE))
-        seeds = [volume.VolumeObject({z: Prompt(box=box)}, z_range=ends) for z, box, ends in seeds_of(case)]
-        tasks[slices] = lambda v=case.image, s=seeds: volume.propagate(predictor, v, s)
-        recorder.reset()
-        tasks[slices]()
-        encodes[slices] = {"images encoded": recorder.images, "prompts decoded": recorder.prompts}
-    samples = interleaved(
-        {row(n): task for n, task in tasks.items()}, min(5, context.settings.repeats), context.settings.budget_seconds
-    )
-    for slices in SLICES:
-        context.add(SECTION, row(slices), OURS, samples[row(slices)], details=encodes[slices])
-        _compute_reference(context, slices, cases[slices])
-    medians = [samples[row(slices)].median for slices in SLICES]
+    tasks, counts, cases = {}, {}, {n: make_phantom_volume("ct", 0, (n, SIDE, SIDE)) for n in SLICES}
+    for zoom in ("off", "auto"):
+        predictor = Predictor(recorder, zoom)
+        for slices, case in cases.items():
+            seeds = [volume.VolumeObject({z: Prompt(box=box)}, z_range=ends) for z, box, ends in seeds_of(case)]
+            what = row(slices, zoom)
+            tasks[what] = partial(volume.propagate, predictor, case.image, seeds)
+            recorder.reset()
+            tasks[what]()
+            counts[what] = {"images encoded": recorder.images, "prompts decoded": recorder.prompts}
+    samples = interleaved(tasks, min(5, context.settings.repeats), 2 * context.settings.budget_seconds)
+    for zoom in ("off", "auto"):
+        for slices, case in cases.items():
+            what = row(slices, zoom)
+            context.add(SECTION, what, OURS, samples[what], details=counts[what])
+            _compute_reference(context, what, case)
+    medians = [samples[row(slices, "auto")].median for slices in SLICES]
     context.details["linear in slices"] = {"counts": SLICES, "seconds": medians, **line_fit(SLICES, medians)}
     if context.reference and not context.settings.quick:
         _check_reference(context)
@@ -68,14 +74,14 @@ def seeds_of(case: Case) -> list[tuple[int, tuple[float, ...], tuple[int, int]]]
     return sorted(found, key=lambda seed: seed[2][0] - seed[2][1])[:OBJECTS]
 
 
-def _compute_reference(context: Context, slices: int, case: Case) -> None:
+def _compute_reference(context: Context, what: str, case: Case) -> None:
     encode, decode = context.find("encode", REFERENCE), context.find(decode_row(1), REFERENCE)
     if encode is None or decode is None:
         return
     steps = sum(last - first + 1 for _, _, (first, last) in seeds_of(case))  # each encodes and decodes, per object
     value = steps * (encode.sample.median + decode.sample.median)
     source = f"computed: {steps} encodes and decodes, every object encodes its slices anew"
-    context.add(SECTION, row(slices), REFERENCE, Sample((value,)), source=source)
+    context.add(SECTION, what, REFERENCE, Sample((value,)), source=source)
 
 
 def _check_reference(context: Context) -> None:
