@@ -245,6 +245,22 @@ def test_the_command_writes_what_it_has_and_exits_1(monkeypatch, capsys, tmp_pat
     assert record["measurements"][0]["median"] == 2.0 and record["settings"]["repeats"] == 15
 
 
+def test_an_interrupted_run_shows_what_it_has(monkeypatch, capsys):
+    def working(context):
+        context.add("Section", "row", OURS, Sample((0.5,)))
+
+    def stopped(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "PARTS", {"working": working, "stopped": stopped, "never": stopped})
+    code, out, err = run_cli(capsys, "--no-reference", "--engine", "onnxruntime")
+    assert code == 130 and "500 ms" in out and "stopped: interrupted" in out and "measuring never" not in err
+    code, out, _ = run_cli(capsys, "--no-reference", "--engine", "onnxruntime", "--part", "working", "-q")
+    assert code == 0 and "500 ms" in out
+    code, _, err = run_cli(capsys, "--part", "nothing")
+    assert code == 2 and "working, stopped" in err
+
+
 def test_a_wrong_model_is_the_users_mistake(capsys, tmp_path):
     code, _, err = run_cli(capsys, "--weights", tmp_path, "--no-reference", "--engine", "onnxruntime")
     assert code == 2 and "spec.json" in err

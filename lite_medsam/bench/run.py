@@ -19,6 +19,7 @@ from lite_medsam.results import to_json
 from lite_medsam.runtime import ENGINES, physical_cores
 
 FORMAT, VERSION = "lite-medsam-bench", 1
+INTERRUPTED = "interrupted; what was not measured before it is missing"
 PARTS: dict[str, Callable[[Context], None]] = {
     "graphs": graphs.measure_graphs,
     "roofline": graphs.measure_roofline,
@@ -113,6 +114,9 @@ def run_bench(
                     PARTS[name](context)
             except Exception as error:  # a part that fails costs its rows, not the minutes before it
                 failures.append((name, _one_line(error)))
+            except KeyboardInterrupt:  # neither does a user who has seen enough
+                failures.append((name, INTERRUPTED))
+                break
     shown = {**vars(settings), "threads": threads, "weights": ours.directory.name}
     shown["cases"] = None if settings.cases is None else settings.cases.name
     return BenchReport(
