@@ -19,6 +19,7 @@ from lite_medsam.signed_cache import TAG, TAG_FILE
 from lite_medsam.spec import load_spec, sha256_of
 
 OURS, REFERENCE = "this model", "LiteMedSAM"
+KEPT_SECONDS = 30 * 24 * 3600.0
 # the code that decides what the exported reference is
 _SOURCES = ("bench_reference", "export", "families", "litemedsam_encoder", "model")
 
@@ -106,8 +107,9 @@ def _make(folder: Path, directory: Path) -> None:
         tag.write_text(TAG, encoding="utf-8")
     with tempfile.TemporaryDirectory(dir=folder) as made:
         export_reference(made)
-        for old in folder.glob("litemedsam-*"):
-            shutil.rmtree(old, ignore_errors=True)
+        for old in folder.glob("litemedsam-*"):  # those of other versions stay a while: they may be running just now
+            if old == directory or time.time() - old.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
         with contextlib.suppress(OSError):  # another process was quicker, and made the same
             shutil.copytree(made, directory)
     if not _intact(directory):

@@ -1,5 +1,8 @@
 """The model to compare with is of the published shape, is made once, and its multiply-adds are those that torch counts."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 import tiny_models
@@ -52,14 +55,16 @@ def test_it_is_made_once_and_again_when_damaged(monkeypatch, tmp_path):
         return export_reference(directory, "litemedsam_tiny")
 
     monkeypatch.setattr(bench_reference, "export_reference", export)
-    (tmp_path / "litemedsam-000000000000").mkdir()  # of an older version
+    for name, age in (("litemedsam-000000000000", 31), ("litemedsam-111111111111", 29)):  # days; of other versions
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age * 86400,) * 2)
     made = contenders.reference(tmp_path).directory
     assert contenders.reference(tmp_path).directory == made and len(calls) == 1
     assert not (tmp_path / "litemedsam-000000000000").exists() and (tmp_path / "CACHEDIR.TAG").exists()
     (made / "decoder.onnx").write_bytes(b"damaged")
     contenders.reference(tmp_path)
     assert len(calls) == 2 and open_backend(made, "onnxruntime", 1).spec.name == "litemedsam_tiny-random"
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [made.name]
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {made.name, "litemedsam-111111111111"}
 
 
 def test_the_published_shape_has_the_parameters_that_the_notes_name():
