@@ -86,6 +86,19 @@ def test_graphs_compare_both_and_compute_what_takes_long(context):
     assert graphs.achieved_gflops(encode, context.details) == pytest.approx(4.0 / encode.sample.median)
 
 
+def test_the_first_encode_is_a_cold_one(context, monkeypatch):
+    opened = []
+    monkeypatch.setattr(FakeContender, "open", lambda self, engine, threads: opened.append(FakeBackend()) or opened[-1])
+    monkeypatch.setattr(
+        graphs,
+        "interleaved",
+        lambda tasks, *_: {n: Sample((0.5,), len(b.encoded)) for n, b in zip(tasks, opened, strict=False)},
+    )
+    backends = graphs._open(context, "section", "onnxruntime")
+    graphs._measure_encode(context, "section", backends, {})
+    assert [context.find("first encode (cold)", c.title).sample.median for c in context.contenders] == [0, 0]
+
+
 def test_files_are_written_by_both_and_nothing_stays(context):
     files.measure_files(context)
     whole = context.find("128 px, 1 box", OURS)

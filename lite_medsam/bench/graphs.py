@@ -15,7 +15,7 @@ from lite_medsam.bench.operators import gmac, output_names, profile, roofline, w
 from lite_medsam.bench.samples import many_objects
 from lite_medsam.bench.timing import Measurement, Sample, interleaved, line_fit
 from lite_medsam.predictor import EncodedImage, Predictor, decoder_inputs
-from lite_medsam.preprocessing import to_model
+from lite_medsam.preprocessing import Frame, to_model
 from lite_medsam.prompts import Prompt
 from lite_medsam.runtime import DECODER_FILE, DECODER_INPUTS, ENCODER_FILE, Backend, physical_cores
 
@@ -142,8 +142,9 @@ def _measure_decode(context: Context, section: str, backends: dict[str, Backend]
 
 
 def _pixels(backend: Backend) -> np.ndarray:
-    encoded = encoded_sample(backend)
-    return to_model(many_objects(SIDE, 1).image, encoded.frame, backend.spec.preprocessing)[None]
+    """The sample image as the model sees it; nothing is encoded here, so that the first encode stays a cold one."""
+    image, settings = many_objects(SIDE, 1).image, backend.spec.preprocessing
+    return to_model(image, Frame.for_model(image.shape[:2], settings), settings)[None]
 
 
 def _graph_inputs(backend: Backend, directory: Path):
