@@ -29,13 +29,13 @@ LEVELS = [
     {"sam_predictor", "reference_quirks", "jobs", "volume"},
     {"job_outputs"},
     {"evaluation", "batch", "adapters"},
-    {"card"},
+    {"card", "bench"},
     {"learning"},
     {"cli"},
     {"__main__"},
 ]
-# the torch engine is opened by name, inside a function, only when it is asked for
-EXCEPTIONS = {("runtime", "learning")}
+# opened by name, inside a function, only when asked for: the torch engine, and the export of the model to compare with
+EXCEPTIONS = {("runtime", "learning"), ("bench", "learning")}
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "Turn a training run into a model directory.",
     "card": "Measure a model on validation cases and write its card.",
     "convert": "Turn a published checkpoint (LiteMedSAM, MedSAM, SAM, MobileSAM) into a model directory.",
+    "bench": "Measure speed and memory beside the published LiteMedSAM architecture.",
     "weights": "List, download and check published weights.",
 }
 

@@ -1,0 +1,131 @@
+"""The models that are measured against each other, and where the published one is kept between runs."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lite_medsam.errors import MissingExtraError, WeightsError
+from lite_medsam.files import atomic_write
+from lite_medsam.runtime import Backend, open_backend
+from lite_medsam.signed_cache import TAG, TAG_FILE
+from lite_medsam.spec import load_spec, sha256_of
+
+OURS, REFERENCE = "this model", "LiteMedSAM"
+KEPT_SECONDS = 30 * 24 * 3600.0
+# the code that decides what the exported reference is
+_SOURCES = ("bench_reference", "export", "families", "litemedsam_encoder", "model")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model directory with the name of its column."""
+
+    title: str
+    directory: Path
+
+    def open(self, engine: str, threads: int | None) -> Backend:
+        """See `runtime.open_backend`."""
+        return open_backend(self.directory, engine, threads)
+
+
+class RecordingBackend:
+    """A backend that notes how long its graphs ran and how much they were given."""
+
+    def __init__(self, backend: Backend):
+        self.backend, self.name, self.spec = backend, backend.name, backend.spec
+        self.reset()
+
+    def __getattr__(self, name: str):
+        return getattr(self.backend, name)
+
+    def reset(self) -> None:
+        """Forgets what was noted."""
+        self.encode_seconds = self.decode_seconds = 0.0
+        self.images = self.prompts = self.runs = 0  # runs: counted by whoever knows what a run is
+
+    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        started = time.perf_counter()
+        features = self.backend.encode(pixels)
+        self.encode_seconds += time.perf_counter() - started
+        self.images += len(pixels)
+        return features
+
+    def decode(self, features, coords, labels, previous, has_previous):
+        started = time.perf_counter()
+        answer = self.backend.decode(features, coords, labels, previous, has_previous)
+        self.decode_seconds += time.perf_counter() - started
+        self.prompts += len(coords)
+        return answer
+
+
+def cache_folder() -> Path:
+    """The user's folder for what `bench` keeps; it may be deleted at any time."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "lite-medsam" / "bench"
+
+
+def reference(folder: Path | None = None) -> Contender:
+    """The published architecture with random weights, exported by torch the first time and kept.
+
+    Its folder is named by a hash of the code that makes it; its spec.json holds the SHA-256 of each file, which is checked
+    here. What does not fit is made anew.
+
+    Args:
+        folder: Where it is kept; the user's cache by default.
+
+    Raises:
+        MissingExtraError: If it is not there and torch is not installed.
+        OSError: If it cannot be written.
+    """
+    folder = cache_folder() if folder is None else Path(folder)
+    directory = folder / f"litemedsam-{_signature()}"
+    if not _intact(directory):
+        _make(folder, directory)
+    return Contender(REFERENCE, directory)
+
+
+def _make(folder: Path, directory: Path) -> None:
+    try:
+        from lite_medsam.learning.bench_reference import export_reference
+    except ImportError as error:
+        raise MissingExtraError("exporting LiteMedSAM's architecture (once)", "train", error.name) from None
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / TAG_FILE) as tag:
+        tag.write_text(TAG, encoding="utf-8")
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        export_reference(made)
+        for old in folder.glob("litemedsam-*"):  # those of other versions stay a while: they may be running just now
+            if old == directory or time.time() - old.stat().st_mtime > KEPT_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another process was quicker, and made the same
+            shutil.copytree(made, directory)
+    if not _intact(directory):
+        raise OSError(f"{directory} could not be written; free some space or give --no-reference")
+
+
+def _intact(directory: Path) -> bool:
+    try:
+        files = load_spec(directory).files
+        return bool(files) and all(sha256_of(directory / name) == value for name, value in files.items())
+    except (OSError, WeightsError):
+        return False
+
+
+def _signature() -> str:
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        digest.update((Path(__file__).parent.parent / "learning" / f"{name}.py").read_bytes())
+    return digest.hexdigest()[:12]
