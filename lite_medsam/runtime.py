@@ -12,6 +12,8 @@ from lite_medsam.spec import ModelSpec, load_spec, sha256_of
 ENGINES = ("onnxruntime", "openvino", "torch")
 ENCODER_FILE, DECODER_FILE = "encoder.onnx", "decoder.onnx"
 DECODER_INPUTS = ("coords", "labels", "previous", "has_previous")
+# an optional input of the decoder: how many of the masks to draw
+ANSWERS_INPUT = "answers"
 
 
 class Backend(Protocol):
@@ -59,8 +61,7 @@ class OnnxBackend:
         options.log_severity_level = 3  # warnings about graph clean-up are of no use to a user
         # spinning threads burn a laptop's battery and starve the other graph's threads between two calls
         options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
-        options.enable_cpu_mem_arena = False  # the arena keeps the peak of every shape it has seen
-
+        
         def open_session(name: str):
             try:
                 return onnxruntime.InferenceSession(str(directory / name), options, providers=["CPUExecutionProvider"])
@@ -72,6 +73,7 @@ class OnnxBackend:
         self.spec = spec
         self._encoder, self._decoder = open_session(ENCODER_FILE), open_session(DECODER_FILE)
         self._feature_names = [output.name for output in self._encoder.get_outputs()]
+        self._limits_answers = ANSWERS_INPUT in {i.name for i in self._decoder.get_overridable_initializers()}
 
     def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(self._encoder.run(None, {"pixels": pixels}))
@@ -81,6 +83,14 @@ class OnnxBackend:
         inputs = dict(zip(self._feature_names, features, strict=True)) | dict(prompts)
         logits, scores = self._decoder.run(None, inputs)
         return logits, scores
+
+    def decode_first(self, features, coords, labels, previous, has_previous):
+        prompts = zip(DECODER_INPUTS, (coords, labels, previous, has_previous), strict=True)
+        inputs = dict(zip(self._feature_names, features, strict=True)) | dict(prompts)
+        if self._limits_answers:
+            inputs[ANSWERS_INPUT] = np.array(1)
+        logits, scores = self._decoder.run(None, inputs)
+        return logits[:, 0], scores[:, 0]
 
 
 class OpenVinoBackend:
