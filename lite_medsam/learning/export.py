@@ -13,6 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from lite_medsam.engines import ANSWERS_INPUT, DECODER_FILE, DECODER_INPUTS, ENCODER_FILE, OnnxBackend
 from lite_medsam.errors import WeightsError
 from lite_medsam.files import atomic_write
 from lite_medsam.learning.backend import TorchBackend
@@ -20,7 +21,6 @@ from lite_medsam.learning.checkpoint import WEIGHTS_FILE, Segmenter, round_to_st
 from lite_medsam.learning.graph_decoder import GraphDecoder
 from lite_medsam.learning.litemedsam_encoder import fuse_conv_norm
 from lite_medsam.learning.model import PADDING
-from lite_medsam.runtime import ANSWERS_INPUT, DECODER_FILE, DECODER_INPUTS, ENCODER_FILE, OnnxBackend
 from lite_medsam.spec import OWN_FAMILY, ModelSpec, save_spec, sha256_of
 
 FEATURE_NAMES = ("embedding", "skip4", "skip2", "detail")
@@ -138,9 +138,8 @@ def parity(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec) -> f
         pairs = [*zip(expected, features, strict=True)]
         answers = torch_backend.decode(expected, *prompts)
         pairs += zip(answers, onnx_backend.decode(features, *prompts), strict=True)
-        pairs += zip(
-            (part[:, 0] for part in answers), onnx_backend.decode_first(features, *prompts), strict=True
-        )
+        firsts = [part[:, :1] for part in answers]
+        pairs += zip(firsts, onnx_backend.decode_first(features, *prompts), strict=True)
         worst = max(worst, *(float(np.abs(a - b).max()) for a, b in pairs))
     return worst
 

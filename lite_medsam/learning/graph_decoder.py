@@ -155,10 +155,8 @@ def _tokens_to_pixels(attention: nn.Module, queries: Tensor, keys: Tensor, value
     asked = asked.reshape(keys.shape[0], -1, keys.shape[2]) if shared else _reshape(asked, 0, -1, keys.shape[2])
     weights = (asked @ keys.transpose(1, 2)).softmax(-1).clamp(min=SMALLEST_WEIGHT)
     found = weights @ values  # (G, N/G * h * T, C)
-    if shared:
-        found = found.reshape(queries.shape[0], heads, -1, keys.shape[2])
-    else:
-        found = _reshape(found, 0, heads, -1, keys.shape[2])
+    shape = (heads, -1, keys.shape[2])
+    found = found.reshape(queries.shape[0], *shape) if shared else _reshape(found, 0, *shape)
     found = found @ attention.v_proj.weight.unflatten(0, (heads, -1)).transpose(1, 2)  # (N, h, T, d)
     return attention.out_proj(_reshape(found.transpose(1, 2), 0, 0, -1) + attention.v_proj.bias)
 
@@ -171,10 +169,8 @@ def _pixels_to_tokens(attention: nn.Module, pixels: Tensor, keys: Tensor, values
     bias = k @ attention.q_proj.bias.reshape(1, heads, -1, 1)  # (N, h, T, 1)
     asked = asked.reshape(pixels.shape[0], -1, dim) if shared else _reshape(asked, 0, -1, dim)
     scores = asked @ pixels.transpose(1, 2)  # (G, N/G * h * T, K)
-    if shared:
-        scores = scores.reshape(keys.shape[0], heads, -1, pixels.shape[1])
-    else:
-        scores = _reshape(scores, 0, heads, -1, pixels.shape[1])
+    shape = (heads, -1, pixels.shape[1])
+    scores = scores.reshape(keys.shape[0], *shape) if shared else _reshape(scores, 0, *shape)
     # softmax over the tokens of each head, the pixels side by side
     scores = scores + bias
     weights = (scores - scores.amax(2, keepdim=True)).clamp(min=LOWEST_SCORE).exp()
