@@ -1,4 +1,4 @@
-"""Engines that run the two exported graphs; the only place that knows ONNX Runtime and OpenVINO."""
+"""Opening a model directory with an engine: what every backend can do, which one is taken, and the check of its files."""
 
 import os
 from pathlib import Path
@@ -6,16 +6,22 @@ from typing import Protocol
 
 import numpy as np
 
+from lite_medsam.engine_choice import recall_choice
+from lite_medsam.engines import DECODER_FILE, ENCODER_FILE, GRAPH_FILES, OnnxBackend, OpenVinoBackend
 from lite_medsam.errors import MissingExtraError, WeightsError
+from lite_medsam.machine import physical_cores
 from lite_medsam.spec import ModelSpec, load_spec, sha256_of
 
+__all__ = ["DECODER_FILE", "ENCODER_FILE", "ENGINES", "Backend", "decode_first", "open_backend", "physical_cores"]
+
 ENGINES = ("onnxruntime", "openvino", "torch")
-ENCODER_FILE, DECODER_FILE = "encoder.onnx", "decoder.onnx"
-DECODER_INPUTS = ("coords", "labels", "previous", "has_previous")
 
 
 class Backend(Protocol):
-    """A loaded model: images to features, features and prompts to masks."""
+    """A loaded model: images to features, features and prompts to masks.
+
+    A backend may have a third method `decode_first`, see the function of that name.
+    """
 
     name: str
     spec: ModelSpec
@@ -45,85 +51,31 @@ class Backend(Protocol):
         """
 
 
-class OnnxBackend:
-    """ONNX Runtime on the CPU."""
+def decode_first(
+    backend: Backend, features: tuple[np.ndarray, ...], *prompts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first mask of each prompt alone, (N, 1, L, L) logits and (N, 1) scores; quicker where the backend can.
 
-    name = "onnxruntime"
-
-    def __init__(self, directory: Path, spec: ModelSpec, threads: int):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # warnings about graph clean-up are of no use to a user
-        # spinning threads burn a laptop's battery and starve the other graph's threads between two calls
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
-        options.enable_cpu_mem_arena = False  # the arena keeps the peak of every shape it has seen
-
-        def open_session(name: str):
-            try:
-                return onnxruntime.InferenceSession(str(directory / name), options, providers=["CPUExecutionProvider"])
-            except Exception as error:
-                raise WeightsError(
-                    f"{directory / name} must be a readable ONNX graph, got: {_first_line(error)}"
-                ) from None
-
-        self.spec = spec
-        self._encoder, self._decoder = open_session(ENCODER_FILE), open_session(DECODER_FILE)
-        self._feature_names = [output.name for output in self._encoder.get_outputs()]
-
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(self._encoder.run(None, {"pixels": pixels}))
-
-    def decode(self, features, coords, labels, previous, has_previous):
-        prompts = zip(DECODER_INPUTS, (coords, labels, previous, has_previous), strict=True)
-        inputs = dict(zip(self._feature_names, features, strict=True)) | dict(prompts)
-        logits, scores = self._decoder.run(None, inputs)
-        return logits, scores
-
-
-class OpenVinoBackend:
-    """OpenVINO on the CPU, from the same ONNX files."""
-
-    name = "openvino"
-
-    def __init__(self, directory: Path, spec: ModelSpec, threads: int):
-        try:
-            import openvino
-        except ImportError:
-            raise MissingExtraError("the OpenVINO engine", "openvino", "openvino") from None
-        settings = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
-        core = openvino.Core()
-        self.spec = spec
-        try:
-            self._encoder, self._decoder = (
-                core.compile_model(str(directory / name), "CPU", settings) for name in (ENCODER_FILE, DECODER_FILE)
-            )
-        except RuntimeError as error:
-            raise WeightsError(f"{directory} must hold readable ONNX graphs, got: {_first_line(error)}") from None
-        self._feature_names = [output.get_any_name() for output in self._encoder.outputs]
-
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-        results = self._encoder({"pixels": pixels})
-        return tuple(np.array(results[name]) for name in self._feature_names)
-
-    def decode(self, features, coords, labels, previous, has_previous):
-        prompts = zip(DECODER_INPUTS, (coords, labels, previous, has_previous), strict=True)
-        results = self._decoder(dict(zip(self._feature_names, features, strict=True)) | dict(prompts))
-        return np.array(results["logits"]), np.array(results["scores"])
+    Args:
+        backend: The model.
+        features: See `Backend.decode`.
+        prompts: coords, labels, previous and has_previous.
+    """
+    if hasattr(backend, "decode_first"):
+        return backend.decode_first(features, *prompts)
+    logits, scores = backend.decode(features, *prompts)
+    return logits[:, :1], scores[:, :1]
 
 
 def open_backend(weights: str | os.PathLike, engine: str = "auto", threads: int | None = None) -> Backend:
     """Opens a model directory.
 
+    "auto" never measures anything itself, so that a command starts quickly. It takes what a trial on this machine found
+    to be fastest (`lite-medsam info --trial`, `lite_medsam.trial`), and ONNX Runtime where there was none.
+
     Args:
         weights: Directory with spec.json and the graphs.
-        engine: "onnxruntime", "openvino", "torch", or "auto", which is ONNX Runtime.
+        engine: "onnxruntime", "openvino", "torch", or "auto".
         threads: CPU threads; None: as many as physical cores.
 
     Raises:
@@ -137,45 +89,37 @@ def open_backend(weights: str | os.PathLike, engine: str = "auto", threads: int 
         raise ValueError(f"engine must be auto or one of {', '.join(ENGINES)}, got {engine!r}")
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
-    threads = threads or physical_cores()
+    given, threads = threads, threads or physical_cores()
+    if engine == "auto":
+        choice = recall_choice(spec, threads)
+        engine = choice.engine
+        if choice.directory is not None:
+            check_files(directory, spec)
+            directory, spec = choice.directory, load_spec(choice.directory)
     if engine == "torch":
-        return _open_torch(directory)
-    beside = (name for name in spec.files if name.endswith(".data"))  # weights too large for the graph's own file
-    _check_files(directory, spec, (ENCODER_FILE, DECODER_FILE, *beside))
-    backend = OpenVinoBackend if engine == "openvino" else OnnxBackend
-    return backend(directory, spec, threads)
+        return _open_torch(directory, given)
+    check_files(directory, spec)
+    if engine == "openvino":
+        return OpenVinoBackend(directory, spec, threads)
+    return OnnxBackend(directory, spec, threads, keep=True)
 
 
-def physical_cores() -> int:
-    """Cores that this process may use, hyper-threads counted once where the system says so."""
-    if hasattr(os, "sched_getaffinity"):
-        allowed = os.sched_getaffinity(0)
-        cores = set()
-        for cpu in allowed:
-            siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-            cores.add(siblings.read_text().strip() if siblings.is_file() else cpu)
-        return max(1, len(cores))
-    return os.cpu_count() or 1
-
-
-def _open_torch(directory: Path) -> Backend:
+def _open_torch(directory: Path, threads: int | None) -> Backend:
     try:
         from lite_medsam.learning.backend import TorchBackend
         from lite_medsam.learning.checkpoint import load_model
     except ImportError as error:
         raise MissingExtraError("the torch engine", "train", error.name) from None
-    return TorchBackend(load_model(directory))
+    return TorchBackend(load_model(directory), threads)
 
 
-def _check_files(directory: Path, spec: ModelSpec, names: tuple[str, ...]) -> None:
-    for name in names:
+def check_files(directory: Path, spec: ModelSpec) -> None:
+    """Raises WeightsError unless the graphs, and the weights beside them, are the files that the spec names."""
+    beside = (name for name in spec.files if name.endswith(".data"))  # weights too large for the graph's own file
+    for name in (*GRAPH_FILES, *beside):
         path = directory / name
         if not path.is_file():
             raise WeightsError(f"{directory} must hold {name}, but it is missing; export the model again")
         expected = spec.files.get(name)
         if expected is not None and sha256_of(path) != expected:
             raise WeightsError(f"{path} must be the file that spec.json names, but its SHA-256 differs; get it again")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -76,6 +76,10 @@ class SignedCache:
                 self._warn(error)
             return None
 
+    def has(self, key: str) -> bool:
+        """Whether there is an entry of that key, damaged or not: so that a caller can tell damage from absence."""
+        return self._path(key).is_file()
+
     def put(self, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Keeps the arrays of a key, atomically, in place of earlier ones.
 

@@ -113,6 +113,33 @@ class Zoom:
 
 
 @dataclass(frozen=True)
+class Int8:
+    """How an int8 model was made and what it lost; empty for a model in full precision. `lite_medsam.int8` writes it.
+
+    Attributes:
+        source: Name of the full model; "" for a model that is no int8 version of another.
+        source_sha256: SHA-256 of the full model's encoder.onnx.
+        calibration: What the ranges of the activations were taken from.
+        evaluation: What both models were compared on.
+        objects: How many objects that were.
+        dice: Mean Dice of the int8 model there.
+        dice_change_points: The same minus the full model's, in points (hundredths); negative is a loss.
+        encode_ratio: Time of the full encoder over that of this one, on the machine where it was made.
+        machine: That machine.
+    """
+
+    source: str = ""
+    source_sha256: str = ""
+    calibration: str = ""
+    evaluation: str = ""
+    objects: int = 0
+    dice: float = 0.0
+    dice_change_points: float = 0.0
+    encode_ratio: float = 0.0
+    machine: str = ""
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """One model: architecture, pre-processing, prompts it was trained on, origin and terms.
 
@@ -127,6 +154,7 @@ class ModelSpec:
         training_data: Names of the data sets behind the weights.
         files: SHA-256 by file name of the other files of the directory.
         notes: Free text for `lite-medsam info`.
+        int8: What there is to say of an int8 version; left out of spec.json where it is none.
     """
 
     name: str = "lite-medsam"
@@ -139,10 +167,13 @@ class ModelSpec:
     training_data: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     notes: str = ""
+    int8: Int8 = field(default_factory=Int8)
 
     def to_json(self) -> str:
         """The text of spec.json, indented, keys in the order of the fields."""
         record = {"format": FORMAT, "version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        if not self.int8.source:
+            del record["int8"]
         return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod

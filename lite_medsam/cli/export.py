@@ -5,22 +5,52 @@ from pathlib import Path
 
 import click
 
-from lite_medsam.cli.train import require_training
 
-
-@click.command(name="export")
-@click.option("--checkpoint", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True,
+@click.command(
+    name="export",
+    epilog="""\b
+Examples:
+  lite-medsam export --checkpoint runs/mine/checkpoint.pt -o models/mine
+  lite-medsam export --int8 -o models/mine-int8 --weights models/mine --evaluation cases/val
+""",
+)
+@click.option("--checkpoint", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="checkpoint.pt of a training run.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model directory to write.")
 @click.option("--name", help="Name of the model.")
 @click.option("--licence", help="Terms of the weights.")
 @click.option("--training-data", help="Comma-separated names of the data sets behind the weights.")
 @click.option("--notes", help="Free text for `lite-medsam info`.")
-def command(checkpoint: Path, output: Path, name, licence, training_data, notes) -> None:
-    """Turn a training run into a model directory.
+@click.option("--int8", is_flag=True, help="Make an int8 version of --weights instead, and measure both.")
+@click.option("--weights", type=click.Path(path_type=Path), help="With --int8: the model.  [default: the bundled one]")
+@click.option("--calibration", type=click.Path(exists=True, path_type=Path), multiple=True,
+              help="With --int8: cases or images for the ranges.  [default: synthetic cases]")  # fmt: skip
+@click.option("--evaluation", type=click.Path(exists=True, path_type=Path), multiple=True,
+              help="With --int8: labelled cases to compare on.  [default: synthetic cases]")  # fmt: skip
+def command(checkpoint, output: Path, int8: bool, weights, calibration, evaluation, **texts) -> None:
+    """Turn a training run into a model directory, or a model into an int8 version of itself.
 
-    Takes the averaged weights, stores them in half precision, and checks both graphs against torch.
+    A training run: takes the averaged weights, stores them in half precision, and checks both graphs against torch.
+
+    --int8 needs no torch. It writes a model directory of its own whose card tells how much faster the encoder is here and
+    what it costs in Dice. If it is faster here and loses no more than half a Dice point, `--engine auto` takes it for
+    --weights from then on.
     """
+    if int8 and checkpoint:
+        raise click.UsageError("give either --checkpoint or --int8 with --weights, not both")
+    if int8:
+        _export_int8(weights, output, calibration, evaluation)
+        return
+    if not checkpoint:
+        raise click.UsageError("give --checkpoint, or --int8")
+    if weights or calibration or evaluation:
+        raise click.UsageError("--weights, --calibration and --evaluation go with --int8")
+    _export_run(checkpoint, output, **texts)
+
+
+def _export_run(checkpoint: Path, output: Path, name, licence, training_data, notes) -> None:
+    from lite_medsam.cli.train import require_training
+
     require_training()
     from lite_medsam.learning.export import export_model
     from lite_medsam.learning.training import load_averaged
@@ -32,3 +62,37 @@ def command(checkpoint: Path, output: Path, name, licence, training_data, notes)
         changes["training_data"] = tuple(part.strip() for part in training_data.split(",") if part.strip())
     difference = export_model(model, output, dataclasses.replace(model.spec, **changes))
     print(f"largest difference between torch and ONNX Runtime: {difference:.1e} -> {output}")
+
+
+def _export_int8(weights: Path | None, output: Path, calibration, evaluation) -> None:
+    from lite_medsam.bundled import DEFAULT_WEIGHTS
+    from lite_medsam.engine_choice import LARGEST_DICE_LOSS
+    from lite_medsam.int8 import export_int8
+    from lite_medsam.trial import run_trial
+
+    source = weights or DEFAULT_WEIGHTS
+    spec = export_int8(source, output, _files(calibration), _files(evaluation))
+    r = spec.int8
+    print(
+        f"Dice {r.dice:.4f}, {r.dice_change_points:+.2f} points against {r.source}, {r.objects} objects of {r.evaluation}"
+    )
+    print(f"encoder {r.encode_ratio:.2f} times as fast as the full one on this machine -> {output}")
+    if r.dice_change_points < -LARGEST_DICE_LOSS:
+        print(f"it loses more than {LARGEST_DICE_LOSS} points, so auto never takes it; by name: --weights {output}")
+        return
+    choice, _ = run_trial(source, output)
+    taken = "takes it" if choice.directory else f"does not take it but {choice.engine} in full precision"
+    print(f"--engine auto {taken} for {source} on this machine")
+
+
+def _files(given: tuple[Path, ...]) -> list[Path]:
+    from lite_medsam.case import IMAGE_SUFFIXES
+
+    suffixes = {".npz", *IMAGE_SUFFIXES}
+    found = []
+    for path in given:
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes) if path.is_dir() else [path]
+        if not inside:
+            raise click.UsageError(f"{path} must hold npz cases or images, got none")
+        found += inside
+    return found

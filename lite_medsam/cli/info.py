@@ -9,9 +9,19 @@ import click
 @click.command(name="info")
 @click.option("--weights", type=click.Path(path_type=Path), help="Model directory.  [default: the bundled one]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(weights: Path | None, as_json: bool) -> None:
-    """Show versions, engines, the default model and its terms."""
-    record = gather(weights)
+@click.option("--trial", is_flag=True, help="Measure the engines; --engine auto follows the result on this machine.")
+@click.option("--int8", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="With --trial: an int8 version of the model that takes part.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), help="With --trial: CPU threads.  [default: physical cores]")
+def command(weights: Path | None, as_json: bool, trial: bool, int8: Path | None, threads: int | None) -> None:
+    """Show versions, engines, the default model and its terms.
+
+    --engine auto is ONNX Runtime until --trial has found something faster on this machine for this model.
+    """
+    if (int8 or threads) and not trial:
+        raise click.UsageError("--int8 and --threads go with --trial")
+    measured = measure(weights, int8, threads) if trial else {}
+    record = gather(weights) | measured
     if as_json:
         print(json.dumps(record, indent=1, ensure_ascii=False))
         return
@@ -23,6 +33,20 @@ def command(weights: Path | None, as_json: bool) -> None:
             print(f"  {name.ljust(width)}  {text}")
 
 
+def measure(weights: Path | None, int8: Path | None, threads: int | None) -> dict[str, dict]:
+    """Runs the trial of the engines; milliseconds by candidate."""
+    from lite_medsam.bundled import DEFAULT_WEIGHTS
+    from lite_medsam.trial import run_trial
+
+    choice, timings = run_trial(weights or DEFAULT_WEIGHTS, int8, threads)
+    rows = {
+        t.engine + (" int8" if t.is_int8 else ""): f"open {1e3 * t.open_seconds:.0f} ms, "
+        f"encode {1e3 * t.encode_seconds:.1f} ms, decode one box {1e3 * t.decode_seconds:.1f} ms"
+        for t in timings
+    }
+    return {"trial": rows | {"auto is now": choice.engine + (f" with {choice.directory}" if choice.directory else "")}}
+
+
 def gather(weights: Path | None) -> dict[str, dict]:
     """What `info` prints: software, machine and model."""
     import importlib.metadata
@@ -30,7 +54,8 @@ def gather(weights: Path | None) -> dict[str, dict]:
     import platform
 
     from lite_medsam.bundled import DEFAULT_WEIGHTS
-    from lite_medsam.runtime import physical_cores
+    from lite_medsam.engine_choice import recall_choice
+    from lite_medsam.machine import cache_folder, physical_cores
     from lite_medsam.spec import OWN_FAMILY, load_spec
 
     def version(package: str) -> str:
@@ -41,6 +66,7 @@ def gather(weights: Path | None) -> dict[str, dict]:
 
     directory = weights or DEFAULT_WEIGHTS
     spec = load_spec(directory)
+    choice = recall_choice(spec, physical_cores())
     engines = {"onnxruntime": "onnxruntime", "openvino": "openvino", "torch": "torch"}
     size = sum(path.stat().st_size for path in Path(directory).iterdir() if path.is_file())
     return {
@@ -53,7 +79,9 @@ def gather(weights: Path | None) -> dict[str, dict]:
             "system": f"{platform.system()} {platform.machine()}",
             "threads": physical_cores(),
             "engines": [name for name, module in engines.items() if importlib.util.find_spec(module)],
-            "default engine": "onnxruntime",
+            "auto engine": f"{choice.engine}{' int8' if choice.directory else ''} "
+            f"({'measured here' if choice.measured else 'default; measure with --trial'})",
+            "caches": str(cache_folder()),
         },
         "model": {
             "name": spec.name,
@@ -62,6 +90,11 @@ def gather(weights: Path | None) -> dict[str, dict]:
             "input": f"{spec.preprocessing.image_size} x {spec.preprocessing.image_size}",
             "family": spec.architecture.family,
             **({"backbone": spec.architecture.backbone} if spec.architecture.family == OWN_FAMILY else {}),
+            **(
+                {"int8 of": f"{spec.int8.source} ({spec.int8.dice_change_points:+.2f} Dice points)"}
+                if spec.int8.source
+                else {}
+            ),
             "prompts": list(spec.prompts),
             "licence": spec.licence,
             "trained on": list(spec.training_data),

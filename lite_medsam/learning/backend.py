@@ -7,12 +7,19 @@ from lite_medsam.learning.checkpoint import Segmenter
 
 
 class TorchBackend:
-    """Runs a model of either kind on the CPU; see `lite_medsam.runtime.Backend` for the contract."""
+    """Runs a model of either kind on the CPU; see `lite_medsam.runtime.Backend` for the contract.
+
+    Args:
+        model: The model; it is left in evaluation mode.
+        threads: CPU threads. torch has one number for the whole process, which is changed; None leaves it.
+    """
 
     name = "torch"
 
-    def __init__(self, model: Segmenter):
+    def __init__(self, model: Segmenter, threads: int | None = None):
         self.model, self.spec = model.eval(), model.spec
+        if threads is not None:
+            torch.set_num_threads(threads)
 
     @torch.inference_mode()
     def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from lite_medsam.engines import ANSWERS_INPUT, DECODER_FILE, DECODER_INPUTS, ENCODER_FILE, OnnxBackend
 from lite_medsam.errors import WeightsError
 from lite_medsam.files import atomic_write
 from lite_medsam.learning.backend import TorchBackend
 from lite_medsam.learning.checkpoint import WEIGHTS_FILE, Segmenter, round_to_stored, save_weights
+from lite_medsam.learning.graph_decoder import GraphDecoder
 from lite_medsam.learning.litemedsam_encoder import fuse_conv_norm
 from lite_medsam.learning.model import PADDING
-from lite_medsam.runtime import DECODER_FILE, DECODER_INPUTS, ENCODER_FILE, OnnxBackend
 from lite_medsam.spec import OWN_FAMILY, ModelSpec, save_spec, sha256_of
 
 FEATURE_NAMES = ("embedding", "skip4", "skip2", "detail")
@@ -43,13 +45,17 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
+    """Features and prompts side by side, as a graph takes them; our own decoder in the form made for graphs."""
+
     def __init__(self, model: Segmenter):
         super().__init__()
-        self.model = model
+        self.split = len(feature_names(model.spec))
+        own = model.spec.architecture.family == OWN_FAMILY
+        self.decoder = GraphDecoder(model) if own else model
+        self.call = self.decoder if own else model.decode
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        split = len(feature_names(self.model.spec))
-        return self.model.decode(inputs[:split], *inputs[split:])
+        return self.call(inputs[: self.split], *inputs[self.split :])
 
 
 def feature_names(spec: ModelSpec) -> tuple[str, ...]:
@@ -92,11 +98,12 @@ def export_model(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec
     del encoder
     with torch.no_grad():
         features = model.encode(pixels) if own else model.example_features()
-    prompts = tuple(torch.from_numpy(a) for a in example_prompts(4, size, 0, spec.preprocessing.mask_size))
-    _export(
-        _Decoder(model), (*features, *prompts), (*names, *DECODER_INPUTS), ("logits", "scores"),
-        directory / DECODER_FILE, record,
-    )  # fmt: skip
+    prompts = [torch.from_numpy(a) for a in example_prompts(4, size, 0, spec.preprocessing.mask_size)]
+    inputs = [*names, *DECODER_INPUTS]
+    if own:
+        prompts.append(torch.tensor(spec.architecture.mask_tokens))
+        inputs.append(ANSWERS_INPUT)
+    _export(_Decoder(model), (*features, *prompts), inputs, ("logits", "scores"), directory / DECODER_FILE, record)
     save_weights(directory, model)
     difference = parity(model, directory, spec)
     if not difference < MAXIMUM_DIFFERENCE:
@@ -129,7 +136,10 @@ def parity(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec) -> f
         expected, features = encoded[images]
         prompts = example_prompts(count, size, count, spec.preprocessing.mask_size)
         pairs = [*zip(expected, features, strict=True)]
-        pairs += zip(torch_backend.decode(expected, *prompts), onnx_backend.decode(features, *prompts), strict=True)
+        answers = torch_backend.decode(expected, *prompts)
+        pairs += zip(answers, onnx_backend.decode(features, *prompts), strict=True)
+        firsts = [part[:, :1] for part in answers]
+        pairs += zip(firsts, onnx_backend.decode_first(features, *prompts), strict=True)
         worst = max(worst, *(float(np.abs(a - b).max()) for a, b in pairs))
     return worst
 
@@ -155,12 +165,13 @@ def example_prompts(count: int, size: int, seed: int, mask_size: int | None = No
     return coords, labels, previous, (np.arange(count) % 2).astype(np.float32)
 
 
-def _export(module: nn.Module, inputs: tuple, names: tuple, outputs: tuple, path: Path, record: str) -> None:
+def _export(module: nn.Module, inputs: tuple, names: Sequence[str], outputs: tuple, path: Path, record: str) -> None:
     """Traces a module to ONNX with free batch and prompt dimensions, weights in half precision."""
     free = {"features": "images", "prompts": "prompts"}
     axes = {name: {0: free["features"]} for name in ("pixels", *FEATURE_NAMES)}
     axes |= {name: {0: free["prompts"]} for name in (*DECODER_INPUTS, "logits", "scores")}
     axes["coords"][1] = axes["labels"][1] = "tokens"
+    axes[ANSWERS_INPUT] = {}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # the tracer warns of every shape that it treats as constant; those here are constants of the model
         warnings.simplefilter("ignore")
@@ -179,6 +190,8 @@ def _export(module: nn.Module, inputs: tuple, names: tuple, outputs: tuple, path
         )
         graph = onnx.load(traced)
     _store_in_half(graph)
+    if ANSWERS_INPUT in names:  # an initializer beside the input makes it optional
+        graph.graph.initializer.append(numpy_helper.from_array(inputs[-1].numpy(), ANSWERS_INPUT))
     entry = graph.metadata_props.add()
     entry.key, entry.value = "lite_medsam_spec", record
     if sum(tensor.ByteSize() for tensor in graph.graph.initializer) > EMBEDDED_BYTES:
