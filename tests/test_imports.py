@@ -17,7 +17,7 @@ HEAVY = {"torch", "timm", "gradio", "matplotlib", "monai", "torchvision", "segme
 LEVELS = [
     {"errors", "files", "bundled"},
     {"spec", "intensity", "signed_cache"},
-    {"image_io", "case_fields", "prompt_object"},
+    {"image_io", "case_fields", "prompt_object", "calibration"},
     {"npz_io", "strict_json"},
     {"case", "protocol"},
     {"prompts", "metrics", "overlay", "baselines", "results"},
