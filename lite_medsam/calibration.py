@@ -105,7 +105,9 @@ def reliability(
     for index in range(bins):
         members = place == index
         total = weights[members].sum()
-        mean = [float((weights[members] * values[members]).sum() / total) if total else np.nan for values in (scores, ious)]
+        mean = [
+            float((weights[members] * values[members]).sum() / total) if total else np.nan for values in (scores, ious)
+        ]
         share = float(total / weights.sum()) if len(weights) else 0.0
         table.append(ReliabilityBin(index / bins, (index + 1) / bins, int(members.sum()), share, *mean))
     return table
