@@ -19,6 +19,8 @@ PICTURES = {
     "examples.png": "The bundled phantoms (synthetic images) with the boxes that were given and the masks that came back.",
 }
 
+NO_PLOT = "*No plot here: drawing one needs the extra `plots`. The tables hold the numbers.*"
+
 USE = """## What it is for
 
 Research on segmentation, and labelling of images under a person's eyes: prompt, look, correct. It runs on a laptop's CPU.
@@ -58,12 +60,12 @@ def write_card(spec: ModelSpec, record: dict[str, Any], training_data: Path | No
         _by_size(record),
         _by_dataset(record),
         "## How it depends on the prompt",
-        _picture("curves.png", pictures),
+        _picture("curves.png", pictures) or NO_PLOT,
         _moved(record),
         _clicks(record),
         "## How honest its score is",
         _calibration(record),
-        _picture("reliability.png", pictures),
+        _picture("reliability.png", pictures) or NO_PLOT,
         "## Known weaknesses",
         "\n".join(f"- {sentence}" for sentence in (*weaknesses(record), *LIMITS)),
         _picture("failures.png", pictures),

@@ -108,7 +108,7 @@ def _pyplot():
     try:
         import matplotlib
     except ImportError:
-        raise MissingExtraError("the card's plots", "plots", "matplotlib") from None
+        raise MissingExtraError("drawing plots", "plots", "matplotlib") from None
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -118,7 +118,7 @@ def _tile(failure: Failure) -> np.ndarray:
     tile = np.full((_TILE_PX + _CAPTION_PX, _TILE_PX, 3), 255, np.uint8)
     tile[_CAPTION_PX : _CAPTION_PX + inner, :inner] = picture
     for row, text in enumerate((f"{failure.name}", f"{failure.kind} {failure.seed}: Dice {failure.dice:.2f}")):
-        cv2.putText(tile, text[:31], (1, 12 + 15 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
+        cv2.putText(tile, text[:36], (1, 12 + 15 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
     return tile
 
 
