@@ -1,6 +1,7 @@
 """The card: reuse of views, sweeps with a scripted segmenter, tables by hand, calibration halves, page and pictures."""
 
 import json
+import sys
 from dataclasses import replace
 
 import cv2
@@ -300,6 +301,8 @@ def test_the_error_is_told_on_the_half_that_was_not_fitted():
     assert line["kind"] == "all" and line["masks"] == len(halves(everything)[1])
     assert line["error_before"] == pytest.approx(0.2, abs=0.01) and line["bias_before"] == pytest.approx(0.2, abs=0.01)
     assert line["error_after"] < 0.05 and abs(line["bias_after"]) < 0.02
+    (modality,) = found["modalities"]
+    assert (modality["name"], modality["masks"]) == ("CT", line["masks"] // 3) and abs(modality["bias"]) < 0.02
     # what the reported half says cannot change the map
     changed = [replace(e, iou=1.0) if not is_fitted(e.group) else e for e in everything]
     assert fit(changed) == calibration
@@ -468,8 +471,16 @@ def test_one_command_writes_everything(card_command, tmp_path):
     assert found != ScoreCalibration() and f"sigmoid({found.slope:g}" in (tmp_path / "README.md").read_text()
 
 
+def test_a_model_that_is_too_large_to_commit_is_named(card_command, tmp_path, monkeypatch):
+    monkeypatch.setattr("lite_medsam.cli.card.MODEL_BYTES", 1000)
+    monkeypatch.setattr("lite_medsam.card.sheets.bundled_cases", lambda: [make_phantom("us", 1)])
+    result = card_command("--every", "4")
+    assert result.exit_code == 0 and "more than 0 MB" in result.output
+
+
 def test_without_matplotlib_the_card_says_so(card_command, tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setattr("lite_medsam.card.sheets.bundled_cases", lambda: [make_phantom("us", 1)])
     (tmp_path / "look").mkdir()
     (tmp_path / "look/curves.png").write_bytes(b"of older numbers")
     result = card_command("--every", "2", "-o", str(tmp_path / "look"))

@@ -64,7 +64,8 @@ def report(observations: Sequence[Observation], calibration: ScoreCalibration) -
 
     Returns:
         Plain values: slope and intercept; groups of both halves; by kind (and over the fitted kinds, "all") the number of
-        masks, the error and the bias (score minus IoU) before and after the map; the bins of the latter.
+        masks, the error and the bias (score minus IoU) before and after the map; the bins of both; and the bias after it of
+        the masks from boxes, by modality.
     """
     first, second = halves(observations)
     lines, bins = [], {}
@@ -86,8 +87,19 @@ def report(observations: Sequence[Observation], calibration: ScoreCalibration) -
         "groups_fitted": len({entry.group for entry in first}),
         "groups_reported": len({entry.group for entry in second}),
         "kinds": lines,
+        "modalities": _by_modality([entry for entry in second if entry.kind == "box"], calibration),
         "bins": bins,
     }
+
+
+def _by_modality(entries: Sequence[Observation], calibration: ScoreCalibration) -> list[dict[str, Any]]:
+    lines = []
+    for modality in sorted({entry.modality for entry in entries}):
+        scores, ious = _arrays([entry for entry in entries if entry.modality == modality])
+        lines.append(
+            {"name": modality, "masks": len(scores), "bias": float((apply(scores, calibration) - ious).mean())}
+        )
+    return lines
 
 
 def _arrays(entries: Sequence[Observation]) -> tuple[np.ndarray, np.ndarray]:

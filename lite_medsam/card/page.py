@@ -254,7 +254,9 @@ def _calibration(record: dict) -> str:
         "not used for fitting."
     )  # fmt: skip
     header = ["prompts", "masks", "error before", "error", "bias before", "bias"]
-    return text + "\n\n" + table(header, rows)
+    by_modality = ", ".join(f"{line['name']} {_signed(line['bias'])}" for line in found["modalities"])
+    bias = f"\n\nBias of the masks from boxes, by modality: {by_modality}." if by_modality else ""
+    return text + "\n\n" + table(header, rows) + bias
 
 
 def _signed(value: float | None) -> str:

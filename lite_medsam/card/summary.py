@@ -55,6 +55,7 @@ def summarise_card(measured: Measured, settings: CardSettings, calibration: Scor
             "curves_every": settings.curves_every,
             "curve_cases": measured.curve_cases,
             "curve_images": measured.curve_images,
+            "views_reused": measured.reused,
         },
         "skipped": [{"case": name, "reason": reason} for name, reason in measured.skipped],
         "runs": runs,

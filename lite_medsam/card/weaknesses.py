@@ -90,7 +90,8 @@ def _moved(record: dict) -> str:
         f"{name} {costs[name]:+.3f}"
         for name in ("moved -10 %", "moved +10 %", "within 10 %", "moved -20 %", "moved +30 %")
     ]
-    return f"A careless box costs Dice, against the usual one: {', '.join(shown)}. A box that is too tight cuts the object."
+    tight = " Too tight is worse than too wide." if costs["moved -10 %"] > costs["moved +10 %"] else ""
+    return f"A careless box costs Dice, against the usual one: {', '.join(shown)}.{tight}"
 
 
 def _clicks(record: dict) -> str:

@@ -88,7 +88,8 @@ def command(
     if calibrate:
         spec = replace(spec, score_calibration=fit(measured.observations))
         save_spec(directory, spec)
-    record = summarise_card(measured, settings, spec.score_calibration)
+    record = {"model": {"name": spec.name, "engine": predictor.backend.name, "files": spec.files}}
+    record |= summarise_card(measured, settings, spec.score_calibration)
     _write_pictures(output, record, predictor, phantoms, log)
     with atomic_write(output / "scores.json") as path:
         path.write_text(
