@@ -26,6 +26,8 @@ __all__ = [
     "dataset_from_name",
     "evaluate",
     "evaluate_predictions",
+    "loaded_cases",
+    "score_object",
 ]
 
 UNKNOWN_MODALITY = "unknown"
@@ -124,7 +126,7 @@ def evaluate(
     rows: list[results.Row] = []
     skipped: list[tuple[str, str]] = []
     too_small = over_limit = images = 0
-    for name, case in _loaded(cases, skipped, progress):
+    for name, case in loaded_cases(cases, skipped, progress):
         if groups and name in groups:
             case = dataclasses.replace(case, group=groups[name])
         found = 0
@@ -173,7 +175,7 @@ def evaluate_predictions(
     rows: list[results.Row] = []
     skipped: list[tuple[str, str]] = []
     images = 0
-    for name, case in _loaded(cases, skipped, progress):
+    for name, case in loaded_cases(cases, skipped, progress):
         try:
             segs = read_npz(Path(folder) / f"{name}.npz", ("segs",))["segs"]
             _check_segs(segs, case)
@@ -182,7 +184,7 @@ def evaluate_predictions(
             continue
         labels = np.union1d(np.unique(case.label), np.unique(segs))
         for label in labels[labels != 0].tolist():
-            row = _row(case, label, case.label == label, segs == label, tolerance_px)
+            row = score_object(case, label, case.label == label, segs == label, tolerance_px)
             rows.append({"image": images} | row | {"score": None, "seconds": None})
         images += 1
         if not labels.any():
@@ -190,7 +192,7 @@ def evaluate_predictions(
     return Evaluation(rows, {"predictions": Path(folder).name, "tolerance_px": tolerance_px}, skipped)
 
 
-def _loaded(
+def loaded_cases(
     cases: Iterable[Case | str | os.PathLike],
     skipped: list[tuple[str, str]],
     progress: Callable[[str], None] | None,
@@ -236,7 +238,7 @@ def _score_image(
             _note_dice(history, click, truths, user.masks)
     seconds = user.seconds / len(objects)
     return [
-        _row(case, label, truth, mask, tolerance_px) | {"score": score, "seconds": seconds} | clicks
+        score_object(case, label, truth, mask, tolerance_px) | {"score": score, "seconds": seconds} | clicks
         for (label, _), truth, mask, score, clicks in zip(
             objects, truths, user.masks, user.scores, history, strict=True
         )
@@ -248,7 +250,7 @@ def _note_dice(history: list[dict], click: int, truths: list[np.ndarray], masks:
         entry[f"dice_{click}"] = dice(truth, mask)
 
 
-def _row(case: Case, label: int, truth: np.ndarray, prediction: np.ndarray, tolerance_px: float) -> results.Row:
+def score_object(case: Case, label: int, truth: np.ndarray, prediction: np.ndarray, tolerance_px: float) -> results.Row:
     """The scores of one object; truth and prediction (H, W) or (D, H, W) bool."""
     unit_px, mm_per_px = _units(case)
     hd95 = hausdorff95(truth, prediction, unit_px)

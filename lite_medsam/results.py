@@ -96,6 +96,23 @@ def summarise(rows: Iterable[Row], by: str = "modality", seed: int = 0) -> list[
     return table
 
 
+def average(rows: Iterable[Row], measure: str, over_modalities: bool = False) -> float:
+    """The mean of one measure over objects, then images, then (if asked) modalities; NaN where nothing is known."""
+    parts = _split(rows, lambda row: row["modality"]).values() if over_modalities else [list(rows)]
+    return _mean([_mean([_mean([row.get(measure) for row in image]) for image in _images(part)]) for part in parts])
+
+
+def interval(
+    rows: Iterable[Row], measure: str, over_modalities: bool = False, seed: int = 0
+) -> tuple[float, float]:
+    """The 95 % bootstrap interval of `average`, see `summarise`; NaN if a modality has a single group."""
+    rows = list(rows)
+    parts = _split(rows, lambda row: row["modality"]).values() if over_modalities else [rows]
+    draws = [_bootstrap(_images(part), seed, measure) for part in parts if part]
+    low, high = np.percentile(np.mean(draws, axis=0), (2.5, 97.5)) if draws else (math.nan, math.nan)
+    return float(low), float(high)
+
+
 def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
     """Writes rows as UTF-8 CSV with a header, atomically; None becomes an empty field, NaN and inf stay
     words.
@@ -148,7 +165,7 @@ def to_json(value: Any) -> str:
 def _over_images(rows: list[Row], seed: int) -> tuple[Row, np.ndarray]:
     """The averages of the rows of one modality or data set, and the bootstrap's (RESAMPLES,) means of
     Dice."""
-    images = list(_split(rows, lambda row: row["image"]).values())
+    images = _images(rows)
     scores = np.array([row["dice"] for row in rows], dtype=np.float64)
     values: Row = {
         "groups": len({row["group"] for row in rows}),
@@ -186,11 +203,15 @@ def _line(by: str, name: str, values: Row, draws: np.ndarray) -> Row:
     return line
 
 
-def _bootstrap(images: list[list[Row]], seed: int) -> np.ndarray:
-    """Means of Dice over images with whole groups drawn with replacement; NaN if there are not two groups."""
+def _images(rows: Iterable[Row]) -> list[list[Row]]:
+    return list(_split(rows, lambda row: row["image"]).values())
+
+
+def _bootstrap(images: list[list[Row]], seed: int, measure: str = "dice") -> np.ndarray:
+    """Means of a measure over images with whole groups drawn with replacement; NaN if there are not two groups."""
     sums: dict[Hashable, list[float]] = {}
     for image in images:
-        mean = _mean([row["dice"] for row in image])
+        mean = _mean([row.get(measure) for row in image])
         if not math.isnan(mean):
             entry = sums.setdefault(image[0]["group"], [0.0, 0])
             entry[0] += mean

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,6 +141,21 @@ class Int8:
 
 
 @dataclass(frozen=True)
+class ScoreCalibration:
+    """The map from the network's score to the IoU that was measured; `lite_medsam.calibration` is the code.
+
+    The calibrated score is sigmoid(slope * logit(score) + intercept); 1 and 0 leave scores as they are.
+
+    Attributes:
+        slope: Above 0, so that the order of scores stays.
+        intercept: Shift on the logit.
+    """
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """One model: architecture, pre-processing, prompts it was trained on, origin and terms.
 
@@ -150,6 +166,7 @@ class ModelSpec:
         zoom: The crop policy that the weights were trained for and validated with.
         prompts: Kinds of prompt it was trained on, out of PROMPT_KINDS; others are refused.
         mask_threshold: A pixel belongs to the object where its logit is above this.
+        score_calibration: What makes the network's scores honest, fitted by `lite-medsam card --calibrate`.
         licence: Terms of the weights.
         training_data: Names of the data sets behind the weights.
         files: SHA-256 by file name of the other files of the directory.
@@ -163,6 +180,7 @@ class ModelSpec:
     zoom: Zoom = field(default_factory=Zoom)
     prompts: tuple[str, ...] = PROMPT_KINDS
     mask_threshold: float = 0.0
+    score_calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
     licence: str = "unknown"
     training_data: tuple[str, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
@@ -206,6 +224,11 @@ class ModelSpec:
             value = getattr(spec.preprocessing, name)
             if value not in choices:
                 raise WeightsError(f"{origin}: {name} must be one of {', '.join(choices)}, got {value!r}")
+        slope, intercept = dataclasses.astuple(spec.score_calibration)
+        if not (0 < slope < math.inf and math.isfinite(intercept)):
+            raise WeightsError(
+                f"{origin}: score_calibration must have a slope above 0 and a finite intercept, got {slope}, {intercept}"
+            )
         return spec
 
 

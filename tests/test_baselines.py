@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lite_medsam.baselines import filled_box, grabcut, inscribed_ellipse
+from lite_medsam.baselines import ThresholdOracle, best_threshold, filled_box, grabcut, inscribed_ellipse
 from lite_medsam.errors import PromptError
+from lite_medsam.metrics import dice
+from lite_medsam.prompts import Prompt
 
 BAD_BOXES = [
     ((1, 2, 3), "four finite numbers"),
@@ -135,3 +137,58 @@ def test_bad_boxes_are_refused(box, message):
 def test_grabcut_wants_an_8_bit_image(image):
     with pytest.raises(ValueError, match="image must be uint8"):
         grabcut(image, (1, 1, 5, 5))
+
+
+def test_the_best_threshold_finds_a_drawn_object_of_either_polarity():
+    truth = np.zeros((20, 30), bool)
+    truth[5:10, 8:16] = True
+    for inside, outside in ((200, 90), (30, 90)):
+        image = np.where(truth, inside, outside).astype(np.uint8)
+        image[0, 0] = inside  # outside the box: not found
+        assert np.array_equal(best_threshold(image, (6, 3, 18, 12), truth), truth)
+    colour = np.zeros((20, 30, 3), np.uint8)
+    colour[truth] = (0, 90, 0)
+    assert np.array_equal(best_threshold(colour, (6, 3, 18, 12), truth), truth)
+
+
+def test_the_best_threshold_by_hand():
+    # the object's greys are 5 6 7, one background pixel is 6, one 1: >= 6 has 2 hits of 3 pixels, >= 5 has 3 of 4
+    image = np.array([[5, 6, 7, 6, 1]], np.uint8)
+    truth = np.array([[True, True, True, False, False]])
+    found = best_threshold(image, (0, 0, 4, 0), truth)
+    assert found.tolist() == [[True, True, True, True, False]]
+    assert dice(truth, found) == pytest.approx(6 / 7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_no_threshold_is_better_than_the_best(seed):
+    rng = np.random.default_rng(seed)
+    image, truth = rng.integers(0, 8, (9, 11)).astype(np.uint8), rng.random((9, 11)) < 0.4
+    truth[0, 0] = True  # outside the box: missed by all
+    box = (2, 1, 9, 7)
+    inside = filled_box((9, 11), box)
+    tried = [dice(truth, inside & mask) for t in range(9) for mask in (image >= t, image <= t)]
+    found = best_threshold(image, box, truth)
+    assert dice(truth, found) == pytest.approx(max(tried)) and found.any() and not (found & ~inside).any()
+
+
+def test_a_truth_outside_the_box_leaves_the_box():
+    truth = np.zeros((6, 6), bool)
+    truth[0, 0] = True
+    image = np.arange(36, dtype=np.uint8).reshape(6, 6)
+    assert np.array_equal(best_threshold(image, (3, 3, 4, 4), truth), filled_box((6, 6), (3, 3, 4, 4)))
+    with pytest.raises(ValueError, match="truth must be"):
+        best_threshold(image, (3, 3, 4, 4), truth[:3])
+
+
+def test_the_oracle_needs_boxes_and_names():
+    truth = np.zeros((6, 6), bool)
+    truth[2:4, 2:4] = True
+    image = np.where(truth, 9, 0).astype(np.uint8)
+    oracle = ThresholdOracle({"1": truth})
+    found = oracle.segment(image, [Prompt(box=(1, 1, 5, 5), name="1")])
+    assert np.array_equal(found.mask(0), truth) and np.isnan(found.scores).all()
+    for prompt in (Prompt(box=(1, 1, 5, 5), name="2"), Prompt(points=[[1, 1]], point_labels=[1], name="1")):
+        with pytest.raises(PromptError, match="a box and a known name"):
+            oracle.segment(image, [prompt])

@@ -17,7 +17,7 @@ HEAVY = {"torch", "timm", "gradio", "matplotlib", "monai", "torchvision", "segme
 LEVELS = [
     {"errors", "files", "bundled", "machine"},
     {"spec", "intensity", "signed_cache"},
-    {"image_io", "case_fields", "prompt_object", "geometry"},
+    {"image_io", "case_fields", "prompt_object", "geometry", "calibration"},
     {"npz_io", "strict_json"},
     {"case", "protocol", "coco", "measurements"},
     {"prompts", "metrics", "overlay", "baselines", "results", "scan", "volume_prediction"},

@@ -1,6 +1,7 @@
 """`lite-medsam card`."""
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -8,56 +9,134 @@ import click
 from lite_medsam.cli.evaluate import labelled_cases, read_groups
 from lite_medsam.cli.options import engine_options, open_predictor
 
+EXAMPLES_BYTES, FAILURES_BYTES = 480_000, 380_000  # pictures are committed with the weights
+MODEL_BYTES = 25_000_000
+
 
 @click.command(
     name="card",
     epilog="""\b
-Example:
+Examples:
   lite-medsam card -i cases/val --groups cases/index.csv --weights runs/mine/model
+  lite-medsam card -i cases/val --groups cases/index.csv --weights runs/mine/model --calibrate
+  lite-medsam card -i cases/val --every 20 --weights runs/mine/model -o look
 """,
 )
 @click.option("-i", "--input", "inputs", type=click.Path(exists=True, path_type=Path), multiple=True, required=True,
               help="Labelled validation cases, never trained on. Repeatable.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path),
+              help="Where the card goes.  [default: the model directory]")  # fmt: skip
 @click.option("--groups", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="CSV with the columns file and group.")  # fmt: skip
+@click.option("--targets", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="CSV with the columns dataset, label (or *) and target: what the labels are called.")  # fmt: skip
 @click.option("--training-data", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="CSV of the sets behind the weights and their terms.")  # fmt: skip
 @click.option("--log", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="log.csv of the training run, for the picture of its loss.")  # fmt: skip
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take only every n-th case.")
+@click.option("--curves-every", type=click.IntRange(1), default=2, show_default=True,
+              help="Of these, prompt every n-th with moved boxes and up to 20 clicks.")  # fmt: skip
+@click.option("--phantoms", type=click.IntRange(1), default=6, show_default=True,
+              help="Phantoms of each kind that are searched for failures.")  # fmt: skip
+@click.option("--calibrate", is_flag=True,
+              help="Fit the map of scores on half of the groups and write it into the model's spec.json.")  # fmt: skip
 @engine_options
-def command(inputs, groups, training_data, log, every, weights, **engine) -> None:
+def command(
+    inputs,
+    output,
+    groups,
+    targets,
+    training_data,
+    log,
+    every,
+    curves_every,
+    phantoms,
+    calibrate,
+    weights,
+    zoom,
+    **engine,
+) -> None:
     """Measure a model on validation cases and write its card.
 
-    Writes README.md, scores.json and examples.png, and training.png if a log is given, into the model directory.
+    Writes README.md, scores.json and pictures into the model directory: tables by modality, data set, size and target beside
+    baselines, Dice over moved boxes and clicks, calibration of the scores, and the phantoms it fails on.
     """
-    import cv2
-    from tqdm import tqdm
+    from dataclasses import replace
 
     from lite_medsam.bundled import DEFAULT_WEIGHTS
-    from lite_medsam.card import draw_examples, measure, write_card
+    from lite_medsam.card import CardSettings, summarise_card, write_card
+    from lite_medsam.card.halves import fit
+    from lite_medsam.card.targets import read_targets
+    from lite_medsam.errors import CaseError
     from lite_medsam.files import atomic_write
+    from lite_medsam.spec import save_spec
 
     directory = Path(weights or DEFAULT_WEIGHTS)
+    output = output or directory
     cases = labelled_cases(inputs)[::every]
-    predictor = open_predictor(weights=directory, **engine)
-    with tqdm(unit="case") as bar:
+    settings = CardSettings(
+        zoom=zoom, curves_every=curves_every, groups=read_groups(groups) or {}, targets=read_targets(targets)
+    )
+    predictor = open_predictor(weights=directory, zoom=zoom, **engine)
+    measured = _measure(predictor.backend, cases, settings)
+    for name, reason in measured.skipped:
+        print(f"left out: {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)
+    if not measured.images:
+        raise CaseError(f"the input must hold labelled cases, got none in {', '.join(map(str, inputs))}")
+    spec = predictor.spec
+    if calibrate:
+        spec = replace(spec, score_calibration=fit(measured.observations))
+        save_spec(directory, spec)
+    record = {"model": {"name": spec.name, "engine": predictor.backend.name, "files": spec.files}}
+    record |= summarise_card(measured, settings, spec.score_calibration)
+    _write_pictures(output, record, predictor, phantoms, log)
+    with atomic_write(output / "scores.json") as path:
+        path.write_text(
+            json.dumps(record, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n", encoding="utf-8"
+        )
+    pictures = {path.name for path in output.glob("*.png")}
+    with atomic_write(output / "README.md") as path:
+        path.write_text(write_card(spec, record, training_data, pictures), encoding="utf-8")
+    size = sum(path.stat().st_size for path in output.iterdir() if path.is_file())
+    if size > MODEL_BYTES:
+        print(f"{output} holds {size / 1e6:.1f} MB, more than {MODEL_BYTES / 1e6:.0f} MB", file=sys.stderr)
+    print(output / "README.md")
 
-        def progress(run: str, _: str) -> None:
-            bar.set_description(run)
-            bar.update()
 
-        record = measure(predictor, cases, read_groups(groups), progress)
-    with atomic_write(directory / "scores.json") as path:
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    with atomic_write(directory / "examples.png") as path:
-        path.write_bytes(cv2.imencode(".png", draw_examples(predictor)[:, :, ::-1])[1].tobytes())
-    curve = None
+def _measure(backend, cases, settings):
+    from tqdm import tqdm
+
+    from lite_medsam.card import measure
+
+    with tqdm(total=len(cases), unit="case") as bar:
+        return measure(backend, cases, settings, lambda _: bar.update())
+
+
+def _write_pictures(output: Path, record: dict, predictor, phantoms: int, log: Path | None) -> None:
+    """The sheets of phantoms; the plots too, where matplotlib is installed. Pictures that were not drawn are removed."""
+    from lite_medsam.card.plots import draw_curves, draw_reliability
+    from lite_medsam.card.sheets import FIRST_SEED, draw_examples, draw_failures, find_failures, small_png
+    from lite_medsam.errors import MissingExtraError
+    from lite_medsam.files import atomic_write
+
+    failures = find_failures(predictor, range(FIRST_SEED, FIRST_SEED + phantoms))
+    sheets = {
+        "examples.png": (draw_examples(predictor), EXAMPLES_BYTES),
+        "failures.png": (draw_failures(failures), FAILURES_BYTES),
+    }
+    for name, (picture, limit) in sheets.items():
+        with atomic_write(output / name) as path:
+            path.write_bytes(small_png(picture, limit))
+    for name, draw in (("curves.png", draw_curves), ("reliability.png", draw_reliability)):
+        try:
+            drawn = draw(record, output / name)
+        except MissingExtraError as error:
+            print(f"without {name}: {error}", file=sys.stderr)
+            drawn = False
+        if not drawn:  # an older picture would not belong to these numbers
+            (output / name).unlink(missing_ok=True)
     if log:
         from lite_medsam.learning.curves import draw_training
 
-        curve = "training.png"
-        draw_training(log, directory / curve)
-    with atomic_write(directory / "README.md") as path:
-        path.write_text(write_card(predictor.spec, record, training_data, curve), encoding="utf-8")
-    print(directory / "README.md")
+        draw_training(log, output / "training.png")

@@ -35,7 +35,7 @@ def surface_distances(
     """
     truth, prediction = as_masks(truth, prediction)
     sampling = _check_spacing(spacing, truth.ndim)
-    box = _union_box(truth, prediction)
+    box = union_box(truth, prediction)
     if box is None:
         return np.zeros(0), np.zeros(0)
     # The union box is enough, and small on big images: every boundary pixel of both masks lies in it, and the
@@ -137,7 +137,7 @@ def _check_spacing(spacing: Sequence[float] | None, ndim: int) -> np.ndarray | N
     return array
 
 
-def _union_box(first: np.ndarray, second: np.ndarray) -> tuple[slice, ...] | None:
+def union_box(first: np.ndarray, second: np.ndarray) -> tuple[slice, ...] | None:
     """The smallest box, as slices, that holds every pixel of both masks; None if there is none."""
     union = first | second
     box = []

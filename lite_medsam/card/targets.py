@@ -1,0 +1,73 @@
+"""What an object is called: names by data set and label, and the families that the card shows apart."""
+
+import csv
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from lite_medsam.case import Case
+from lite_medsam.errors import CaseError
+from lite_medsam.evaluation import dataset_from_name
+
+ANY = "*"
+Targets = Mapping[tuple[str, str, str], str]
+
+# family -> modality and what its targets' names hold
+FAMILIES = {
+    "OCT layers": ("OCT", r"layer|segment|band"),
+    "OCT fluid and lesions": ("OCT", r"fluid|lesion|cyst|drusen"),
+    "fundus: optic disc rim": ("Fundus", r"disc|rim"),
+    "fundus: optic cup": ("Fundus", r"cup"),
+    "fundus: vessels": ("Fundus", r"vessel|arter|vein"),
+}
+
+
+def read_targets(path: Path | None) -> Targets:
+    """Names of labels from a CSV with the columns dataset, label and target.
+
+    `label` is a number or * for every label; a data set may name the end of the file name in brackets: raspnet(_retina).
+
+    Args:
+        path: The file; None for no names.
+
+    Returns:
+        Name by (data set, end of the case's name, label).
+
+    Raises:
+        CaseError: If a column is missing.
+    """
+    if path is None:
+        return {}
+    names = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if not {"dataset", "label", "target"} <= set(rows.fieldnames or ()):
+            raise CaseError(f"{path} must be a CSV with the columns dataset, label and target, got {rows.fieldnames}")
+        for row in rows:
+            dataset, _, ending = row["dataset"].strip().partition("(")
+            names[dataset, ending.rstrip(")"), row["label"].strip()] = row["target"].strip()
+    return names
+
+
+def target_of(targets: Targets, case: Case, label: int) -> str:
+    """What a label of a case is called: by the table, else by the case's own names; "" where neither knows.
+
+    Args:
+        targets: From `read_targets`.
+        case: A picture, or a slice of a volume.
+        label: Its value in the label map.
+    """
+    name = re.sub(r"_z\d+$", "", case.name)  # as `case.slices` calls slices
+    dataset = dataset_from_name(case.name)
+    for (known, ending, value), target in targets.items():
+        if known == dataset and name.endswith(ending) and value in (ANY, str(label)):
+            return target
+    return (case.label_names or {}).get(label, "")
+
+
+def family_of(modality: str, target: str) -> str:
+    """The family out of `FAMILIES` that a target belongs to; "" for none."""
+    for family, (of_modality, pattern) in FAMILIES.items():
+        if modality == of_modality and re.search(pattern, target, re.IGNORECASE):
+            return family
+    return ""
