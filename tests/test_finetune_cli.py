@@ -50,7 +50,8 @@ def test_without_torch_the_extra_is_named(monkeypatch, tmp_path):
         ({"protocols": ()}, "at least one simulated user"),
         ({"protocols": ("box=-1",)}, "weight above 0, got 'box=-1'"),
         ({"protocols": ("clicks",)}, "validation_protocol must give prompts that protocols train"),
-        ({"views": 0}, "views must be at least 1"),
+        ({"views": -1}, "views must be at least 0"),
+        ({"report_cases": 0}, "report_cases must be at least 1"),
     ],
 )
 def test_wrong_settings_are_named(change, message):

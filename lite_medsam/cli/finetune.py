@@ -59,7 +59,7 @@ def field_texts(cls: type) -> dict[str, str]:
     epilog="""\b
 Examples:
   lite-medsam prepare image-folder ... -o cases
-  lite-medsam finetune --cases cases --split cases/split.json -o runs/oct
+  lite-medsam finetune --cases cases -o runs/oct
   lite-medsam evaluate -i test-cases --weights runs/oct/model
   lite-medsam finetune --cases cases -o runs/all --train all --minutes 120 --memory 8GB
   torchrun --nproc-per-node 2 -m lite_medsam finetune --cases cases -o runs/two --devices 2
@@ -68,7 +68,7 @@ Examples:
 @click.option("--cases", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
               help="Folder of labelled npz cases, as `lite-medsam prepare` writes them.")  # fmt: skip
 @click.option("--split", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="split.json of `lite-medsam prepare`.  [default: divided here, by group]")  # fmt: skip
+              help="split.json of `lite-medsam prepare`.  [default: CASES/split.json if it is there]")  # fmt: skip
 @click.option(
     "--weights", type=click.Path(path_type=Path), help="Model directory to start from.  [default: the bundled one]"
 )

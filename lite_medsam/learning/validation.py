@@ -152,27 +152,19 @@ def _window(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 def evaluate_all(
     predictor: Predictor,
-    cases: Sequence[Path],
-    protocols: Sequence[Protocol],
+    asked: Sequence[tuple[Protocol, Sequence[Path]]],
     slices_per_volume: int,
     progress: Callable[[str], None],
 ) -> dict[str, Evaluation]:
-    """Scores by name of the protocol, for those that the model accepts.
+    """Scores by name of the protocol.
 
     Args:
         predictor: The model.
-        cases: Files of labelled cases.
-        protocols: Who prompts.
+        asked: Who prompts, and on which files of labelled cases.
         slices_per_volume: Labelled slices scored of a volume.
-        progress: Called with the protocol's name for every case.
+        progress: Called with the name of each case.
     """
     return {
-        protocol.name: evaluate(
-            predictor,
-            cases,
-            protocol,
-            slices_per_volume=slices_per_volume,
-            progress=lambda _, name=protocol.name: progress(name),
-        )
-        for protocol in protocols
+        protocol.name: evaluate(predictor, cases, protocol, slices_per_volume=slices_per_volume, progress=progress)
+        for protocol, cases in asked
     }
