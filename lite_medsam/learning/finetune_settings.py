@@ -104,7 +104,7 @@ class FinetuneSettings:
     steps: int = 0
     minutes: float = 10.0
     batch_size: int = 8
-    objects_per_image: int = 3
+    objects_per_image: int = 2
     views: int = 0
     cache_gb: float = 8.0
     memory: str = "16GB"
