@@ -119,6 +119,7 @@ def test_many_kills_at_random_moments(kind, place, tmp_path):
     run_with_kills(kind, place, tmp_path, kills=4, seed=len(kind))
 
 
+@pytest.mark.slow
 def test_a_kill_while_features_are_made_and_one_later(place, tmp_path):
     run_with_kills("decoder", place, tmp_path, kills=2, seed=0)
 
