@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from lite_medsam.cli import finetune as cli
+from lite_medsam.cli.options import field_texts
 from lite_medsam.errors import MissingExtraError, PromptError, WeightsError
 from lite_medsam.learning.finetune_settings import (
     CHOICES,
@@ -18,7 +19,7 @@ from lite_medsam.learning.finetune_settings import (
 
 
 def test_every_field_is_an_option_with_its_text():
-    texts = cli.field_texts(FinetuneSettings)
+    texts = field_texts(FinetuneSettings)
     fields = {field.name for field in dataclasses.fields(FinetuneSettings)}
     assert set(texts) == fields
     options = {option.name: option for option in cli.command.params}

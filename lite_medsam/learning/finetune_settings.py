@@ -102,7 +102,7 @@ class FinetuneSettings:
     protocols: tuple[str, ...] = ("box", "box-jitter", "clicks", "box+clicks", "scribble")
     validation_protocol: str = "box"
     steps: int = 0
-    minutes: float = 10.0
+    minutes: float = 8.0
     batch_size: int = 8
     objects_per_image: int = 2
     views: int = 0
