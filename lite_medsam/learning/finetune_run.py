@@ -102,11 +102,11 @@ def finetune(
     _check_folder(out, settings, resume)
     fabric = launch(settings)
     say = say if fabric.is_global_zero else lambda text: None
+    start = load_model(weights)
     kept_split = out / SPLIT
     division = divide(
         cases, kept_split if resume and kept_split.exists() else split, settings.validation_share, settings.seed
     )
-    start = load_model(weights)
     start.spec = replace(start.spec, prompts=_prompts(start.spec, settings))
     fabric.barrier()  # nobody reads the folder any more
     if fabric.is_global_zero:

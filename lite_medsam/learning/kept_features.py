@@ -18,6 +18,8 @@ def pack_features(features: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
     Args:
         features: Of one view, each (C, h, w) float32; the embedding first.
     """
+    # the strides of an encoder's memory format would outlive a copy, and the decoder rounds differently with them
+    features = [np.ascontiguousarray(feature) for feature in features]
     arrays = {f"{_FEATURE}0": _half(features[0])}
     for i, feature in enumerate(features[1:], 1):
         low = feature.min((1, 2), keepdims=True)

@@ -148,8 +148,10 @@ class KeptViews:
             )
         if view is None:
             raise ValueError(f"{source.name}: its objects must be visible to the model; lower --minimum-area-px")
+        # copied, because numpy's memory is aligned by chance, and convolutions round differently with it
+        pixels = torch.tensor(view.pixels)[None].to(self.device)
         with torch.inference_mode():
-            features = self.model.encode(torch.from_numpy(view.pixels)[None].to(self.device))
+            features = self.model.encode(pixels)
         return pack_features([feature[0].float().cpu().numpy() for feature in features]) | {
             "masks": np.round(view.masks * 255).astype(np.uint8),
             "valid": view.valid > 0,

@@ -28,3 +28,9 @@ def test_an_embedding_too_large_for_half_precision_stays_whole():
 def test_as_many_as_there_were(count):
     features = [np.random.default_rng(i).random((2, 2**i, 2**i), np.float32) for i in range(count)]
     assert [f.shape for f in unpack_features(pack_features(features))] == [f.shape for f in features]
+
+
+def test_memory_order_does_not_outlive_the_packing():
+    strided = np.random.default_rng(0).random((4, 6, 3), np.float32).transpose(2, 0, 1)
+    packed = pack_features([strided, strided])
+    assert all(array.flags.c_contiguous for array in (*packed.values(), *unpack_features(packed)))
