@@ -35,7 +35,7 @@ from lite_medsam.signed_cache import SignedCache
 from lite_medsam.spec import PROMPT_KINDS, ModelSpec, sha256_of
 
 SETTINGS, MODEL, FEATURES = "settings.json", "model", "features"
-REPORT_SHARE = 4  # other protocols than the validation's are asked about so much fewer cases
+REPORT_SHARE = 6  # other protocols than the validation's are asked about so much fewer cases
 Say = Callable[[str], None]
 
 

@@ -86,7 +86,7 @@ class FinetuneSettings:
         patience: Validations without a better Dice after which the run ends; 0 for never.
         validation_share: Share of the groups that is held out, where no split is given.
         validation_cases: Most validation cases that are scored during the run, evenly chosen.
-        report_cases: Most validation cases in the table at the end; protocols other than the validation's get a quarter.
+        report_cases: Most validation cases in the table at the end; protocols other than the validation's get a sixth.
         checkpoint_every: Steps between checkpoints; each validation writes one too.
         slices_per_volume: Labelled slices taken from a volume.
         modality: Modality of cases that do not say theirs; decides how they may be augmented.
@@ -99,7 +99,7 @@ class FinetuneSettings:
     """
 
     train: str = "decoder"
-    protocols: tuple[str, ...] = ("box", "box-jitter", "clicks", "box+clicks", "scribble")
+    protocols: tuple[str, ...] = ("box=3", "box-jitter", "clicks=2", "box+clicks", "scribble")
     validation_protocol: str = "box"
     steps: int = 0
     minutes: float = 8.0

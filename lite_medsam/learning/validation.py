@@ -19,7 +19,7 @@ from lite_medsam.prompts import Protocol, simulate_prompts
 from lite_medsam.results import MEAN, format_table
 
 SCORES = ("dice", "iou", "surface_dice")
-PICTURE_HEIGHT_PX = 260
+PICTURE_HW_PX = 260, 520  # at most
 
 
 class Validator:
@@ -128,8 +128,8 @@ def _panel_row(before: Predictor, after: Predictor, case: Case, protocol: Protoc
         truth[case.label == value] = number
     answers = [truth, *(predictor.segment(case.image, prompts).label_map() for predictor in (before, after))]
     x0, y0, x1, y1 = _window(truth > 0)
-    height = PICTURE_HEIGHT_PX
-    width = max(1, round((x1 - x0) * height / (y1 - y0)))
+    scale = min(PICTURE_HW_PX[0] / (y1 - y0), PICTURE_HW_PX[1] / (x1 - x0))
+    height, width = max(1, round((y1 - y0) * scale)), max(1, round((x1 - x0) * scale))
     image = cv2.resize(case.image[y0:y1, x0:x1], (width, height), interpolation=cv2.INTER_LINEAR)
     pictures = []
     for answer in answers:

@@ -71,3 +71,12 @@ def test_the_record_of_a_run(tmp_path):
     read = json.loads((tmp_path / "record.json").read_text())
     assert set(read["seconds"]) == {"a", "b"} and read["steps"] == 3 and read["threads"] >= 1
     assert read.get("peak_memory_gb", 1) > 0.01 and "a 0 s, b 0 s" in str(record)
+
+
+def test_a_run_that_ended_before_its_first_line_still_has_a_picture(tmp_path):
+    log = RunLog(tmp_path, 0)
+    log.validation(0, SCORES, True, 0)
+    log.close()
+    draw_training(tmp_path / "log.csv", tmp_path / "a.png", tmp_path / "validation.csv")
+    draw_training(tmp_path / "none.csv", tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes()[:4] == (tmp_path / "b.png").read_bytes()[:4] == b"\x89PNG"
