@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
-from lite_medsam.adapters.split import save_split
+from lite_medsam.adapters.split_file import save_split
 from lite_medsam.bundled import DEFAULT_WEIGHTS
 from lite_medsam.errors import WeightsError
 from lite_medsam.evaluation import Evaluation

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from tiny import disc_case
 
-from lite_medsam.adapters.split import Split, save_split
+from lite_medsam.adapters.split import Split
+from lite_medsam.adapters.split_file import save_split
 from lite_medsam.case import save_case
 from lite_medsam.errors import CaseError
 from lite_medsam.learning.finetune_data import divide, evenly
