@@ -40,13 +40,17 @@ class SignedCache:
         limit_bytes: Most bytes of the entries of all signatures together, None for no limit. Where a new entry does not
             fit, those of other signatures make room, the oldest first; if that is not enough, it is not kept. Entries
             of the own signature stay, because a run that reads them in turn would otherwise find none in the end.
+        compress: Whether new entries are deflated, quickly. Both kinds are read.
 
     Raises:
         NotADirectoryError: If the folder is a file.
     """
 
-    def __init__(self, folder: Path, signature: Mapping[str, str], limit_bytes: int | None = None):
+    def __init__(
+        self, folder: Path, signature: Mapping[str, str], limit_bytes: int | None = None, compress: bool = False
+    ):
         self.folder, self.limit_bytes = Path(folder), limit_bytes
+        self._method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
         self.signature = {str(name): str(signature[name]) for name in sorted(signature)}
         self._hash = hashlib.sha256(json.dumps(self.signature).encode()).hexdigest()
         self._used: int | None = None  # bytes in the folder, as far as is known; None until it was looked at
@@ -99,7 +103,10 @@ class SignedCache:
             if not self._fits(size):
                 return
             self._describe()
-            with atomic_write(self._path(key)) as path, zipfile.ZipFile(path, "w") as archive:
+            with (
+                atomic_write(self._path(key)) as path,
+                zipfile.ZipFile(path, "w", self._method, compresslevel=1) as archive,
+            ):
                 archive.writestr(_ENTRY, json.dumps({"signature": self._hash, "key": key, "arrays": list(arrays)}))
                 for name, array in arrays.items():
                     with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
@@ -107,7 +114,7 @@ class SignedCache:
         except OSError as error:
             self._warn(error)
             return
-        self._used = (self._used or 0) + size
+        self._used = (self._used or 0) + (size if self._method == zipfile.ZIP_STORED else _size(self._path(key), size))
 
     def clear(self) -> None:
         """Removes all that caches have written into the folder, of every signature; other files stay.
@@ -200,6 +207,13 @@ def _age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
+
+
+def _size(path: Path, otherwise: int) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return otherwise
 
 
 def _array(data: bytes) -> np.ndarray:

@@ -380,3 +380,51 @@ def test_an_empty_folder_says_what_was_looked_for(tmp_path):
         report(tmp_path / "nothing")
     with pytest.raises(CaseError, match="an adapter must be one of image-folder"):
         open_adapter("kaggle", tmp_path)
+
+
+def test_a_mask_belongs_to_the_image_that_is_called_exactly_so(tmp_path):
+    for name in ("two.png", "TWO.tif"):
+        write(tmp_path / "images" / name, picture(len(name)))
+    write(tmp_path / "masks/two_mask.png", LABEL)
+    found = report(tmp_path, mask_suffix="_mask")
+    assert kinds(found) == [("unpaired-image", "images/TWO.tif")]
+
+
+def test_prefix_and_suffix_in_any_case_and_odd_letters(tmp_path):
+    for name in ("Ärzte Müller 1", "UPPER", "b"):
+        write(tmp_path / "images" / f"{name}.PNG", picture(len(name)))
+    for name in ("Ärzte Müller 1_Mask.png", "UPPER_MASK.PNG", "b_mask.png"):
+        write(tmp_path / "masks" / name, LABEL)
+    found, listing = cases(tmp_path, mask_suffix="_mask")
+    assert len(found) == 3 and not listing.problems and all(case.label.any() for case in found.values())
+
+
+def test_nothing_is_passed_over_without_a_word(tmp_path):
+    write(tmp_path / "images/a.png", picture())
+    write(tmp_path / "masks/a_mask.png", LABEL)
+    write(tmp_path / "masks/a_overlay.png", LABEL)
+    Image.fromarray(LABEL).save(tmp_path / "masks/b_mask.webp")
+    for name in (
+        "images/notes.txt",
+        "images/.hidden.png",
+        "images/._a.png",
+        "__MACOSX/images/x.png",
+        "images/Thumbs.db",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = report(tmp_path, mask_suffix="_mask")
+    assert kinds(found) == [
+        ("stray-file", "images/notes.txt"),
+        ("stray-file", "masks/a_overlay.png"),
+        ("unsupported", "masks/b_mask.webp"),
+    ]
+    assert len(found.facts) == 1 and found.facts[0].is_usable
+
+
+def test_white_of_16_bits_is_the_object(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / f"images/{name}.png", picture(ord(name)))
+        write(tmp_path / f"masks/{name}.png", LABEL.astype(np.uint16) * 65535)
+    found, _ = cases(tmp_path)
+    assert all(np.array_equal(case.label, LABEL) for case in found.values())

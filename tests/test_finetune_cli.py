@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from lite_medsam.cli import finetune as cli
+from lite_medsam.cli.options import field_texts
 from lite_medsam.errors import MissingExtraError, PromptError, WeightsError
 from lite_medsam.learning.finetune_settings import (
     CHOICES,
@@ -18,7 +19,7 @@ from lite_medsam.learning.finetune_settings import (
 
 
 def test_every_field_is_an_option_with_its_text():
-    texts = cli.field_texts(FinetuneSettings)
+    texts = field_texts(FinetuneSettings)
     fields = {field.name for field in dataclasses.fields(FinetuneSettings)}
     assert set(texts) == fields
     options = {option.name: option for option in cli.command.params}
@@ -50,7 +51,8 @@ def test_without_torch_the_extra_is_named(monkeypatch, tmp_path):
         ({"protocols": ()}, "at least one simulated user"),
         ({"protocols": ("box=-1",)}, "weight above 0, got 'box=-1'"),
         ({"protocols": ("clicks",)}, "validation_protocol must give prompts that protocols train"),
-        ({"views": 0}, "views must be at least 1"),
+        ({"views": -1}, "views must be at least 0"),
+        ({"report_cases": 0}, "report_cases must be at least 1"),
     ],
 )
 def test_wrong_settings_are_named(change, message):

@@ -17,7 +17,8 @@ from PIL import Image
 
 from lite_medsam import cli
 from lite_medsam.adapters import ADAPTERS, Options, adapter_class, check, open_adapter, write
-from lite_medsam.adapters.split import entries_of, load_split, make_split
+from lite_medsam.adapters.split import entries_of, make_split
+from lite_medsam.adapters.split_file import load_split
 from lite_medsam.case import load_case
 
 RNG = np.random.default_rng(0)

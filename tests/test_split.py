@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lite_medsam.adapters.split import Entry, entries_of, load_split, make_split, parse_fractions, save_split
+from lite_medsam.adapters.split import Entry, entries_of, make_split, parse_fractions
+from lite_medsam.adapters.split_file import load_split, save_split
 from lite_medsam.case import Case
 from lite_medsam.errors import CaseError
 

@@ -20,8 +20,8 @@ class Adapter:
 
     How mask values become labels is decided once for the whole folder, so that a value means the same in every file:
 
-    * "binary": most masks hold nothing but 0 and 255 -> 0 and 1 (also asked for by `labels="binary"`, then any value
-      or colour above 0, or above `mask_threshold`, is 1).
+    * "binary": most masks hold nothing but 0 and 255 (65535 with 16 bits) -> 0 and 1 (also asked for by
+      `labels="binary"`, then any value or colour above 0, or above `mask_threshold`, is 1).
     * "values": the values are the labels: 0/1, class numbers, palette indices (never the palette's colours), 16 bits.
     * "colours": black is 0; the other colours of all masks together, sorted by red, then green, then blue, are
       1, 2, ... (or the order of `colours`), and their names are their values in the form #rrggbb.
@@ -112,8 +112,9 @@ RAW/a.png  RAW/a_mask.png                  or one folder and --mask-suffix _mask
             return (mask > 0).astype(np.int32)
         values = set(np.unique(mask).tolist()) - {self.settings.ignore_label}
         if self._kind == "binary":
-            _expect(mask, path, values, {0, 1} if values <= {0, 1} else {0, 255})
-            return np.where(mask == 255, 1, mask).astype(np.int32)
+            white = 65535 if 65535 in values else 255
+            _expect(mask, path, values, {0, 1} if values <= {0, 1} else {0, white})
+            return (mask > 0).astype(np.int32)
         _expect(mask, path, values, None if self.settings.expect is None else {0, *self.settings.expect})
         return mask
 
@@ -167,7 +168,7 @@ def _value_kind(mask: np.ndarray) -> str:
     top = int(mask.max())
     if top == 0:
         return "empty"
-    return "binary" if top == 255 and not ((mask != 0) & (mask != 255)).any() else "values"
+    return "binary" if top in (255, 65535) and not ((mask != 0) & (mask != top)).any() else "values"
 
 
 def _expect(mask: np.ndarray, path: Path, values: set[int], allowed: set[int] | None) -> None:
@@ -178,7 +179,11 @@ def _expect(mask: np.ndarray, path: Path, values: set[int], allowed: set[int] | 
     """
     if allowed is not None:
         odd = sorted(values - allowed)
-        hint = "cut the mask with --mask-threshold" if allowed == {0, 255} else "list it in --expect if it is right"
+        hint = (
+            "cut the mask with --mask-threshold"
+            if allowed in ({0, 255}, {0, 65535})
+            else "list it in --expect if it is right"
+        )
     elif len(values) > 64 and (path.suffix.lower() in (".jpg", ".jpeg") or _is_soft(mask)):
         odd = sorted(values)
         hint = "a JPEG or softened edges? cut it with --mask-threshold 127, or list them in --expect"

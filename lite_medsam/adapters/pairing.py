@@ -18,6 +18,25 @@ MASK_FOLDERS = {"mask", "masks", "label", "labels", "annotation", "annotations",
 _SUFFIXES = ("_mask", "-mask", "_masks", "_seg", "_segmentation", "_label", "_labels", "_gt", "_annotation")
 
 
+# pictures and volumes of kinds that this adapter does not read, and what operating systems leave behind
+OTHER_PICTURES = {
+    ".webp",
+    ".gif",
+    ".jp2",
+    ".j2k",
+    ".heic",
+    ".avif",
+    ".svg",
+    ".psd",
+    ".dcm",
+    ".nii",
+    ".mha",
+    ".nrrd",
+    ".mat",
+}
+LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+
+
 @dataclass(frozen=True)
 class Pair:
     """An image and its masks (several when each object has a file of its own; none when it has no label)."""
@@ -30,7 +49,7 @@ def image_files(root: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Pa
     """All files below a folder with one of these suffixes, in natural order; hidden files and folders are left out."""
     wanted = {suffix.lower() for suffix in suffixes}
     files = [p for p in root.rglob("*") if p.suffix.lower() in wanted and p.is_file()]
-    files = [p for p in files if not any(part.startswith(".") for part in p.relative_to(root).parts)]
+    files = [p for p in files if not any(part.startswith(".") or part in LITTER for part in p.relative_to(root).parts)]
     return sorted(files, key=lambda p: natural(p.relative_to(root).as_posix()))
 
 
@@ -77,7 +96,28 @@ def pair_files(
     image_keys = {p: (_place(p, image_root or root), _image_id(p, options)) for p in images}
     ids = {key[1] for key in image_keys.values()}
     mask_keys = {p: (_place(p, mask_root or root), _mask_id(p, options, ids, has_rule)) for p in masks}
-    return _matched(root, image_keys, mask_keys)
+    pairs, problems = _matched(root, image_keys, mask_keys)
+    problems += _passed_over(root, {image_root or root, mask_root or root}, {*images, *masks}, set(mask_suffixes))
+    return pairs, problems
+
+
+def _passed_over(root: Path, places: set[Path], taken: set[Path], mask_suffixes: set[str]) -> list[Problem]:
+    """Visible files that are neither an image nor a mask: nothing is left out without a word."""
+    problems = []
+    files = {p for place in places for p in place.rglob("*") if p.is_file() and p not in taken}
+    for path in sorted(p for p in files if p.is_relative_to(root)):
+        parts = path.relative_to(root).parts
+        if any(part.startswith(".") or part in LITTER for part in parts):
+            continue
+        if path.suffix.lower() in OTHER_PICTURES:
+            message = f"is of a kind that is not read; convert it to one of {', '.join(IMAGE_SUFFIXES)}"
+            problems.append(Problem("unsupported", relative(path, root), message))
+        elif path.suffix.lower() in mask_suffixes and _folder_kind(path, root) == "mask":
+            message = "lies among the masks, but its name is not that of a mask (prefix, suffix); passed over"
+            problems.append(Problem("stray-file", relative(path, root), message))
+        elif path.suffix.lower() not in IMAGE_SUFFIXES:
+            problems.append(Problem("stray-file", relative(path, root), "no image; passed over"))
+    return problems
 
 
 def _folder(root: Path, given: str | None, what: str) -> Path | None:
@@ -102,8 +142,8 @@ def _folder_kind(path: Path, root: Path) -> str | None:
 
 
 def _is_mask(path: Path, root: Path, mask_root: Path | None, options: Options) -> bool:
-    prefix, suffix = options.mask_prefix, options.mask_suffix
-    if not (path.stem.startswith(prefix) and path.stem.endswith(suffix) and len(path.stem) > len(prefix + suffix)):
+    prefix, suffix, stem = options.mask_prefix.lower(), options.mask_suffix.lower(), path.stem.lower()
+    if not (stem.startswith(prefix) and stem.endswith(suffix) and len(stem) > len(prefix + suffix)):
         return False
     if mask_root is not None:
         return True
@@ -144,9 +184,7 @@ def _mask_id(path: Path, options: Options, image_ids: set[str], has_rule: bool) 
     stem = path.stem
     if options.mask_regex:
         return captured(options.mask_regex, stem, "id")
-    stem = stem.removeprefix(options.mask_prefix)
-    if options.mask_suffix:
-        stem = stem.removesuffix(options.mask_suffix)
+    stem = stem[len(options.mask_prefix) : len(stem) - len(options.mask_suffix)]  # whatever their case
     if stem not in image_ids and not has_rule:  # images/a.jpg with masks/a_mask.png
         stem = next((bare for bare in _bare(stem) if bare in image_ids), stem)
     return stem
@@ -154,6 +192,7 @@ def _mask_id(path: Path, options: Options, image_ids: set[str], has_rule: bool) 
 
 def _matched(root: Path, image_keys: dict, mask_keys: dict) -> tuple[list[Pair], list[Problem]]:
     problems = []
+    exact = set(image_keys.values())
     by_key: dict[tuple, list[Path]] = defaultdict(list)
     by_lower: dict[tuple, set[tuple]] = defaultdict(set)
     by_id: dict[str, set[tuple]] = defaultdict(set)
@@ -162,8 +201,9 @@ def _matched(root: Path, image_keys: dict, mask_keys: dict) -> tuple[list[Pair],
             problems.append(Problem("unpaired-mask", relative(mask, root), "the pattern finds no key in its name"))
             continue
         by_key[key].append(mask)
-        by_lower[_lower(key)].add(key)
-        by_id[key[1]].add(key)
+        if key not in exact:  # otherwise it is that image's, and nobody else's
+            by_lower[_lower(key)].add(key)
+            by_id[key[1]].add(key)
     counts, id_counts = Counter(image_keys.values()), Counter(key[1] for key in image_keys.values())
     used, pairs = set(), []
     for image, key in image_keys.items():

@@ -12,7 +12,8 @@ from pathlib import Path
 from lite_medsam.adapters.check import ERROR, LEFT_OUT, Facts, Seen, inspect, severity
 from lite_medsam.adapters.npy_pairs import info_path, pair_paths, write_npy_pairs
 from lite_medsam.adapters.source import Adapter, Drop, Item, Options, Problem
-from lite_medsam.adapters.split import Entry, Split, make_split, save_split
+from lite_medsam.adapters.split import Entry, Split, make_split
+from lite_medsam.adapters.split_file import save_split
 from lite_medsam.case import Case, save_case
 from lite_medsam.errors import CaseError
 from lite_medsam.files import atomic_write

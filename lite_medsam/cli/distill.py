@@ -1,44 +1,22 @@
 """`lite-medsam distill`."""
 
 import dataclasses
-import re
 import shlex
 from pathlib import Path
 
 import click
 
+from lite_medsam.cli.options import settings_options
 from lite_medsam.cli.train import require_training
 from lite_medsam.learning.distillation_settings import DistillSettings, ViewSettings
 
 FAMILIES = ("litemedsam", "medsam_vit_b", "sam_vit_b", "sam_vit_l", "sam_vit_h", "mobile_sam")
 
 
-def settings_options(function):
-    """Adds an option for every field of DistillSettings and ViewSettings; its help is the field's line in the docstring."""
-    for cls in (ViewSettings, DistillSettings):
-        texts = _field_texts(cls)
-        for field in reversed(dataclasses.fields(cls)):
-            if field.name == "views":
-                continue
-            flag = "--" + field.name.replace("_", "-")
-            options: dict = {"default": field.default, "show_default": True, "help": texts[field.name]}
-            if isinstance(field.default, bool):
-                flag = f"{flag}/--no-{field.name.replace('_', '-')}"
-            elif isinstance(field.default, tuple):
-                options |= {"nargs": len(field.default), "type": float}
-            else:
-                options["type"] = type(field.default)
-            function = click.option(flag, field.name, **options)(function)
-    return function
-
-
-def _field_texts(cls: type) -> dict[str, str]:
-    """The text of each field from the Attributes section of a dataclass's docstring."""
-    texts: dict[str, str] = {}
-    for part in re.split(r"\n {8}(?=\w)", cls.__doc__.split("Attributes:", 1)[1]):
-        name, _, text = part.partition(":")
-        texts[name.strip()] = " ".join(text.split())
-    return texts
+def distill_options(function):
+    """Adds an option for every field of DistillSettings and ViewSettings."""
+    function = settings_options(function, ViewSettings)
+    return settings_options(function, DistillSettings, left_out=("views",))
 
 
 @click.command(
@@ -71,7 +49,7 @@ Examples:
 @click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where to compute."
 )
-@settings_options
+@distill_options
 def command(
     teacher, family, engine, student, start, cases, output, resume, cache, cache_limit_gb, threads, device, **values
 ) -> None:

@@ -1,57 +1,19 @@
 """`lite-medsam finetune`."""
 
-import dataclasses
-import re
 import sys
 from pathlib import Path
 
 import click
 
+from lite_medsam.cli.options import settings_options
 from lite_medsam.cli.train import require_training
 
-# fields whose option is named in the singular, because it is repeated
-RENAMED = {"protocols": "protocol"}
 
-
-def settings_options(function):
-    """Adds an option for every field of FinetuneSettings; its help is the field's line in the docstring."""
+def finetune_options(function):
+    """Adds an option for every field of FinetuneSettings."""
     from lite_medsam.learning.finetune_settings import CHOICES, FinetuneSettings
 
-    texts = field_texts(FinetuneSettings)
-    for field in reversed(dataclasses.fields(FinetuneSettings)):
-        flag = "--" + RENAMED.get(field.name, field.name).replace("_", "-")
-        options: dict = {
-            "help": texts[field.name],
-            "show_default": field.default not in ("", None),
-            "default": field.default,
-        }
-        if isinstance(field.default, bool):
-            flag = f"{flag}/--no-{field.name.replace('_', '-')}"
-        elif field.name in CHOICES:
-            options["type"] = click.Choice([choice for choice in CHOICES[field.name] if choice])
-            options["default"] = field.default or None
-        elif isinstance(field.default, tuple) and isinstance(field.default[0], str):
-            options |= {"multiple": True, "type": str}
-        elif isinstance(field.default, tuple):
-            options |= {"nargs": len(field.default), "type": float}
-        else:
-            options["type"] = type(field.default)
-        function = click.option(flag, field.name, **options)(function)
-    return function
-
-
-def field_texts(cls: type) -> dict[str, str]:
-    """The text of each field from the Attributes section of a dataclass's docstring."""
-    section = cls.__doc__.split("Attributes:", 1)[1]
-    texts: dict[str, str] = {}
-    name = None
-    for line in section.splitlines():
-        found = re.match(r" {8}(\w+): (.*)", line)
-        if found:
-            name, texts[found[1]] = found[1], found[2].strip()
-        elif name and line.strip():
-            texts[name] += " " + line.strip()
-    return texts
+    return settings_options(function, FinetuneSettings, CHOICES, renamed={"protocols": "protocol"})
 
 
 @click.command(
@@ -59,7 +21,7 @@ def field_texts(cls: type) -> dict[str, str]:
     epilog="""\b
 Examples:
   lite-medsam prepare image-folder ... -o cases
-  lite-medsam finetune --cases cases --split cases/split.json -o runs/oct
+  lite-medsam finetune --cases cases -o runs/oct
   lite-medsam evaluate -i test-cases --weights runs/oct/model
   lite-medsam finetune --cases cases -o runs/all --train all --minutes 120 --memory 8GB
   torchrun --nproc-per-node 2 -m lite_medsam finetune --cases cases -o runs/two --devices 2
@@ -68,7 +30,7 @@ Examples:
 @click.option("--cases", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,
               help="Folder of labelled npz cases, as `lite-medsam prepare` writes them.")  # fmt: skip
 @click.option("--split", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="split.json of `lite-medsam prepare`.  [default: divided here, by group]")  # fmt: skip
+              help="split.json of `lite-medsam prepare`.  [default: CASES/split.json if it is there]")  # fmt: skip
 @click.option(
     "--weights", type=click.Path(path_type=Path), help="Model directory to start from.  [default: the bundled one]"
 )
@@ -77,7 +39,7 @@ Examples:
 @click.option("--cache", type=click.Path(file_okay=False, path_type=Path),
               help="Folder for features, kept for other runs.  [default: inside the run's, removed at the end]")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
-@settings_options
+@finetune_options
 def command(cases, split, weights, output, resume, cache, threads, **values) -> None:
     """Make a model better on your own labelled images.
 

@@ -1,5 +1,8 @@
-"""Options that several commands share."""
+"""Options that several commands share, and options made from a dataclass of settings."""
 
+import dataclasses
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -35,3 +38,54 @@ def open_predictor(weights: Path | None, engine: str, threads: int | None, zoom:
     from lite_medsam.predictor import Predictor
 
     return Predictor.open(weights, engine, threads, zoom)
+
+
+def settings_options(
+    function,
+    cls: type,
+    choices: Mapping[str, Sequence[str]] | None = None,
+    renamed: Mapping[str, str] | None = None,
+    left_out: Collection[str] = (),
+):
+    """Adds an option for every field of a dataclass; its help is the field's line in the docstring.
+
+    Args:
+        function: The command.
+        cls: The dataclass; every field has a default.
+        choices: What a field may be, by its name; "" stands for not given.
+        renamed: Option names of fields that are called otherwise, as repeated options are, in the singular.
+        left_out: Fields without an option.
+    """
+    texts = field_texts(cls)
+    for field in reversed(dataclasses.fields(cls)):
+        if field.name in left_out:
+            continue
+        flag = "--" + (renamed or {}).get(field.name, field.name).replace("_", "-")
+        options: dict = {
+            "help": texts[field.name],
+            "show_default": field.default not in ("", None),
+            "default": field.default,
+        }
+        if isinstance(field.default, bool):
+            flag = f"{flag}/--no-{field.name.replace('_', '-')}"
+        elif field.name in (choices or {}):
+            options["type"] = click.Choice([choice for choice in choices[field.name] if choice])
+            options["default"] = field.default or None
+        elif isinstance(field.default, tuple) and isinstance(field.default[0], str):
+            options |= {"multiple": True, "type": str}
+        elif isinstance(field.default, tuple):
+            options |= {"nargs": len(field.default), "type": float}
+        else:
+            options["type"] = type(field.default)
+        function = click.option(flag, field.name, **options)(function)
+    return function
+
+
+def field_texts(cls: type) -> dict[str, str]:
+    """The text of each field from the Attributes section of a dataclass's docstring."""
+    texts: dict[str, str] = {}
+    for part in re.split(r"\n {8}(?=\w)", cls.__doc__.split("Attributes:", 1)[1]):
+        name, _, text = part.partition(":")
+        if name.strip():
+            texts[name.strip()] = " ".join(text.split())
+    return texts

@@ -54,8 +54,12 @@ def require_training(*more: str) -> None:
         more: Packages that are only looked for, not imported.
     """
     import importlib.util
+    import os
 
     from lite_medsam.errors import MissingExtraError
+
+    # threads that wait by spinning make torch several times slower beside any other busy program; read when torch is loaded
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     try:
         import lightning_fabric  # noqa: F401

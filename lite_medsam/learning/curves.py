@@ -22,12 +22,11 @@ def draw_training(log: Path, target: Path, validation: Path | None = None) -> No
     from matplotlib import pyplot
 
     rows, scores = read_rows(log), read_rows(validation) if validation else []
-    count = 2 if scores else 1
+    parts = [(draw, found) for draw, found in ((_draw_loss, rows), (_draw_scores, scores)) if found]
+    count = max(1, len(parts))
     figure, axes = pyplot.subplots(count, figsize=(7, 3.2 * count), layout="constrained", squeeze=False, sharex=True)
-    if rows:
-        _draw_loss(axes[0, 0], rows)
-    if scores:
-        _draw_scores(axes[1, 0], scores)
+    for axis, (draw, found) in zip(axes[:, 0], parts, strict=False):
+        draw(axis, found)
     axes[-1, 0].set_xlabel("step")
     with atomic_write(target) as path:
         figure.savefig(path, dpi=110)

@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.adapters.split import Entry, Split, entries_of, load_split, make_split
+from lite_medsam.adapters.split import Entry, Split, entries_of, make_split
+from lite_medsam.adapters.split_file import load_split
 from lite_medsam.case import Case, load_case
 from lite_medsam.errors import CaseError
 
+SPLIT = "split.json"
 NEEDS = "fine-tuning needs labelled cases of at least two groups (patients): one to train on, one to validate on"
 
 
@@ -25,6 +27,7 @@ class Division:
         sha256: Over names, images and labels of both sides.
         train_groups: Groups on the training side.
         validation_groups: Groups on the other side.
+        origin: Which division this is, in words.
         ungrouped: Cases that name no group, each taken for a group of its own.
         unlabelled: Cases without a label or an object, left out.
         outside: Cases that are in no part or in the test part, left out.
@@ -36,6 +39,7 @@ class Division:
     sha256: str
     train_groups: int
     validation_groups: int
+    origin: str
     ungrouped: int
     unlabelled: int
     outside: int
@@ -47,8 +51,9 @@ def divide(folder: Path, split_file: Path | None, validation_share: float, seed:
     Args:
         folder: Searched for npz cases, recursively.
         split_file: What `lite-medsam prepare` wrote; its train and val parts are taken, its test part is not touched. None
-            divides here.
-        validation_share: Share of the cases to hold out, where there is no file.
+            takes the folder's own split.json, and divides here where there is none. A split without a val part, as data
+            sets with a test part alone publish it, gets one out of its train part.
+        validation_share: Share of the cases to hold out, where that is decided here.
         seed: Of that division.
 
     Raises:
@@ -60,10 +65,15 @@ def divide(folder: Path, split_file: Path | None, validation_share: float, seed:
     entries = {e.name: e for e in entries_of(_labelled(paths.values(), hashes))}
     if len(entries) < 2:
         raise CaseError(f"{NEEDS}, got {len(entries)} in {folder}; see lite-medsam prepare")
+    if split_file is None and (folder / SPLIT).is_file():
+        split_file = folder / SPLIT
+    shares = {"train": 1 - validation_share, "val": validation_share}
     if split_file is None:
-        split = make_split(entries.values(), {"train": 1 - validation_share, "val": validation_share}, seed)
+        split, origin = _own_split(list(entries.values()), shares, seed)
     else:
-        split = load_split(split_file)
+        split, origin = load_split(split_file), f"split of {split_file}"
+        if "val" not in split.parts and "train" in split.parts:
+            split, origin = _with_validation(split, entries, shares, seed), f"{origin}, its train part divided by group"
     sides = {part: _side(split, part, paths, entries, split_file) for part in ("train", "val")}
     _refuse_leaks([entries[n] for n in sides["train"]], [entries[n] for n in sides["val"]])
     used = [*sides["train"], *sides["val"]]
@@ -78,10 +88,33 @@ def divide(folder: Path, split_file: Path | None, validation_share: float, seed:
         sha256=digest.hexdigest(),
         train_groups=len({split.groups[name] for name in sides["train"]}),
         validation_groups=len({split.groups[name] for name in sides["val"]}),
+        origin=origin,
         ungrouped=sum(entries[name].group is None for name in used),
         unlabelled=len(paths) - len(entries),
         outside=len(entries) - len(used),
     )
+
+
+def _own_split(entries: list[Entry], shares: dict[str, float], seed: int) -> tuple[Split, str]:
+    """A division made here; parts that the data set publishes stay as they are."""
+    published = {entry.published for entry in entries} - {None}
+    if not published & {"val", "test"}:
+        return make_split(entries, shares, seed), f"divided here by group, seed {seed}"
+    # what lies in no published part is trained on
+    entries = [replace(entry, published=entry.published or "train") for entry in entries]
+    if "val" in published:
+        return make_split(entries), "the data set's own split"
+    split = make_split(entries, shares, seed)
+    return split, f"divided here by group, seed {seed}; the data set's own test part is kept apart"
+
+
+def _with_validation(split: Split, entries: dict[str, Entry], shares: dict[str, float], seed: int) -> Split:
+    """A split whose train part is divided by its groups into train and val; its other parts stay."""
+    named = [entries[name] for name in split.parts["train"] if name in entries]
+    divided = make_split(
+        [replace(entry, group=split.groups[entry.name], published=None) for entry in named], shares, seed
+    )
+    return replace(split, parts={**split.parts, **divided.parts}, fractions=shares, seed=seed)
 
 
 def evenly(items: Sequence, most: int) -> list:

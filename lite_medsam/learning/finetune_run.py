@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
-from lite_medsam.adapters.split import save_split
+from lite_medsam.adapters.split_file import save_split
 from lite_medsam.bundled import DEFAULT_WEIGHTS
 from lite_medsam.errors import WeightsError
 from lite_medsam.evaluation import Evaluation
@@ -21,18 +21,21 @@ from lite_medsam.learning.checkpoint import Segmenter, load_model
 from lite_medsam.learning.dataset import LabelledImage, load_images
 from lite_medsam.learning.export import export_model
 from lite_medsam.learning.finetune_card import write_report
-from lite_medsam.learning.finetune_data import Division, divide, evenly
+from lite_medsam.learning.finetune_data import SPLIT, Division, divide, evenly
 from lite_medsam.learning.finetune_settings import FinetuneSettings, load_settings, refuse_other_settings
 from lite_medsam.learning.finetuning import BEST, CHECKPOINT, FinetuneLoop, FineTuner
 from lite_medsam.learning.prompt_batch import PromptSource
+from lite_medsam.learning.run_record import RunRecord
 from lite_medsam.learning.stepping import make_fabric, read_checkpoint
 from lite_medsam.learning.validation import Validator, comparison, evaluate_all
 from lite_medsam.learning.views import FreshViews, KeptViews, signature
 from lite_medsam.predictor import Predictor
+from lite_medsam.runtime import DECODER_FILE, ENCODER_FILE, open_backend
 from lite_medsam.signed_cache import SignedCache
 from lite_medsam.spec import PROMPT_KINDS, ModelSpec, sha256_of
 
-SETTINGS, SPLIT, MODEL, FEATURES = "settings.json", "split.json", "model", "features"
+SETTINGS, MODEL, FEATURES = "settings.json", "model", "features"
+REPORT_SHARE = 6  # other protocols than the validation's are asked about so much fewer cases
 Say = Callable[[str], None]
 
 
@@ -47,6 +50,7 @@ class FinetuneResult:
         steps: Optimiser steps taken.
         best_step: The step whose averaged weights were kept; 0: the starting weights.
         seconds: Time spent in steps.
+        record: Where the time of this process went.
     """
 
     model: Path
@@ -55,6 +59,7 @@ class FinetuneResult:
     steps: int
     best_step: int
     seconds: float
+    record: RunRecord
 
     @property
     def table(self) -> list[dict]:
@@ -79,7 +84,7 @@ def finetune(
         out: Folder of the run; its `model` is the new model directory.
         settings: Of the run.
         weights: Model directory to start from; the bundled one by default.
-        split: split.json of `lite-medsam prepare`; None divides by group.
+        split: split.json of `lite-medsam prepare`; None takes the one in `cases`, and divides by group where there is none.
         resume: Continue from the folder's checkpoint, if there is one.
         cache: Folder for the frozen encoder's features, kept for other runs; by default inside `out`, removed at the end.
         say: Gets lines about what is going on.
@@ -97,11 +102,11 @@ def finetune(
     _check_folder(out, settings, resume)
     fabric = launch(settings)
     say = say if fabric.is_global_zero else lambda text: None
+    start = load_model(weights)
     kept_split = out / SPLIT
     division = divide(
         cases, kept_split if resume and kept_split.exists() else split, settings.validation_share, settings.seed
     )
-    start = load_model(weights)
     start.spec = replace(start.spec, prompts=_prompts(start.spec, settings))
     fabric.barrier()  # nobody reads the folder any more
     if fabric.is_global_zero:
@@ -131,26 +136,34 @@ class _Run:
     def __init__(self, fabric, start: Segmenter, weights, division: Division, settings, out: Path, cache, resume, say):
         self.fabric, self.start, self.weights, self.division = fabric, start, weights, division
         self.settings, self.out, self.cache, self.resume, self.say = settings, out, cache, resume, say
-        self.validation = evenly(division.validation, settings.validation_cases)
+        self.record = RunRecord()
 
     def run(self) -> FinetuneResult | None:
         settings = self.settings
         first = self.fabric.is_global_zero
         user = settings.report_protocols()[0]
-        validator = Validator(self.start, self.validation, user, settings.slices_per_volume) if first else None
+        chosen = evenly(self.division.validation, settings.validation_cases)
+        validator = Validator(self.start, chosen, user, settings.slices_per_volume) if first else None
         start_state = {name: value.clone() for name, value in self.start.state_dict().items()}
         tuner = FineTuner(self.start.to(memory_format=torch.channels_last), settings, self.fabric)
-        images = _images(self.division.train, settings)
-        views, kept = self._views(images, tuner.model)
+        with self.record.phase("features"):
+            images = _images(self.division.train, settings)
+            views, kept = self._views(images, tuner.model)
         source = PromptSource(views, tuner.model.spec, settings, self.fabric.global_rank, self.fabric.world_size)
         loop = FinetuneLoop(tuner, source, validator, self.out, self._identity())
         if self.resume and loop.resume():
             self.say(f"continuing from step {tuner.step}")
-        loop.run()
+        continued = tuner.step
+        with self.record.phase("training"):
+            loop.run()
         self.fabric.barrier()
         if not first:
             return None
         result = self._finish(loop, validator, start_state)
+        self.record.write(
+            self.out, steps=tuner.step - continued, processes=self.fabric.world_size, memory=settings.memory
+        )
+        self.say(str(self.record))
         if kept is not None and self.cache is None:
             kept.clear()
             with contextlib.suppress(OSError):
@@ -173,7 +186,7 @@ class _Run:
             return FreshViews(images, model.spec, self.settings), None
         folder = self.cache or self.out / FEATURES
         limit = int(self.settings.cache_gb * 1e9)
-        cache = SignedCache(folder, signature(model, self.settings), limit)
+        cache = SignedCache(folder, signature(model, self.settings), limit, compress=True)
         views = KeptViews(images, model, self.settings, cache)
         share = -(-len(views.images) // self.fabric.world_size)
         with tqdm(total=share, unit="image", desc="features", disable=not self.fabric.is_global_zero) as bar:
@@ -183,27 +196,42 @@ class _Run:
 
     def _finish(self, loop: FinetuneLoop, validator: Validator, start_state: dict) -> FinetuneResult:
         """Exports the best weights, scores both models through the Predictor, writes the card and the pictures."""
+        settings, validation = self.settings, self.division.validation
         best = read_checkpoint(self.out / BEST, ("average", "step"))
         before, model = validator.model, load_model(self.weights)
         before.load_state_dict(start_state)
         model.load_state_dict(best["average"])
-        spec = new_spec(before.spec, self.settings, self.division, best["step"])
+        spec = new_spec(before.spec, settings, self.division, best["step"])
         model.spec = spec
-        difference = export_model(model, self.out / MODEL, spec)
+        with self.record.phase("export"):
+            difference = export_model(model, self.out / MODEL, spec)
         self.say(f"exported to {self.out / MODEL}; torch and ONNX Runtime differ by {difference:.1e} at most")
-        old = Predictor(TorchBackend(before))
+        old = _starting_predictor(self.weights, before)
         new = Predictor.open(self.out / MODEL, "onnxruntime", torch.get_num_threads())
-        protocols = self.settings.report_protocols()
-        with tqdm(total=2 * len(protocols) * len(self.validation), unit="case", desc="scores") as bar:
+        asked = [
+            (user, evenly(validation, settings.report_cases if i == 0 else -(-settings.report_cases // REPORT_SHARE)))
+            for i, user in enumerate(settings.report_protocols())
+        ]
+        total = 2 * sum(len(cases) for _, cases in asked)
+        with self.record.phase("scores"), tqdm(total=total, unit="case", desc="scores") as bar:
             scores = [
-                evaluate_all(
-                    predictor, self.validation, protocols, self.settings.slices_per_volume, lambda _: bar.update()
-                )
+                evaluate_all(predictor, asked, settings.slices_per_volume, lambda _: bar.update())
                 for predictor in (old, new)
             ]
-        result = FinetuneResult(self.out / MODEL, *scores, loop.tuner.step, best["step"], loop.tuner.seconds)
-        write_report(result, self.settings, self.division, self.validation, spec, (old, new), self.out)
+        steps, seconds = loop.tuner.step, loop.tuner.seconds
+        result = FinetuneResult(self.out / MODEL, *scores, steps, best["step"], seconds, self.record)
+        with self.record.phase("pictures"):
+            write_report(result, settings, self.division, validation, spec, (old, new), self.out)
         return result
+
+
+def _starting_predictor(weights: Path, model: Segmenter) -> Predictor:
+    """The starting model as users run it, but asked for every kind of prompt that is trained; in torch without graphs."""
+    if not all((weights / name).is_file() for name in (ENCODER_FILE, DECODER_FILE)):
+        return Predictor(TorchBackend(model))
+    backend = open_backend(weights, "onnxruntime", torch.get_num_threads())
+    backend.spec = replace(backend.spec, prompts=model.spec.prompts)
+    return Predictor(backend)
 
 
 def _images(paths: tuple[Path, ...], settings: FinetuneSettings) -> list[LabelledImage]:
@@ -251,8 +279,8 @@ def _write_identity(out: Path, settings: FinetuneSettings, division: Division) -
 def _summary(division: Division, settings: FinetuneSettings) -> str:
     parts = [
         f"cases to train on: {len(division.train)} (groups: {division.train_groups}), to validate on: "
-        f"{min(len(division.validation), settings.validation_cases)} of {len(division.validation)} "
-        f"(groups: {division.validation_groups})"
+        f"{len(division.validation)} (groups: {division.validation_groups})",
+        division.origin,
     ]
     if division.unlabelled:
         parts.append(f"{division.unlabelled} cases without an object are left out")

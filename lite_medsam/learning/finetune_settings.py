@@ -62,7 +62,8 @@ class FinetuneSettings:
             the first few, so it can differ from run to run.
         batch_size: Views per step, over all processes.
         objects_per_image: Objects asked for in a view; repeated with other prompts where there are fewer.
-        views: Views per image whose features are kept, with --train decoder: the plain whole image, and random ones.
+        views: Views per image whose features are kept, with --train decoder: the plain whole image, and random ones. 0 for
+            about 500 in all, 4 to 16 of an image.
         cache_gb: Most gigabytes of features on disk; fewer views are kept where they do not fit.
         memory: Cuts batches to fit (2GB, 4GB, 8GB, 16GB, 32GB).
         learning_rate: Of the decoder and the neck, after the warm-up.
@@ -81,10 +82,11 @@ class FinetuneSettings:
         minimum_area_px: Smallest object in the model frame; smaller ones in a view are not asked for.
         augment: Whether views are changed at random, as far as their modality allows.
         norm: Statistics of batch normalisation: frozen (right for small batches) or trained.
-        validate_every: Steps between validations; 0 for ten in a run.
+        validate_every: Steps between validations; 0 for ten in a run, fewer where they would take over a quarter of `minutes`.
         patience: Validations without a better Dice after which the run ends; 0 for never.
         validation_share: Share of the groups that is held out, where no split is given.
-        validation_cases: Most validation cases, evenly chosen.
+        validation_cases: Most validation cases that are scored during the run, evenly chosen.
+        report_cases: Most validation cases in the table at the end; protocols other than the validation's get a sixth.
         checkpoint_every: Steps between checkpoints; each validation writes one too.
         slices_per_volume: Labelled slices taken from a volume.
         modality: Modality of cases that do not say theirs; decides how they may be augmented.
@@ -97,13 +99,13 @@ class FinetuneSettings:
     """
 
     train: str = "decoder"
-    protocols: tuple[str, ...] = ("box", "box-jitter", "clicks", "box+clicks", "scribble")
+    protocols: tuple[str, ...] = ("box=3", "box-jitter", "clicks=2", "box+clicks", "scribble")
     validation_protocol: str = "box"
     steps: int = 0
-    minutes: float = 10.0
+    minutes: float = 8.0
     batch_size: int = 8
-    objects_per_image: int = 3
-    views: int = 6
+    objects_per_image: int = 2
+    views: int = 0
     cache_gb: float = 8.0
     memory: str = "16GB"
     learning_rate: float = 3e-4
@@ -125,7 +127,8 @@ class FinetuneSettings:
     validate_every: int = 0
     patience: int = 6
     validation_share: float = 0.2
-    validation_cases: int = 60
+    validation_cases: int = 24
+    report_cases: int = 60
     checkpoint_every: int = 100
     slices_per_volume: int = 6
     modality: str = ""
@@ -144,14 +147,16 @@ class FinetuneSettings:
         for name in (
             "batch_size",
             "objects_per_image",
-            "views",
             "devices",
             "nodes",
             "checkpoint_every",
             "validation_cases",
+            "report_cases",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.views < 0:
+            raise ValueError(f"views must be at least 0, got {self.views}")
         if self.steps < 0 or (self.steps == 0 and not self.minutes > 0):
             raise ValueError(f"steps or minutes must be above 0, got steps {self.steps} and minutes {self.minutes:g}")
         if not 0 < self.validation_share < 1:

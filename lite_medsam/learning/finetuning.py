@@ -28,7 +28,8 @@ CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 LOG_EVERY = 10
 # the number of steps that fit into the time given is decided after so many, the first of which are slow
 PROBE_STEPS, SLOW_STEPS = 10, 2
-VALIDATIONS = 10
+VALIDATIONS, FEWEST_VALIDATIONS = 10, 3
+VALIDATION_SHARE = 0.25  # of the time, at most, unless even the fewest take longer
 FLOOR = 0.02
 
 
@@ -142,7 +143,8 @@ class FinetuneLoop:
         self.best, self.best_step, self.stale = -1.0, 0, 0
         self.stopped = False
         self.losses: list[float] = []  # since the last line of the log
-        self.validation_seconds = 0.0
+        self.validations = VALIDATIONS
+        self.validation_seconds = 0.0  # of the last one
         self.log: RunLog | None = None
 
     def resume(self) -> bool:
@@ -163,6 +165,7 @@ class FinetuneLoop:
         self.tuner.total = extra["total"]
         self.best, self.best_step, self.stale = extra["best"], extra["best_step"], extra["stale"]
         self.stopped, self.validation_seconds = extra["stopped"], extra["validation_seconds"]
+        self.validations = extra["validations"]
         self.losses = list(extra["losses"])
         return True
 
@@ -213,14 +216,20 @@ class FinetuneLoop:
         return self.source.from_step(self.tuner.step)
 
     def _interval(self) -> int:
-        return self.settings.validate_every or max(1, self.tuner.total // VALIDATIONS)
+        return self.settings.validate_every or max(1, self.tuner.total // self.validations)
 
     def _decide_total(self, times: list[float]) -> int:
-        """Fixes the number of steps by the time that the first ones took; all processes follow the first."""
+        """Fixes the numbers of steps and validations by the time that the first ones took; all processes follow the first."""
+        budget, each = self.settings.minutes * 60, max(self.validation_seconds, 1e-3)
+        fitting = int(VALIDATION_SHARE * budget / each)
+        validations = min(VALIDATIONS, max(FEWEST_VALIDATIONS, fitting))
         per_step = sum(times[SLOW_STEPS:]) / len(times[SLOW_STEPS:])
-        seconds = self.settings.minutes * 60 - VALIDATIONS * self.validation_seconds - sum(times)
-        total = self.tuner.step + max(PROBE_STEPS, int(seconds / per_step))
-        self.tuner.total = int(self.fabric.broadcast(total)) if self.fabric.world_size > 1 else total
+        # where validations are slow the training still gets half of the time
+        seconds = max(budget - validations * each - sum(times), budget / 2)
+        decided = self.tuner.step + max(PROBE_STEPS, int(seconds / per_step)), validations
+        if self.fabric.world_size > 1:
+            decided = self.fabric.broadcast(decided)
+        self.tuner.total, self.validations = map(int, decided)
         return self.tuner.total
 
     def _validate(self) -> None:
@@ -256,6 +265,7 @@ class FinetuneLoop:
             "stale": self.stale,
             "stopped": self.stopped,
             "losses": self.losses,
+            "validations": self.validations,
             "validation_seconds": self.validation_seconds,
         }
         state = self.tuner.state() | {

@@ -1,5 +1,6 @@
 """Optimiser steps that every kind of training shares: rate, clipping, averaged weights, several processes, checkpoints."""
 
+import os
 import pickle
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -7,10 +8,14 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 
 from lite_medsam.errors import WeightsError
 from lite_medsam.files import atomic_write
+
+# how many processes torchrun, and SLURM's srun, have started
+STARTED = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
 
 
 def make_fabric(accelerator: str = "cpu", devices: int = 1, nodes: int = 1, precision: str = "32-true") -> Fabric:
@@ -21,9 +26,20 @@ def make_fabric(accelerator: str = "cpu", devices: int = 1, nodes: int = 1, prec
         devices: Processes per machine.
         nodes: Machines.
         precision: "32-true" or "bf16-mixed".
+
+    Raises:
+        ValueError: If several processes were started for a run of one: each would write the same folder.
     """
-    strategy = "ddp" if devices * nodes > 1 else "auto"
-    return Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision, strategy=strategy)
+    options = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes, "precision": precision}
+    if devices * nodes > 1:
+        return Fabric(**options, strategy="ddp")
+    started = max(int(os.environ.get(name) or 1) for name in STARTED)
+    if started > 1:
+        raise ValueError(
+            f"{started} processes were started, but devices x nodes is 1; say --devices, or start one process"
+        )
+    # what a SLURM job reserves says nothing about a single process that is started inside it
+    return Fabric(**options, strategy="auto", plugins=[LightningEnvironment()])
 
 
 class Stepper:

@@ -118,11 +118,12 @@ class _TorchTeacher:
 
     @torch.inference_mode()
     def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(f.cpu().numpy() for f in self.model.encode(torch.from_numpy(pixels).to(self.device)))
+        # copied, because numpy's memory is aligned by chance, and convolutions round differently with it
+        return tuple(f.cpu().numpy() for f in self.model.encode(torch.tensor(pixels).to(self.device)))
 
     @torch.inference_mode()
     def decode(self, features, coords, labels, previous, has_previous):
-        inputs = [torch.from_numpy(a).to(self.device) for a in (coords, labels, previous, has_previous)]
-        on_device = tuple(torch.from_numpy(f).to(self.device) for f in features)
+        inputs = [torch.tensor(a).to(self.device) for a in (coords, labels, previous, has_previous)]
+        on_device = tuple(torch.tensor(f).to(self.device) for f in features)
         logits, scores = self.model.decode(on_device, *inputs)
         return logits.cpu().numpy(), scores.cpu().numpy()

@@ -19,7 +19,7 @@ from lite_medsam.prompts import Protocol, simulate_prompts
 from lite_medsam.results import MEAN, format_table
 
 SCORES = ("dice", "iou", "surface_dice")
-PICTURE_HEIGHT_PX = 260
+PICTURE_HW_PX = 260, 520  # at most
 
 
 class Validator:
@@ -128,8 +128,8 @@ def _panel_row(before: Predictor, after: Predictor, case: Case, protocol: Protoc
         truth[case.label == value] = number
     answers = [truth, *(predictor.segment(case.image, prompts).label_map() for predictor in (before, after))]
     x0, y0, x1, y1 = _window(truth > 0)
-    height = PICTURE_HEIGHT_PX
-    width = max(1, round((x1 - x0) * height / (y1 - y0)))
+    scale = min(PICTURE_HW_PX[0] / (y1 - y0), PICTURE_HW_PX[1] / (x1 - x0))
+    height, width = max(1, round((y1 - y0) * scale)), max(1, round((x1 - x0) * scale))
     image = cv2.resize(case.image[y0:y1, x0:x1], (width, height), interpolation=cv2.INTER_LINEAR)
     pictures = []
     for answer in answers:
@@ -152,27 +152,19 @@ def _window(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 def evaluate_all(
     predictor: Predictor,
-    cases: Sequence[Path],
-    protocols: Sequence[Protocol],
+    asked: Sequence[tuple[Protocol, Sequence[Path]]],
     slices_per_volume: int,
     progress: Callable[[str], None],
 ) -> dict[str, Evaluation]:
-    """Scores by name of the protocol, for those that the model accepts.
+    """Scores by name of the protocol.
 
     Args:
         predictor: The model.
-        cases: Files of labelled cases.
-        protocols: Who prompts.
+        asked: Who prompts, and on which files of labelled cases.
         slices_per_volume: Labelled slices scored of a volume.
-        progress: Called with the protocol's name for every case.
+        progress: Called with the name of each case.
     """
     return {
-        protocol.name: evaluate(
-            predictor,
-            cases,
-            protocol,
-            slices_per_volume=slices_per_volume,
-            progress=lambda _, name=protocol.name: progress(name),
-        )
-        for protocol in protocols
+        protocol.name: evaluate(predictor, cases, protocol, slices_per_volume=slices_per_volume, progress=progress)
+        for protocol, cases in asked
     }

@@ -13,13 +13,15 @@ from lite_medsam.learning.augmentation import BY_MODALITY
 from lite_medsam.learning.checkpoint import Segmenter
 from lite_medsam.learning.dataset import LabelledImage, Sampling, View, draw_view, index_by_modality
 from lite_medsam.learning.finetune_settings import FinetuneSettings
+from lite_medsam.learning.kept_features import pack_features, unpack_features
 from lite_medsam.signed_cache import SignedCache
 from lite_medsam.spec import ModelSpec
 
 # raised when views are drawn in another way, so that older features are not taken for new ones
-VIEWS_VERSION = 1
+VIEWS_VERSION = 2
 TRIES = 30
-HALF_LIMIT = 60_000
+# views in all that are worth keeping, and how many of one image
+ENOUGH_VIEWS, FEWEST, MOST = 500, 4, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,7 @@ class KeptViews:
         self.keys = [_image_key(image) for image in self.images]
         self.by_modality = index_by_modality(self.images)
         self.device = next(model.parameters()).device
-        self.views = settings.views
+        self.views = settings.views or min(MOST, max(FEWEST, -(-ENOUGH_VIEWS // len(self.images))))
 
     def prepare(self, rank: int, count: int, progress: Callable[[], None]) -> None:
         """Computes what is not there yet; each of `count` processes its share."""
@@ -104,7 +106,7 @@ class KeptViews:
         size = sum(array.nbytes for array in first.values())
         # as many views as fit, the same for every image; determined by settings and data, so the same when continued
         fitting = int(self.settings.cache_gb * 1e9 / (size * len(self.images)))
-        self.views = max(1, min(self.settings.views, fitting))
+        self.views = max(1, min(self.views, fitting))
         for index in range(rank, len(self.images), count):
             for number in range(self.views):
                 if self.cache.get(self._key(index, number)) is None:
@@ -118,10 +120,9 @@ class KeptViews:
         arrays = self.cache.get(self._key(index, number))
         if arrays is None:
             arrays = self._make(index, number)
-        features = tuple(arrays[f"feature{i}"].astype(np.float32) for i in range(len(arrays) - 3))
         return DrawnView(
             pixels=None,
-            features=features,
+            features=unpack_features(arrays),
             masks=arrays["masks"].astype(np.float32) / 255,
             valid=arrays["valid"].astype(bool),
             occupied=arrays["occupied"].astype(bool),
@@ -147,10 +148,11 @@ class KeptViews:
             )
         if view is None:
             raise ValueError(f"{source.name}: its objects must be visible to the model; lower --minimum-area-px")
+        # copied, because numpy's memory is aligned by chance, and convolutions round differently with it
+        pixels = torch.tensor(view.pixels)[None].to(self.device)
         with torch.inference_mode():
-            features = self.model.encode(torch.from_numpy(view.pixels)[None].to(self.device))
-        arrays = {f"feature{i}": _half(feature[0].float().cpu().numpy()) for i, feature in enumerate(features)}
-        return arrays | {
+            features = self.model.encode(pixels)
+        return pack_features([feature[0].float().cpu().numpy() for feature in features]) | {
             "masks": np.round(view.masks * 255).astype(np.uint8),
             "valid": view.valid > 0,
             "occupied": view.occupied > 0,
@@ -209,8 +211,3 @@ def _pick(by_modality: dict[str, tuple[np.ndarray, np.ndarray]], rng: np.random.
 
 def _drawn(view: View, pixels, features, name: str) -> DrawnView:
     return DrawnView(pixels, features, view.masks, view.valid > 0, view.occupied > 0, name)
-
-
-def _half(array: np.ndarray) -> np.ndarray:
-    """Half precision, which costs the decoder nothing that shows, unless a value does not fit."""
-    return array.astype(np.float16) if np.abs(array).max(initial=0) < HALF_LIMIT else array

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -361,3 +362,28 @@ def test_settings_out_of_range_are_refused():
         DistillSettings(held_out=1.0)
     with pytest.raises(ValueError, match="jitter"):
         DistillSettings(views=ViewSettings(jitter=(0.3, 0.1)))
+
+
+@pytest.mark.slow
+def test_a_full_size_medsam_teaches(tmp_path):
+    """ViT-B at 1024 px with random weights: asked once for each view, answers signed and kept, a student that learns."""
+    from tiny_models import published_model
+
+    torch.save(published_model("medsam_vit_b").state_dict(), tmp_path / "medsam_vit_b.pth")
+    for i in range(2):
+        save_case(tmp_path / "cases" / f"2D_OCT_discs_{i}.npz", disc_case(i, "OCT"))
+    settings = DistillSettings(steps=2, batch_size=1, warmup_steps=1, held_out=0, views=ViewSettings(views_per_image=1))
+
+    def run(out):
+        teacher = open_teacher(tmp_path / "medsam_vit_b.pth", family="medsam_vit_b")
+        assert teacher.spec.preprocessing.image_size == 1024
+        student = open_student(tmp_path / "student.json", 0)
+        return run_distillation(teacher, student, tmp_path / "cases", out, settings, cache=tmp_path / "kept")
+
+    (tmp_path / "student.json").write_text(TINY.to_json())
+    first, second = run(tmp_path / "a"), run(tmp_path / "b")
+    assert first.asked == 2 and second.asked == 0
+    assert "medsam" in json.loads((tmp_path / "kept/signature.json").read_text()).popitem()[1]["teacher_name"].lower()
+    assert Predictor.open(first.model, threads=1).spec.prompts == ("box",)
+    a, b = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True)["average"] for name in "ab")
+    assert all(torch.equal(a[key], b[key]) for key in a)

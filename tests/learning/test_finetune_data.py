@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from tiny import disc_case
 
-from lite_medsam.adapters.split import Split, save_split
+from lite_medsam.adapters.split import Split
+from lite_medsam.adapters.split_file import save_split
 from lite_medsam.case import save_case
 from lite_medsam.errors import CaseError
 from lite_medsam.learning.finetune_data import divide, evenly
@@ -89,3 +90,45 @@ def test_two_files_of_one_name_are_refused(folder):
 def test_evenly():
     assert evenly([1, 2, 3], 5) == [1, 2, 3]
     assert evenly(list(range(10)), 4) == [0, 3, 6, 9]
+
+
+def test_the_folders_own_split_is_taken_and_said(folder):
+    groups = {f"c{i}": f"p{i // 2}" for i in range(6)}
+    split_file(folder / "split.json", ("c0", "c1"), ("c2", "c3"), groups=groups, test=("c4", "c5"))
+    division = divide(folder, None, 0.5, 0)
+    assert [p.stem for p in division.train] == ["c0", "c1"] and [p.stem for p in division.validation] == ["c2", "c3"]
+    assert division.origin == f"split of {folder / 'split.json'}" and division.outside == 2
+
+
+def test_a_split_with_a_test_part_alone_gets_its_validation_from_the_train_part(folder):
+    groups = {f"c{i}": f"p{i // 2}" for i in range(6)}
+    save_split(folder / "split.json", Split({"train": ("c0", "c1", "c2", "c3"), "test": ("c4", "c5")}, groups))
+    division = divide(folder, None, 0.5, 0)
+    sides = [{p.stem for p in side} for side in (division.train, division.validation)]
+    assert sorted(sides, key=min) == [{"c0", "c1"}, {"c2", "c3"}] and division.outside == 2
+    assert division.split.parts["test"] == ("c4", "c5") and "its train part divided by group" in division.origin
+    save_split(folder / "split.json", Split({"train": ("c0", "c1"), "test": ("c4", "c5")}, groups))
+    with pytest.raises(CaseError, match="needs at least 2 groups"):
+        divide(folder, None, 0.5, 0)
+
+
+@pytest.mark.parametrize("others", [None, "train"])
+def test_a_published_test_part_is_kept_apart_without_a_split_file(folder, others):
+    for i in range(6):
+        part = "test" if i in (2, 3) else others
+        case = dataclasses.replace(disc_case(i), name=f"c{i}", group=f"p{i // 2}")
+        save_case(folder / f"c{i}.npz", dataclasses.replace(case, metadata=part and {"published_split": part}))
+    division = divide(folder, None, 0.4, 1)
+    used = {path.stem for path in (*division.train, *division.validation)}
+    assert used == {"c0", "c1", "c4", "c5"} and division.outside == 2
+    assert division.origin.endswith("the data set's own test part is kept apart")
+
+
+def test_a_published_validation_part_is_the_validation(folder):
+    for i in range(6):
+        case = dataclasses.replace(disc_case(i), name=f"c{i}", group=f"p{i // 2}")
+        save_case(
+            folder / f"c{i}.npz", dataclasses.replace(case, metadata={"published_split": "val"} if i > 3 else None)
+        )
+    division = divide(folder, None, 0.4, 1)
+    assert {path.stem for path in division.validation} == {"c4", "c5"} and len(division.train) == 4

@@ -21,8 +21,9 @@ from lite_medsam.learning import finetuning
 from lite_medsam.learning.checkpoint import load_model, save_weights
 from lite_medsam.learning.finetune_run import finetune
 from lite_medsam.learning.finetune_settings import FinetuneSettings
-from lite_medsam.learning.stepping import read_checkpoint
+from lite_medsam.learning.stepping import make_fabric, read_checkpoint
 from lite_medsam.predictor import Predictor
+from lite_medsam.signed_cache import SignedCache
 from lite_medsam.spec import load_spec, save_spec
 
 ROOT = Path(lite_medsam.__file__).parent.parent
@@ -174,6 +175,78 @@ def test_two_processes_take_the_step_of_one(tmp_path, cases, weights):
     difference = max(float((one["average"][n] - v).abs().max()) for n, v in both["average"].items())
     assert difference < 1e-3
     assert (tmp_path / "two/model/spec.json").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_without_torchrun(tmp_path, cases, weights):
+    settings = dataclasses.replace(QUICK, steps=2)
+    finetune(cases, tmp_path / "one", settings, weights)
+    two = dataclasses.replace(settings, devices=2)
+    done = subprocess.run(
+        [sys.executable, *command(cases, weights, tmp_path / "two", two)],
+        env=environment(), capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("2 steps in") == 1
+    one, both = state_of(tmp_path / "one"), state_of(tmp_path / "two")
+    assert max(float((one["average"][n] - v).abs().max()) for n, v in both["average"].items()) < 1e-3
+
+
+def test_one_process_in_a_slurm_job_is_one_process(monkeypatch):
+    for name, value in {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
+                        "SLURM_NTASKS_PER_NODE": "4", "SLURM_JOB_ID": "7", "SLURM_NODELIST": "n[1-2]"}.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    fabric = make_fabric()
+    fabric.launch()
+    assert fabric.world_size == 1 and fabric.is_global_zero
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")  # srun started four
+    with pytest.raises(ValueError, match="4 processes were started, but devices x nodes is 1; say --devices"):
+        make_fabric()
+    monkeypatch.delenv("SLURM_STEP_NUM_TASKS")
+    monkeypatch.setenv("WORLD_SIZE", "2")  # torchrun did
+    with pytest.raises(ValueError, match="2 processes were started"):
+        make_fabric()
+
+
+def test_bf16_on_the_cpu(tmp_path, cases, weights):
+    result = finetune(cases, tmp_path / "run", dataclasses.replace(QUICK, steps=2, precision="bf16"), weights)
+    state = state_of(tmp_path / "run")
+    assert result.steps == 2 and all(v.dtype in (torch.float32, torch.int64) for v in state["model"].values())
+    assert all(torch.isfinite(v).all() for v in state["model"].values())
+
+
+def test_damaged_files_are_named(tmp_path, cases, weights):
+    settings = dataclasses.replace(QUICK, steps=2)
+    finetune(cases, tmp_path / "run", settings, weights)
+    path = tmp_path / "run/checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(WeightsError, match=r"checkpoint\.pt must be a checkpoint"):
+        finetune(cases, tmp_path / "run", settings, weights, resume=True)
+    with pytest.raises(WeightsError, match=r"spec\.json"):
+        finetune(cases, tmp_path / "new", settings, tmp_path)
+
+
+def test_a_full_disk_costs_time_and_not_the_run(tmp_path, cases, weights, monkeypatch):
+    settings = dataclasses.replace(QUICK, steps=3, views=2)
+    finetune(cases, tmp_path / "whole", settings, weights)
+
+    def full(self, key, arrays):
+        self._warn(OSError(28, "No space left on device"))
+
+    monkeypatch.setattr(SignedCache, "put", full)
+    with pytest.warns(RuntimeWarning, match="No space left on device"):
+        finetune(cases, tmp_path / "full", settings, weights)
+    assert_same_run(tmp_path / "whole", tmp_path / "full")
+
+
+def test_a_start_that_nothing_improves_on_is_kept(tmp_path, cases, weights):
+    """Never worse than before on the validation: the starting weights are a candidate too."""
+    ruinous = dataclasses.replace(QUICK, learning_rate=1.0, ema_decay=0.0, steps=4, validate_every=2)
+    better = finetune(cases, tmp_path / "good", dataclasses.replace(QUICK, steps=24, learning_rate=1e-2, pixel_weight=1.0,
+                      ema_decay=0.9, validate_every=8), weights).model  # fmt: skip
+    result = finetune(cases, tmp_path / "run", ruinous, better)
+    assert result.best_step == 0 and result.table[0]["gain"] == pytest.approx(0, abs=1e-6)
+    assert (result.model / "model.safetensors").read_bytes() == (better / "model.safetensors").read_bytes()
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path, cases, weights, monkeypatch):
