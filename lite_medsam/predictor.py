@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lite_medsam.bundled import DEFAULT_WEIGHTS
+from lite_medsam.calibration import calibrated
 from lite_medsam.encoding_cache import EncodingCache, Features, image_key
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.mask_support import CompactLogits
