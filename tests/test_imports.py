@@ -25,7 +25,7 @@ LEVELS = [
     {"zoom", "runtime", "download", "datasets", "volume_paths", "volume_prompts", "dicom_io"},
     {"predictor", "take_home", "volume_io"},
     {"sam_predictor", "reference_quirks", "volume"},
-    {"evaluation", "batch", "adapters"},
+    {"evaluation", "batch", "adapters", "volume_study"},
     {"card"},
     {"learning"},
     {"cli"},
