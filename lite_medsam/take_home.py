@@ -277,7 +277,7 @@ def _readme(files: Mapping[str, bytes]) -> str:
         (".npz", "imgs, segs, boxes (x0 y0 x1 y1, or x0 y0 z0 x1 y1 z1), spacing (x, y, z in mm)"),
         ("_label.nii.gz", "label map on the voxels of the scan"),
         ("_coco.json", "COCO annotations with run-length masks"),
-        ("prompts.json", "what was asked: lite-medsam segment IMAGE --prompts prompts.json"),
+        ("prompts.json", "what was asked: lite-medsam segment -i IMAGE --prompts prompts.json"),
         ("_measurements.csv", "sizes of the objects, units in the column names"),
     )
     lines = [f"{name}: {text}" for end, text in kinds for name in sorted(files) if name.endswith(end)]

@@ -29,7 +29,7 @@ LEVELS = [
     {"predictor"},
     {"sam_predictor", "reference_quirks", "jobs", "volume"},
     {"job_outputs"},
-    {"evaluation", "batch", "adapters"},
+    {"evaluation", "batch", "adapters", "volume_study"},
     {"card", "bench", "int8"},
     {"learning"},
     {"cli"},
