@@ -78,12 +78,10 @@ class Desk:
         """Puts a scan on a seat, in place of what was there."""
         self.seats.room_for(seat, 2 * scan.values.nbytes)
         predictor = self.models.get(seat.model, seat.engine)
-        session = Session(predictor, scan, self.seats.cache, seat.token)
+        session = Session(predictor, scan)
         session.volume()
         if seat.job is not None:
             seat.job.stop.set()
-        if seat.session is not None:
-            seat.session.close()
         seat.session, seat.job, seat.compared = session, None, None
         seat.opened += 1
 

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lite_medsam.choices import EncodingCache
 from lite_medsam.interactive import Session
 
 
@@ -64,9 +63,7 @@ class Seat:
         if self.upload is not None:
             self.upload.discard()
         self.upload = self.compared = None
-        if self.session is not None:
-            self.session.close()
-            self.session = None
+        self.session = None
 
 
 class Upload:
@@ -118,7 +115,6 @@ class Seats:
     def __init__(
         self, max_seats: int = 64, max_bytes: int = 2**32, idle_seconds: float = 1800, leave_seconds: float = 60
     ):
-        self.cache = EncodingCache(2**28)
         self._max_seats, self._max_bytes = max_seats, max_bytes
         self._idle, self._leave = idle_seconds, leave_seconds
         self._seats: OrderedDict[str, Seat] = OrderedDict()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lite_medsam.choices import Choice, EncodingCache, choices
+from lite_medsam.choices import Choice, choices
 from lite_medsam.errors import PromptError
 from lite_medsam.instances import split_instances
 from lite_medsam.predictor import Predictor
@@ -129,19 +129,16 @@ class Session:
     same prompts that `prompts` gives out: what is shown is what `lite-medsam segment --prompts` makes of them.
 
     Args:
-        predictor: The model.
+        predictor: The model; with a cache, so that an image is encoded once for all its prompts.
         scan: What was opened.
-        cache: Encodings; a cache of its own by default.
-        owner: Names this session in the cache.
     """
 
-    def __init__(self, predictor: Predictor, scan: Scan, cache: EncodingCache | None = None, owner: object = None):
+    def __init__(self, predictor: Predictor, scan: Scan):
         self.predictor, self.scan = predictor, scan
         self.window: tuple[float, float] | None = scan.default_window
         self.spacing_mm = scan.spacing_mm
         self.now = Snapshot()
         self.seconds: dict[str, float] = {}
-        self._cache, self._owner = cache or EncodingCache(), owner if owner is not None else id(self)
         self._undo: list[Snapshot] = []
         self._redo: list[Snapshot] = []
         self._ids = itertools.count(1)
@@ -446,10 +443,6 @@ class Session:
                 labels[z][region.full()] = value
         return labels if self.scan.is_volume else labels[0]
 
-    def close(self) -> None:
-        """Forgets the encodings."""
-        self._cache.forget(self._owner)
-
     # -- inside
 
     def _change(self, **fields) -> None:
@@ -494,8 +487,10 @@ class Session:
         pixels = self.pixels(index)
         xy, labels = [point[:2] for point in points], [point[2] for point in points]
         prompt = Prompt(box, xy, labels, None if previous is None else previous.full())
-        key = (self._owner, self._version, index)
-        found, self.seconds = choices(self.predictor, pixels, prompt, self._cache, key)
+        spent = getattr(self.predictor.backend, "spent", dict)
+        spent()
+        found = choices(self.predictor, pixels, prompt)
+        self.seconds = spent()
         return Answer(box, points, previous, tuple(found))
 
     def _decoded_anew(self, item: ObjectState) -> ObjectState:

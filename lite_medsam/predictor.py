@@ -1,38 +1,32 @@
 """Predictor: an image and prompts in, masks at image resolution out. It keeps no state between calls."""
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from lite_medsam.bundled import DEFAULT_WEIGHTS
+from lite_medsam.encoding_cache import EncodingCache, Features, image_key
 from lite_medsam.errors import CaseError, PromptError
-from lite_medsam.preprocessing import (
-    Frame,
-    boxes_to_model,
-    intensity_range,
-    logits_to_window,
-    mask_to_model,
-    points_to_model,
-    to_model,
-)
-from lite_medsam.prompts import Prompt, as_prompts, box_from_mask, validate
+from lite_medsam.mask_support import CompactLogits
+from lite_medsam.prediction import OVERLAPS, Prediction
+from lite_medsam.preprocessing import Frame, intensity_range, to_model
+from lite_medsam.prompt_tokens import POINT_TOKENS, decoder_inputs, prompt_kinds, token_count
+from lite_medsam.prompts import Prompt, as_prompts, validate
+from lite_medsam.recentring import recentre, restore, shifts
 from lite_medsam.runtime import Backend, open_backend
 from lite_medsam.spec import ModelSpec
-from lite_medsam.zoom import zoom_frame
+from lite_medsam.zoom import anchor_box, found_box, is_small, plan_frames, zoom_frame
 
-ZOOM_MODES = ("auto", "off")
-OVERLAPS = ("best", "first", "last")
+__all__ = ["OVERLAPS", "POINT_TOKENS", "ZOOM_MODES", "EncodedImage", "Prediction", "Predictor", "check_image"]
 
-# bounds of one call of a graph: more gains no speed on a CPU and costs memory in proportion
-ENCODE_CHUNK, DECODE_CHUNK = 4, 16
-# a yes-no mask as logits, for refining a mask that comes without them; training showed the same value
-MASK_LOGIT = 6.0
-# beyond what a decoder answers: where objects overlap, a mask that a user has settled wins
-FINAL_LOGIT = 1e4
-# prompts with clicks are padded to as many tokens as in training; without the padding a single click loses a Dice point
-POINT_TOKENS = 5
+ZOOM_MODES = ("auto", "off", "always")
+
+# most images and prompts in one call of a graph: more were slower per piece on two cores, and take memory in proportion
+ENCODE_CHUNK, DECODE_CHUNK = 2, 8
+# of more objects than this, only the surroundings of each mask are kept: S x S logits each would be 256 kB
+FULL_LOGITS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,92 +44,6 @@ class EncodedImage:
     image_hw: tuple[int, int]
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Masks of N objects, kept at the model's resolution until they are asked for.
-
-    Attributes:
-        logits: (N, S, S) float32, each in its own model frame; coarser than the frame for models of that kind.
-        scores: (N,) float32, the model's estimate of each mask's IoU, 0..1; NaN for final masks.
-        frames: The frame of each object.
-        image_hw: Shape of the image.
-        threshold: A pixel belongs to the object where its logit is above this.
-        names: The prompts' names, None where they have none.
-        final: Per object (H, W), the mask that its prompt settled, None where the model answered; () for none at all.
-    """
-
-    logits: np.ndarray
-    scores: np.ndarray
-    frames: tuple[Frame, ...]
-    image_hw: tuple[int, int]
-    threshold: float
-    names: tuple[str | None, ...]
-    final: tuple[np.ndarray | None, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    def window_logits(self, index: int) -> np.ndarray:
-        """(h, w) float32 logits of one object at image resolution, for its frame's window; outside there is none."""
-        if self.final and self.final[index] is not None:
-            inside = self.final[index][self.frames[index].window] > 0
-            return np.where(inside, np.float32(FINAL_LOGIT), np.float32(-FINAL_LOGIT))
-        return logits_to_window(self.logits[index], self.frames[index])
-
-    def image_logits(self, index: int) -> np.ndarray:
-        """(H, W) float32 logits of one object; outside its window as low as its lowest. Fit for `Prompt.mask`."""
-        window = self.window_logits(index)
-        full = np.full(self.image_hw, min(float(window.min()), self.threshold - 1), np.float32)
-        full[self.frames[index].window] = window
-        return full
-
-    def mask(self, index: int) -> np.ndarray:
-        """(H, W) bool mask of one object."""
-        full = np.zeros(self.image_hw, bool)
-        np.greater(self.window_logits(index), self.threshold, out=full[self.frames[index].window])
-        return full
-
-    def masks(self) -> np.ndarray:
-        """(N, H, W) bool; N times the image in memory, so prefer `mask` or `label_map` for many objects."""
-        stack = np.zeros((len(self), *self.image_hw), bool)
-        for i in range(len(self)):
-            np.greater(self.window_logits(i), self.threshold, out=stack[i][self.frames[i].window])
-        return stack
-
-    def label_map(self, overlap: str = "best") -> np.ndarray:
-        """One map for all objects; object i has the value i + 1.
-
-        Args:
-            overlap: Who gets a pixel that several objects claim: "best" the highest logit, "first" or "last" the prompt
-                that came first or last.
-
-        Returns:
-            (H, W) uint8 for up to 255 objects, uint16 up to 65535, else uint32.
-
-        Raises:
-            ValueError: If there is no such policy.
-        """
-        if overlap not in OVERLAPS:
-            raise ValueError(
-                f"overlap must be one of {', '.join(OVERLAPS)}, got {overlap!r}; masks() keeps all of them"
-            )
-        count = len(self)
-        dtype = np.uint8 if count <= 255 else np.uint16 if count <= 65535 else np.uint32
-        labels = np.zeros(self.image_hw, dtype)
-        best = np.full(self.image_hw, -np.inf, np.float32) if overlap == "best" and count > 1 else None
-        for i in range(count):
-            window = self.frames[i].window
-            logits = self.window_logits(i)
-            claimed = logits > self.threshold
-            if best is not None:
-                claimed &= logits > best[window]
-                np.copyto(best[window], logits, where=claimed)
-            elif overlap == "first":
-                claimed &= labels[window] == 0
-            np.copyto(labels[window], dtype(i + 1), where=claimed)
-        return labels
-
-
 class Predictor:
     """A loaded model. Calls do not depend on each other, so one predictor serves many users and threads.
 
@@ -145,17 +53,28 @@ class Predictor:
         >>> labels = prediction.label_map()
     """
 
-    def __init__(self, backend: Backend, zoom: str = "auto"):
+    def __init__(self, backend: Backend, zoom: str = "auto", cache: EncodingCache | None = None):
         """Wraps a backend.
 
         Args:
             backend: The engine with a model.
-            zoom: "auto" segments objects that are small in the image from a crop of their own, as the model's spec says;
-                "off" always shows the model the whole image.
+            zoom: "auto" segments objects that are small in the image from a crop, as the model's spec says: its own, or
+                one that near objects share where many are asked for. Clicks are segmented on the whole image first, then
+                from a crop around what they found. "always" never shares, so that what is found for an object does not
+                depend on the others, and zooms to what clicks found whenever that magnifies. "off" always shows the
+                model the whole image.
+            cache: Where encodings are kept from call to call; None for nowhere.
+
+        Raises:
+            ValueError: If there is no such mode, or it is "always" and the model was not trained on crops.
         """
         if zoom not in ZOOM_MODES:
             raise ValueError(f"zoom must be one of {', '.join(ZOOM_MODES)}, got {zoom!r}")
-        self.backend, self.zoom = backend, zoom
+        if zoom == "always" and not backend.spec.zoom.enabled:
+            raise ValueError(
+                f"zoom must be auto or off for {backend.spec.name}, which was not trained on crops, got always"
+            )
+        self.backend, self.zoom, self.cache = backend, zoom, cache
 
     @classmethod
     def open(
@@ -164,6 +83,7 @@ class Predictor:
         engine: str = "auto",
         threads: int | None = None,
         zoom: str = "auto",
+        cache: EncodingCache | None = None,
     ) -> "Predictor":
         """Opens a model directory.
 
@@ -171,9 +91,10 @@ class Predictor:
             weights: The directory; None for the model that comes with the package.
             engine: See `lite_medsam.runtime.open_backend`.
             threads: CPU threads; None for as many as physical cores.
-            zoom: "auto" or "off".
+            zoom: "auto", "off" or "always".
+            cache: Where encodings are kept from call to call; None for nowhere.
         """
-        return cls(open_backend(DEFAULT_WEIGHTS if weights is None else weights, engine, threads), zoom)
+        return cls(open_backend(DEFAULT_WEIGHTS if weights is None else weights, engine, threads), zoom, cache)
 
     @property
     def spec(self) -> ModelSpec:
@@ -187,9 +108,9 @@ class Predictor:
             image: (H, W) or (H, W, 3) uint8, RGB.
             frame: The window; None for the whole image.
         """
-        check_image(image)
-        frame = frame or Frame.for_model(image.shape[:2], self.spec.preprocessing)
-        return EncodedImage(self._features(image, [frame], intensity_range(image)), frame, image.shape[:2])
+        source = _Source(self, image)
+        frame = frame or source.whole
+        return EncodedImage(source.features([frame])[0], frame, source.hw)
 
     def decode(self, encoded: EncodedImage, prompts: "Iterable[Prompt | Sequence[float]] | np.ndarray") -> Prediction:
         """Segments objects from an encoded image, without any zoom of its own.
@@ -205,17 +126,16 @@ class Predictor:
         side = self.spec.preprocessing.mask_size
         logits = np.zeros((len(checked), side, side), np.float32)
         scores = np.full(len(checked), np.nan, np.float32)
+        self._decode(encoded.features, encoded.frame, checked, _asked(checked), logits, scores)
         whole = Frame.for_model(encoded.image_hw, self.spec.preprocessing)
         frames = [whole if prompt.final else encoded.frame for prompt in checked]
-        asked = [i for i, prompt in enumerate(checked) if not prompt.final]
-        if asked:
-            chosen = [checked[i] for i in asked]
-            part = self._prediction(chosen, [encoded.frame] * len(asked), encoded.image_hw, encoded.features)
-            logits[asked], scores[asked] = part.logits, part.scores
-        return self._answer(checked, logits, scores, frames, encoded.image_hw)
+        return self._prediction(checked, logits, scores, frames, encoded.image_hw)
 
     def segment(self, image: np.ndarray, prompts: "Iterable[Prompt | Sequence[float]] | np.ndarray") -> Prediction:
-        """Segments objects, each from the view that suits it: a crop of its own where it is small, else the whole image.
+        """Segments objects, each from the view that suits it: a crop where it is small, else the whole image.
+
+        The order of the prompts changes nothing. Which others are asked for matters only where more than
+        `spec.zoom.own_crops` crops would be needed, because near objects then share them.
 
         Args:
             image: (H, W) or (H, W, 3) uint8, RGB.
@@ -225,35 +145,44 @@ class Predictor:
             CaseError: If the image has another type or shape.
             PromptError: If a prompt does not fit the image, or is of a kind that the model was not trained on.
         """
-        check_image(image)
-        image_hw = image.shape[:2]
-        checked = self._check(prompts, image_hw)
-        value_range = intensity_range(image)
-        whole = Frame.for_model(image_hw, self.spec.preprocessing)
-        frames = [whole if prompt.final else self._frame(prompt, image_hw) or whole for prompt in checked]
-        by_frame: dict[Frame, list[int]] = {}
-        for i, frame in enumerate(frames):
-            if not checked[i].final:
-                by_frame.setdefault(frame, []).append(i)
-        shared = [frame for frame, members in by_frame.items() if len(members) > 1]
-        single = [frame for frame, members in by_frame.items() if len(members) == 1]
-        groups = [[frame] for frame in shared]
-        groups += [single[i : i + ENCODE_CHUNK] for i in range(0, len(single), ENCODE_CHUNK)]
-
+        source = _Source(self, image)
+        checked = self._check(prompts, source.hw)
+        zooms = self.zoom != "off" and self.spec.zoom.enabled
+        boxes = [anchor_box(prompt) if zooms and not prompt.final else None for prompt in checked]
+        frames = self._plan(boxes, source.hw)
         side = self.spec.preprocessing.mask_size
-        logits = np.zeros((len(checked), side, side), np.float32)
+        logits = (
+            CompactLogits(len(checked), side, self.spec.mask_threshold)
+            if len(checked) > FULL_LOGITS
+            else np.zeros((len(checked), side, side), np.float32)
+        )
         scores = np.full(len(checked), np.nan, np.float32)
-        for group in groups:
-            features = self._features(image, group, value_range)
-            members = [i for frame in group for i in by_frame[frame]]
-            part = self._prediction([checked[i] for i in members], [frames[i] for i in members], image_hw, features)
-            logits[members], scores[members] = part.logits, part.scores
-        return self._answer(checked, logits, scores, frames, image_hw)
+        self._run(source, checked, boxes, frames, _asked(checked), logits, scores)
+        prediction = self._prediction(checked, logits, scores, frames, source.hw)
+        if not zooms:
+            return prediction
+        again = {i: box for i, box in self._found(checked, prediction) if box is not None}
+        if again:  # in the crop the click stands alone: with what the first look found, it repeats its mistakes
+            boxes = [again.get(i) for i in range(len(checked))]
+            second = self._plan([again[i] for i in again], source.hw)
+            for i, frame in zip(again, second, strict=True):
+                frames[i] = frame
+            self._run(source, checked, boxes, frames, list(again), logits, scores)
+        return self._prediction(checked, logits, scores, frames, source.hw) if again else prediction
 
-    def _answer(self, prompts: list[Prompt], logits, scores, frames: list[Frame], image_hw) -> Prediction:
-        names = tuple(prompt.name for prompt in prompts)
-        final = tuple(prompt.mask if prompt.final else None for prompt in prompts)
-        return Prediction(logits, scores, tuple(frames), image_hw, self.spec.mask_threshold, names, final)
+    def _plan(self, boxes: list, image_hw: tuple[int, int]) -> list[Frame]:
+        return plan_frames(boxes, image_hw, self.spec.zoom, self.spec.preprocessing, share=self.zoom == "auto")
+
+    def _found(self, prompts: list[Prompt], prediction: Prediction) -> Iterator[tuple[int, tuple | None]]:
+        """Per object that was asked for by clicks alone: the box to look at again, None where no crop magnifies enough."""
+        zoom, size = self.spec.zoom, self.spec.preprocessing.image_size
+        gain = zoom.chain_gain if self.zoom == "auto" else zoom.minimum_gain
+        for i, prompt in enumerate(prompts):
+            if prompt.box is None and prompt.mask is None and (prompt.point_labels == 1).any():
+                box = found_box(prediction.mask_part(i), prompt)
+                frame = None if box is None else zoom_frame(box, prediction.image_hw, zoom, size)
+                magnified = frame is not None and max(prediction.image_hw) / max(frame.width, frame.height) >= gain
+                yield i, box if magnified else None
 
     def _check(self, prompts: "Iterable[Prompt | Sequence[float]] | np.ndarray", image_hw) -> list[Prompt]:
         given, checked = as_prompts(prompts), []
@@ -271,60 +200,103 @@ class Predictor:
                 )
         return checked
 
-    def _frame(self, prompt: Prompt, image_hw: tuple[int, int]) -> Frame | None:
-        """The crop for one prompt, None for the whole image: around its box, else around its previous mask."""
-        if self.zoom == "off" or not self.spec.zoom.enabled:
-            return None
-        box = prompt.box
-        if box is None and prompt.mask is not None and (prompt.mask > 0).any():
-            box = box_from_mask(prompt.mask > 0)
-        if box is None:
-            return None
-        points = prompt.points[prompt.point_labels == 1]
-        if len(points):  # a click on the object may lie outside the box that was drawn
-            low, high = points.min(0), points.max(0)
-            box = (min(box[0], low[0]), min(box[1], low[1]), max(box[2], high[0]), max(box[3], high[1]))
-        return zoom_frame(box, image_hw, self.spec.zoom, self.spec.preprocessing.image_size)
+    def _run(self, source: "_Source", prompts, boxes, frames, chosen: Sequence[int], logits, scores) -> None:
+        """Encodes the frames of the chosen objects, each once, and decodes the objects into `logits` and `scores`."""
+        by_frame: dict[Frame, list[int]] = {}
+        for i in chosen:
+            by_frame.setdefault(frames[i], []).append(i)
+        distinct = list(by_frame)
+        for start in range(0, len(distinct), ENCODE_CHUNK):
+            chunk = distinct[start : start + ENCODE_CHUNK]
+            for frame, features in zip(chunk, source.features(chunk), strict=True):
+                plain, moved = [], []
+                for i in by_frame[frame]:
+                    crop = frame != source.whole and boxes[i] is not None
+                    (moved if crop and is_small(boxes[i], source.hw, self.spec.zoom) else plain).append(i)
+                self._decode(features, frame, prompts, plain, logits, scores)
+                self._decode_recentred(features, frame, prompts, boxes, moved, logits, scores)
 
-    def _features(
-        self, image: np.ndarray, frames: list[Frame], value_range: tuple[float, float]
-    ) -> tuple[np.ndarray, ...]:
-        settings = self.spec.preprocessing
-        return self.backend.encode(np.stack([to_model(image, frame, settings, value_range) for frame in frames]))
-
-    def _prediction(
-        self, prompts: list[Prompt], frames: list[Frame], image_hw: tuple[int, int], features: tuple[np.ndarray, ...]
-    ) -> Prediction:
-        """Decodes prompts in bounded chunks; `features` hold one image for all prompts or one for each.
+    def _decode(self, features: Features, frame: Frame, prompts, chosen: Sequence[int], logits, scores) -> None:
+        """Decodes prompts of one frame in bounded chunks.
 
         Only prompts with equally many tokens share a call, so an answer does not depend on what else is asked.
         """
+        for part in _alike(prompts, chosen):
+            masks, ious = self.backend.decode(features, *self._inputs(prompts, part, frame))
+            for place, i in enumerate(part):
+                logits[i], scores[i] = masks[place, 0], ious[place, 0]
+
+    def _decode_recentred(self, features: Features, frame: Frame, prompts, boxes, chosen, logits, scores) -> None:
+        """As `_decode`, for objects that the decoder is shown in the middle of the frame wherever they are in it."""
+        size, side = self.spec.preprocessing.image_size, self.spec.preprocessing.mask_size
+        for part in _alike(prompts, chosen):
+            moves = shifts([boxes[i] for i in part], frame, features, side)
+            if not moves.any():
+                self._decode(features, frame, prompts, part, logits, scores)
+                continue
+            coords, labels, previous, has_previous = self._inputs(prompts, part, frame)
+            shown, coords, previous = recentre(features, coords, previous, moves, size)
+            masks, ious = self.backend.decode(shown, coords, labels, previous, has_previous)
+            for place, i in enumerate(part):
+                logits[i] = restore(masks[place, 0], moves[place], size)
+                scores[i] = ious[place, 0]
+
+    def _inputs(self, prompts, part: Sequence[int], frame: Frame) -> tuple[np.ndarray, ...]:
         settings = self.spec.preprocessing
-        logits = np.empty((len(prompts), settings.mask_size, settings.mask_size), np.float32)
-        scores = np.empty(len(prompts), np.float32)
-        by_tokens: dict[int, list[int]] = {}
-        for i, prompt in enumerate(prompts):
-            by_tokens.setdefault(token_count(prompt), []).append(i)
-        for alike in by_tokens.values():
-            for start in range(0, len(alike), DECODE_CHUNK):
-                part = alike[start : start + DECODE_CHUNK]
-                chosen = [prompts[i] for i in part], [frames[i] for i in part]
-                inputs = decoder_inputs(*chosen, settings.image_size, settings.mask_size)
-                mine = features if len(features[0]) == 1 else tuple(feature[part] for feature in features)
-                masks, ious = self.backend.decode(mine, *inputs)
-                logits[part], scores[part] = masks[:, 0], ious[:, 0]
+        return decoder_inputs([prompts[i] for i in part], [frame] * len(part), settings.image_size, settings.mask_size)
+
+    def _prediction(self, prompts, logits, scores, frames, image_hw: tuple[int, int]) -> Prediction:
         names = tuple(prompt.name for prompt in prompts)
+        final = tuple(prompt.mask if prompt.final else None for prompt in prompts)
         scores = np.clip(scores, 0, 1)
-        return Prediction(logits, scores, tuple(frames), image_hw, self.spec.mask_threshold, names)
+        return Prediction(logits, scores, tuple(frames), image_hw, self.spec.mask_threshold, names, final)
 
 
-def prompt_kinds(prompt: Prompt) -> set[str]:
-    """What a prompt asks of a model, in the words of `ModelSpec.prompts`; a final one asks nothing."""
-    if prompt.final:
-        return set()
-    has_box, has_points = prompt.box is not None, len(prompt.points) > 0
-    kinds = {"box+points"} if has_box and has_points else {"box"} if has_box else {"points"} if has_points else set()
-    return kinds | ({"mask"} if prompt.mask is not None else set())
+class _Source:
+    """An image while its frames are encoded: what they have in common is computed once."""
+
+    def __init__(self, predictor: Predictor, image: np.ndarray):
+        check_image(image)
+        self.backend, self.cache, self.image = predictor.backend, predictor.cache, image
+        self.hw = image.shape[:2]
+        self.whole = Frame.for_model(self.hw, predictor.spec.preprocessing)
+        self._range = intensity_range(image)
+        self._key = None if self.cache is None else image_key(image)
+
+    def features(self, frames: list[Frame]) -> list[Features]:
+        """Per frame, one array per feature with leading dimension 1; the unknown ones are encoded in one call."""
+        if self.cache is None:
+            return self._encode(frames)
+        found = [self.cache.get(self.backend, self._key, frame) for frame in frames]
+        missing = [frame for frame, known in zip(frames, found, strict=True) if known is None]
+        fresh = {}
+        for frame, features in zip(missing, self._encode(missing) if missing else (), strict=True):
+            if len(missing) > 1:  # a view would keep the whole batch in memory
+                features = tuple(feature.copy() for feature in features)
+            self.cache.put(self.backend, self._key, frame, features)
+            fresh[frame] = features
+        return [fresh[frame] if known is None else known for frame, known in zip(frames, found, strict=True)]
+
+    def _encode(self, frames: list[Frame]) -> list[Features]:
+        settings = self.backend.spec.preprocessing
+        pixels = np.stack([to_model(self.image, frame, settings, self._range) for frame in frames])
+        batch = self.backend.encode(pixels)
+        return [tuple(feature[i : i + 1] for feature in batch) for i in range(len(frames))]
+
+
+def _asked(prompts: Sequence[Prompt]) -> list[int]:
+    """Indices of the prompts that ask something of the model."""
+    return [i for i, prompt in enumerate(prompts) if not prompt.final]
+
+
+def _alike(prompts: Sequence[Prompt], chosen: Sequence[int]) -> Iterator[list[int]]:
+    """Indices of prompts with equally many tokens, in chunks."""
+    by_tokens: dict[int, list[int]] = {}
+    for i in chosen:
+        by_tokens.setdefault(token_count(prompts[i]), []).append(i)
+    for alike in by_tokens.values():
+        for start in range(0, len(alike), DECODE_CHUNK):
+            yield alike[start : start + DECODE_CHUNK]
 
 
 def check_image(image: np.ndarray) -> None:
@@ -334,57 +306,3 @@ def check_image(image: np.ndarray) -> None:
         raise CaseError(f"image must be a uint8 array, got {kind}; convert it with lite_medsam.to_uint8")
     if not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)) or not image.size:
         raise CaseError(f"image must be (H, W) or (H, W, 3) and not empty, got shape {image.shape}")
-
-
-def token_count(prompt: Prompt) -> int:
-    """Tokens that a prompt is given to the decoder with: two for a box alone, else padded to POINT_TOKENS at least."""
-    used = 2 * (prompt.box is not None) + len(prompt.points)
-    box_alone = prompt.box is not None and not len(prompt.points) and prompt.mask is None
-    return used if box_alone else max(used, POINT_TOKENS)
-
-
-def decoder_inputs(
-    prompts: Sequence[Prompt], frames: Sequence[Frame], size: int, mask_size: int | None = None
-) -> tuple[np.ndarray, ...]:
-    """Prompts in image coordinates as the decoder's inputs.
-
-    Args:
-        prompts: N prompts that fit the image.
-        frames: The model frame of each.
-        size: Side S of the model frame.
-        mask_size: Side M of previous masks; S by default.
-
-    Returns:
-        coords (N, P, 2), labels (N, P), previous (N, 1, M, M), has_previous (N,), float32; P is the largest
-        `token_count`, shorter prompts are padded.
-    """
-    mask_size = mask_size or size
-    count = len(prompts)
-    tokens = max(token_count(prompt) for prompt in prompts)
-    coords = np.zeros((count, tokens, 2), np.float32)
-    labels = np.full((count, tokens), -1, np.float32)
-    previous = np.zeros((count, 1, mask_size, mask_size), np.float32)
-    has_previous = np.zeros(count, np.float32)
-    for i, (prompt, frame) in enumerate(zip(prompts, frames, strict=True)):
-        used = 0
-        if prompt.box is not None:
-            # a previous, wider box may reach over a crop's edge: the model has only seen boxes inside its frame
-            corners = boxes_to_model(prompt.box, frame).reshape(2, 2)
-            if frame.geometry == "edges":
-                corners = np.clip(corners, -0.5, size - 0.5)
-            coords[i, :2], labels[i, :2] = corners, (2, 3)
-            used = 2
-        points = points_to_model(prompt.points, frame)
-        # a background click outside a crop says nothing about it
-        inside = ((points >= -0.5) & (points <= size - 0.5)).all(1) | (prompt.point_labels == 1)
-        end = used + np.count_nonzero(inside)
-        coords[i, used:end], labels[i, used:end] = points[inside], prompt.point_labels[inside]
-        if prompt.mask is not None:
-            previous[i, 0], has_previous[i] = _previous(prompt.mask, replace(frame, size=mask_size)), 1
-    return coords, labels, previous, has_previous
-
-
-def _previous(mask: np.ndarray, frame: Frame) -> np.ndarray:
-    if mask.dtype == bool:
-        return (mask_to_model(mask, frame) * 2 - 1) * MASK_LOGIT
-    return np.clip(mask_to_model(mask, frame, outside=-MASK_LOGIT), -2 * MASK_LOGIT, 2 * MASK_LOGIT)

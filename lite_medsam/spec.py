@@ -91,14 +91,25 @@ class Zoom:
     Attributes:
         context: Side of the square crop over the longer side of the box.
         minimum_px: Smallest side of a crop, image pixels.
-        minimum_gain: A crop is made only if it magnifies the object at least this many times.
+        minimum_gain: A crop is made only if it magnifies the object more than this many times.
         enabled: False for weights that were not trained on crops.
+        own_crops: Up to this many crops per image, no object shares one.
+        shared_context: Largest side of a shared crop over the longer side of each member's box; at most `context` for no
+            sharing at all.
+        recentre_gain: Objects whose own crop magnifies at least this many times may share crops, and wherever they lie in
+            theirs, the decoder is shown them in its middle.
+        chain_gain: An object found by clicks alone is segmented again from a crop if that magnifies at least this many
+            times.
     """
 
     context: float = 1.6
     minimum_px: int = 48
     minimum_gain: float = 1.0
     enabled: bool = True
+    own_crops: int = 8
+    shared_context: float = 6.0
+    recentre_gain: float = 3.0
+    chain_gain: float = 1.8
 
 
 @dataclass(frozen=True)

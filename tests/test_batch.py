@@ -1,4 +1,5 @@
 import json
+import threading
 import zipfile
 
 import cv2
@@ -88,7 +89,7 @@ def test_a_failed_write_leaves_nothing(predictor, case, tmp_path, monkeypatch):
     def full_disk(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lite_medsam.batch._png", full_disk)
+    monkeypatch.setattr("lite_medsam.job_outputs._png", full_disk)
     with pytest.raises(OSError, match="No space"):
         run_job(predictor, Job(case, tmp_path / "out" / "a"), SegmentOptions())
     assert list((tmp_path / "out").iterdir()) == []
@@ -190,3 +191,93 @@ def test_reference_quirks_write_the_originals_map(predictor, case, tmp_path, mon
     assert segs[30, 40] == 2 and segs[12, 12] == 1  # the last box wins
     assert [o["score"] for o in record["objects"]] == [None, None]
     assert record["objects"][1]["area_px"] == stack[1].sum()
+
+
+def folder_of_images(tmp_path, count=6):
+    for i in range(count):
+        write_png(tmp_path / "in" / f"{i}.png", (40 + i, 60))
+    return find_jobs([tmp_path / "in"], tmp_path / "out", (Prompt(box=(5, 5, 30, 30)),))
+
+
+def without_seconds(record):
+    return {key: value for key, value in record.items() if key != "seconds"}
+
+
+def test_reading_ahead_changes_no_result(predictor, tmp_path):
+    jobs = folder_of_images(tmp_path)
+    for name in ("broken.png", "z.png"):
+        (tmp_path / "in" / name).write_bytes(b"no picture")
+    jobs = find_jobs([tmp_path / "in"], tmp_path / "out", jobs[0].prompts)
+    others = find_jobs([tmp_path / "in"], tmp_path / "serial", jobs[0].prompts)
+    seen = []
+    ahead = run_jobs(predictor, jobs, SegmentOptions(), lambda job, record: seen.append(job.path))
+    serial = run_jobs(predictor, others, SegmentOptions(), read_ahead=False)
+    assert seen == [job.path for job in jobs]
+    assert [without_seconds(r) for r in ahead[0]] == [without_seconds(r) for r in serial[0]]
+    assert ahead[1] == serial[1] and [path.name for path, _ in ahead[1]] == ["broken.png", "z.png"]
+    for path in (tmp_path / "serial").iterdir():
+        if path.suffix != ".json":
+            assert path.read_bytes() == (tmp_path / "out" / path.name).read_bytes() or path.suffix == ".npz"
+    assert len(list((tmp_path / "out").iterdir())) == 6 * 4
+    again, _ = run_jobs(predictor, jobs, SegmentOptions())
+    assert all(record["skipped"] for record in again)
+
+
+def test_a_prompt_that_does_not_fit_fails_in_its_turn(predictor, tmp_path):
+    jobs = folder_of_images(tmp_path)
+    jobs[2] = Job(jobs[2].path, jobs[2].target, (Prompt(box=(500, 500, 600, 600)),))
+    done = []
+    records, failures = run_jobs(predictor, jobs, SegmentOptions(), lambda job, record: done.append("error" in record))
+    assert done == [False, False, True, False, False, False] and len(records) == 5 and len(failures) == 1
+
+
+@pytest.mark.parametrize("stage", ["_read", "_compute", "_write"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_full_disk_or_an_interruption_stops_everything_and_leaves_whole_files(
+    predictor, tmp_path, monkeypatch, stage, error
+):
+    import lite_medsam.batch
+
+    jobs = folder_of_images(tmp_path)
+    original, calls = getattr(lite_medsam.batch, stage), []
+
+    def failing(*arguments):
+        calls.append(None)
+        if len(calls) == 3:
+            raise error
+        return original(*arguments)
+
+    monkeypatch.setattr(lite_medsam.batch, stage, failing)
+    done = []
+    with pytest.raises(type(error)):
+        run_jobs(predictor, jobs, SegmentOptions(), lambda job, record: done.append(record))
+    assert len(done) <= 2 and not [
+        t for t in threading.enumerate() if t.name.startswith(("read-ahead", "write-behind"))
+    ]
+    files = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert not [name for name in files if name.startswith(".")]
+    finished = {name[0] for name in files}
+    assert len(files) == 4 * len(finished) and len(finished) <= 3
+
+
+def test_no_more_than_a_few_inputs_are_in_memory(predictor, tmp_path, monkeypatch):
+    import lite_medsam.batch
+
+    jobs = folder_of_images(tmp_path, 12)
+    read, written, most = [], [], []
+    load, write = lite_medsam.batch._read, lite_medsam.batch._write
+
+    def counted_read(*arguments):
+        read.append(None)
+        most.append(len(read) - len(written))
+        return load(*arguments)
+
+    def counted_write(*arguments):
+        result = write(*arguments)
+        written.append(None)
+        return result
+
+    monkeypatch.setattr(lite_medsam.batch, "_read", counted_read)
+    monkeypatch.setattr(lite_medsam.batch, "_write", counted_write)
+    run_jobs(predictor, jobs, SegmentOptions())
+    assert len(written) == 12 and max(most) <= 4  # one ahead, one at work, two that are written or wait for it

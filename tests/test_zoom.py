@@ -1,8 +1,13 @@
-from hypothesis import given
+import numpy as np
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lite_medsam.phantoms import make_phantom
+from lite_medsam.preprocessing import Preprocessing
+from lite_medsam.prompts import Prompt
 from lite_medsam.spec import Zoom
-from lite_medsam.zoom import crop_frame, zoom_frame
+from lite_medsam.zoom import anchor_box, crop_frame, found_box, is_small, plan_frames, zoom_frame
 
 
 @st.composite
@@ -53,4 +58,142 @@ def test_a_crop_is_made_only_if_it_magnifies_enough():
 
 def test_a_wide_strip_is_cut_to_the_image_along_the_short_side():
     frame = zoom_frame((100, 5, 199, 90), (100, 800), Zoom(context=1.6), 256)
-    assert (frame.width, frame.height, frame.y0) == (160, 100, 0)
+    assert (frame.width, frame.height, frame.y0) == (155, 100, 0)  # 160 on the ladder: 800 / 2 ** (19 / 8) = 154.3
+
+
+SETTINGS = Preprocessing()
+
+
+def side(frame):
+    return max(frame.width, frame.height)
+
+
+def longer(box):
+    return max(box[2] - box[0] + 1, box[3] - box[1] + 1)
+
+
+def grid_of_boxes(count=8, length=36, pitch=64):
+    starts = [14 + pitch * i for i in range(count)]
+    return [(float(x), float(y), float(x + length - 1), float(y + length - 1)) for y in starts for x in starts]
+
+
+@given(boxes_in_images(), st.floats(1.25, 2.6))
+def test_a_zoomed_crop_has_nearly_the_wanted_context_and_holds_the_box(given_, context):
+    box, image_hw = given_
+    zoom = Zoom(context=context)
+    frame = zoom_frame(box, image_hw, zoom, 256)
+    if frame is None:
+        return
+    wanted = max(zoom.minimum_px, context * longer(box))
+    assert 0.95 * wanted - 1 <= side(frame) <= 1.1 * wanted + 1 and side(frame) < max(image_hw)
+    assert 0 <= frame.x0 and frame.x0 + frame.width <= image_hw[1]
+    assert frame.x0 <= box[0] + 0.5 or frame.width == image_hw[1]
+    assert frame.x0 + frame.width >= box[2] + 0.5 or frame.width == image_hw[1]
+    assert frame.y0 <= box[1] + 0.5 or frame.height == image_hw[0]
+    assert frame.y0 + frame.height >= box[3] + 0.5 or frame.height == image_hw[0]
+
+
+@given(st.integers(20, 900), st.integers(0, 60), st.integers(0, 60), st.integers(0, 3))
+def test_a_pixel_more_changes_a_crop_by_one_step_at_most(length, x, y, edge):
+    box = np.array([x + 30, y + 30, x + 29 + length, y + 29 + length], float)
+    grown = box + np.eye(4)[edge] * (1 if edge > 1 else -1)
+    before, after = (side(plan_frames([tuple(b)], (1000, 1000), Zoom(), SETTINGS)[0]) for b in (box, grown))
+    assert max(before, after) / min(before, after) <= 2 ** (1 / 8) * 1.03
+
+
+def test_most_boxes_that_differ_by_a_pixel_see_the_same_crop():
+    rng = np.random.default_rng(0)
+    same = 0
+    for _ in range(400):
+        length, x, y = rng.integers(30, 200), *rng.integers(50, 700, 2)
+        box = (float(x), float(y), float(x + length), float(y + length))
+        grown = (box[0], box[1], box[2] + 1, box[3])
+        same += zoom_frame(box, (1000, 1000), Zoom(), 256) == zoom_frame(grown, (1000, 1000), Zoom(), 256)
+    assert same > 300  # of rounding to single pixels, none of the sides and about half of the places stay
+
+
+def test_just_before_the_whole_image_a_crop_shows_nearly_all_of_it():
+    sides = [plan_frames([(50, 50, 50 + n, 50 + n)], (1000, 1000), Zoom(), SETTINGS)[0].width for n in range(400, 700)]
+    assert sides == sorted(sides) and sides[-1] == 1000
+    assert max(s for s in sides if s < 1000) > 900
+
+
+def test_64_nuclei_need_a_few_crops():
+    boxes = grid_of_boxes()
+    frames = plan_frames(boxes, (512, 512), Zoom(), SETTINGS)
+    assert len(set(frames)) <= 9  # 3 x 3 of them fit 6 times 36 px with 0.3 x 36 px around each
+    assert len(set(plan_frames(boxes, (512, 512), Zoom(), SETTINGS, share=False))) == 64
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_phantom_nuclei_share_within_the_bounds(seed):
+    case = make_phantom("microscopy", seed)
+    boxes = [tuple(map(float, box)) for box in case.boxes]
+    frames = plan_frames(boxes, (512, 512), Zoom(), SETTINGS)
+    assert len(set(frames)) <= len(boxes) / 3
+    for box, frame in zip(boxes, frames, strict=True):
+        middle = np.add(box[:2], box[2:]) / 2 + 0.5
+        reach = 0.8 * longer(box)  # half of the context of 1.6
+        low, high = np.maximum(middle - reach, 0), np.minimum(middle + reach, 512)
+        if frame != zoom_frame(box, (512, 512), Zoom(), 256):
+            assert side(frame) <= 6 * longer(box) + 1
+            assert (low >= (frame.x0 - 1, frame.y0 - 1)).all()
+            assert (high <= (frame.x0 + frame.width + 1, frame.y0 + frame.height + 1)).all()
+        assert 0 <= frame.x0 and frame.x0 + frame.width <= 512 and 0 <= frame.y0 and frame.y0 + frame.height <= 512
+
+
+@given(st.integers(0, 10_000), st.integers(2, 40))
+@settings(max_examples=40, deadline=None)
+def test_the_plan_does_not_depend_on_the_order(seed, count):
+    rng = np.random.default_rng(seed)
+    corner, sides = rng.integers(0, 350, (count, 2)), rng.integers(5, 60, (count, 2))
+    boxes = [tuple(map(float, (*c, *(c + s)))) for c, s in zip(corner, sides, strict=True)]
+    boxes.append(boxes[0])
+    plan = plan_frames(boxes, (400, 410), Zoom(own_crops=2), SETTINGS)
+    order = rng.permutation(len(boxes))
+    assert plan_frames([boxes[i] for i in order], (400, 410), Zoom(own_crops=2), SETTINGS) == [plan[i] for i in order]
+    assert plan[0] == plan[-1]
+
+
+def test_few_objects_see_what_they_would_see_alone():
+    boxes = grid_of_boxes()[:8]
+    together = plan_frames(boxes, (512, 512), Zoom(), SETTINGS)
+    assert together == [plan_frames([box], (512, 512), Zoom(), SETTINGS)[0] for box in boxes]
+    assert len(set(plan_frames(boxes, (512, 512), Zoom(own_crops=7), SETTINGS))) <= 7
+
+
+def test_the_context_grows_no_more_than_needed():
+    boxes = grid_of_boxes()
+    counts = [len(set(plan_frames(boxes, (512, 512), Zoom(own_crops=n), SETTINGS))) for n in (8, 16, 40, 64)]
+    assert counts == sorted(counts) and counts[-1] == 64 and counts[1] <= 16
+    assert len(set(plan_frames(boxes, (512, 512), Zoom(shared_context=1.6), SETTINGS))) == 64  # no sharing at all
+
+
+def test_large_objects_never_share():
+    boxes = [(float(20 * i), 100.0, float(20 * i + 150), 260.0) for i in range(12)]
+    assert len(set(plan_frames(boxes, (512, 512), Zoom(own_crops=0), SETTINGS))) > 8
+    assert not is_small(boxes[0], (512, 512), Zoom()) and is_small((0, 0, 80, 80), (512, 512), Zoom())
+
+
+def test_thousands_of_objects_are_planned_in_bounded_crops():
+    boxes = [(float(x), float(y), float(x + 19), float(y + 19)) for y in range(0, 2000, 40) for x in range(0, 2000, 40)]
+    frames = plan_frames(boxes, (2048, 2048), Zoom(), SETTINGS)
+    assert len(boxes) == 2500 and len(set(frames)) < 500
+
+
+def test_the_box_that_clicks_found_is_that_of_the_part_under_them():
+    mask = np.zeros((20, 30), bool)
+    mask[2:6, 3:9], mask[12:19, 20:28] = True, True
+    place = slice(100, 120), slice(200, 230)
+    assert found_box((place, mask), Prompt(points=[[204, 103]], point_labels=[1])) == (203, 102, 208, 105)
+    # a click beside the mask takes all of it, and is itself inside the box
+    assert found_box((place, mask), Prompt(points=[[240, 110]], point_labels=[1])) == (203, 102, 240, 118)
+    assert found_box((place, mask & False), Prompt(points=[[204, 103]], point_labels=[1])) is None
+
+
+def test_where_a_prompt_says_that_its_object_is():
+    mask = np.zeros((50, 50), bool)
+    mask[10:20, 5:9] = True
+    assert anchor_box(Prompt(points=[[3, 4]], point_labels=[1])) is None
+    assert anchor_box(Prompt(points=[[3, 4], [40, 40]], point_labels=[1, 0], mask=mask)) == (3, 4, 8, 19)
+    assert anchor_box(Prompt(box=(1, 2, 30, 40), mask=mask)) == (1, 2, 30, 40)

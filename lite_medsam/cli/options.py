@@ -19,10 +19,10 @@ def engine_options(function):
         click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]"),
         click.option(
             "--zoom",
-            type=click.Choice(["auto", "off"]),
+            type=click.Choice(["auto", "off", "always"]),
             default="auto",
             show_default=True,
-            help="Segment small objects from a crop of their own.",
+            help="Segment small objects from a crop: auto lets near ones share it where there are many; always never does.",
         ),
     ]
     for option in reversed(options):

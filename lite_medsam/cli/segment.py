@@ -34,12 +34,26 @@ Examples:
               help="Who gets a pixel that several objects claim; stack keeps one mask per object.")  # fmt: skip
 @click.option("--reference-quirks", is_flag=True,
               help="Bug for bug as LiteMedSAM's own script, 2D and 3D npz: its converted weights, boxes alone.")  # fmt: skip
+@click.option("--read-ahead/--no-read-ahead", default=True, show_default=True,
+              help="Read the next input and write the last result while the model computes.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Do again what is finished.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @engine_options
 def command(
-    inputs, output, boxes, points, prompt_path, save, overlap, reference_quirks, overwrite, as_json, quiet, **engine
+    inputs,
+    output,
+    boxes,
+    points,
+    prompt_path,
+    save,
+    overlap,
+    reference_quirks,
+    read_ahead,
+    overwrite,
+    as_json,
+    quiet,
+    **engine,
 ) -> None:
     """Segment images, folders or npz cases from boxes and points.
 
@@ -65,7 +79,7 @@ def command(
             progress.write(_line(job, record), file=sys.stdout)
 
     with progress:
-        records, failures = run_jobs(predictor, jobs, options, on_done)
+        records, failures = run_jobs(predictor, jobs, options, on_done, read_ahead)
     if as_json:
         failed = [{"input": str(path), "error": message} for path, message in failures]
         print(json.dumps(records + failed, indent=1, ensure_ascii=False))

@@ -1,0 +1,124 @@
+"""Masks of the objects of one image, at the model's resolution until they are asked for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lite_medsam.mask_support import CompactLogits, mask_part, mask_place
+from lite_medsam.preprocessing import Frame, logits_to_window
+
+OVERLAPS = ("best", "first", "last")
+# beyond what a decoder answers: where objects overlap, a mask that a user has settled wins
+FINAL_LOGIT = 1e4
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Masks of N objects, kept at the model's resolution until they are asked for.
+
+    Attributes:
+        logits: (N, S, S) float32, each in its own model frame; coarser than the frame for models of that kind. Of many
+            objects only the surroundings of each mask are kept, see `CompactLogits`; masks are the same.
+        scores: (N,) float32, the model's estimate of each mask's IoU, 0..1; NaN for final masks.
+        frames: The frame of each object.
+        image_hw: Shape of the image.
+        threshold: A pixel belongs to the object where its logit is above this.
+        names: The prompts' names, None where they have none.
+        final: Per object the (H, W) mask that its prompt settled, None where the model answered; () for none at all.
+    """
+
+    logits: np.ndarray | CompactLogits
+    scores: np.ndarray
+    frames: tuple[Frame, ...]
+    image_hw: tuple[int, int]
+    threshold: float
+    names: tuple[str | None, ...]
+    final: tuple[np.ndarray | None, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def window_logits(self, index: int) -> np.ndarray:
+        """(h, w) float32 logits of one object at image resolution, for its frame's window; outside there is none."""
+        if self._settled(index) is not None:
+            inside = self._settled(index)[self.frames[index].window] > 0
+            return np.where(inside, np.float32(FINAL_LOGIT), np.float32(-FINAL_LOGIT))
+        return logits_to_window(self.logits[index], self.frames[index])
+
+    def image_logits(self, index: int) -> np.ndarray:
+        """(H, W) float32 logits of one object; outside its window as low as its lowest. Fit for `Prompt.mask`."""
+        window = self.window_logits(index)
+        full = np.full(self.image_hw, min(float(window.min()), self.threshold - 1), np.float32)
+        full[self.frames[index].window] = window
+        return full
+
+    def place(self, index: int) -> tuple[slice, slice]:
+        """Rows and columns of the image outside which one object's mask is empty; no smaller than its rectangle."""
+        settled = self._settled(index)
+        if settled is not None:
+            rows, columns = np.flatnonzero((settled > 0).any(1)), np.flatnonzero((settled > 0).any(0))
+            spans = [slice(int(hit[0]), int(hit[-1]) + 1) if len(hit) else slice(0, 0) for hit in (rows, columns)]
+            return spans[0], spans[1]
+        return mask_place(self.logits[index], self.frames[index], self.threshold)
+
+    def mask_part(self, index: int) -> tuple[tuple[slice, slice], np.ndarray]:
+        """`place`, and the (h, w) bool mask there: much less than the image for a small object."""
+        place, logits = self._part(index)
+        return place, logits > self.threshold
+
+    def mask(self, index: int) -> np.ndarray:
+        """(H, W) bool mask of one object."""
+        full = np.zeros(self.image_hw, bool)
+        place, inside = self.mask_part(index)
+        full[place] = inside
+        return full
+
+    def masks(self) -> np.ndarray:
+        """(N, H, W) bool; N times the image in memory, so prefer `mask` or `label_map` for many objects."""
+        stack = np.zeros((len(self), *self.image_hw), bool)
+        for i in range(len(self)):
+            place, inside = self.mask_part(i)
+            stack[i][place] = inside
+        return stack
+
+    def label_map(self, overlap: str = "best") -> np.ndarray:
+        """One map for all objects; object i has the value i + 1.
+
+        Args:
+            overlap: Who gets a pixel that several objects claim: "best" the highest logit, "first" or "last" the prompt
+                that came first or last.
+
+        Returns:
+            (H, W) uint8 for up to 255 objects, uint16 up to 65535, else uint32.
+
+        Raises:
+            ValueError: If there is no such policy.
+        """
+        if overlap not in OVERLAPS:
+            raise ValueError(
+                f"overlap must be one of {', '.join(OVERLAPS)}, got {overlap!r}; masks() keeps all of them"
+            )
+        count = len(self)
+        dtype = np.uint8 if count <= 255 else np.uint16 if count <= 65535 else np.uint32
+        labels = np.zeros(self.image_hw, dtype)
+        best = np.full(self.image_hw, -np.inf, np.float32) if overlap == "best" and count > 1 else None
+        for i in range(count):
+            place, logits = self._part(i)
+            claimed = logits > self.threshold
+            if best is not None:
+                claimed &= logits > best[place]
+                np.copyto(best[place], logits, where=claimed)
+            elif overlap == "first":
+                claimed &= labels[place] == 0
+            np.copyto(labels[place], dtype(i + 1), where=claimed)
+        return labels
+
+    def _settled(self, index: int) -> np.ndarray | None:
+        return self.final[index] if self.final else None
+
+    def _part(self, index: int) -> tuple[tuple[slice, slice], np.ndarray]:
+        settled = self._settled(index)
+        if settled is None:
+            return mask_part(self.logits[index], self.frames[index], self.threshold)
+        place = self.place(index)
+        return place, np.where(settled[place] > 0, np.float32(FINAL_LOGIT), np.float32(-FINAL_LOGIT))
