@@ -40,6 +40,7 @@ class Seat:
     engine: str
     page: str | None = None
     session: Session | None = None
+    value_range: tuple[float, float] = (0.0, 255.0)  # of what is open, for the sliders of the window
     opened: int = 0  # counts what was opened, so that a picture is never taken for another
     lock: threading.RLock = field(default_factory=threading.RLock)
     used: float = field(default_factory=time.monotonic)

@@ -365,33 +365,38 @@ class Session:
 
     # -- volumes
 
+    def followable(self) -> list[ObjectState]:
+        """The objects that can be followed: those with a mask that the user has settled on one slice at least.
+
+        Raises:
+            PromptError: If this is a picture, or there is none.
+        """
+        if not self.scan.is_volume:
+            raise PromptError("only volumes have slices to follow an object through, this is a picture")
+        items = [item for item in self.now.objects if _is_seen(item)]
+        if not items:
+            raise PromptError("an object must have a mask on one slice to be followed, got none; draw a box first")
+        return items
+
     def propagate(
         self,
-        object_ids: list[int] | None = None,
         on_slice: Callable[[int, int], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> Snapshot:
-        """Follows objects from the slices that were prompted into the others, both ways.
+        """Follows all objects from the slices that were prompted into the others, both ways.
 
         It only computes; `adopt` makes the result the session's, so that it can run beside other calls.
 
         Args:
-            object_ids: Which objects; None for all with a mask.
             on_slice: Called with slices done and slices in all.
             stop: Polled for every slice; what is finished by then is returned.
 
         Raises:
-            PromptError: If this is a picture, or no object has a mask that was prompted.
+            PromptError: As `followable`.
         """
         from lite_medsam.volume import propagate
 
-        if not self.scan.is_volume:
-            raise PromptError("only volumes have slices to follow an object through, this is a picture")
-        snapshot = self.now
-        items = [item for item in snapshot.objects if object_ids is None or item.id in object_ids]
-        items = [item for item in items if _is_seen(item)]
-        if not items:
-            raise PromptError("an object must have a mask on one slice to be followed, got none; draw a box first")
+        items, snapshot = self.followable(), self.now
         seeds = [_seed(item) for item in items]
         found = propagate(self.predictor, self.volume(), seeds, on_slice=on_slice, stop=stop)
         for number, item in enumerate(items):
