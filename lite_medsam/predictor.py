@@ -250,9 +250,8 @@ class Predictor:
         names = tuple(prompt.name for prompt in prompts)
         final = tuple(prompt.mask if prompt.final else None for prompt in prompts)
         final = final if any(mask is not None for mask in final) else ()
-        return Prediction(
-            logits, np.clip(scores, 0, 1), tuple(frames), image_hw, self.spec.mask_threshold, names, final
-        )
+        scores = calibrated(np.clip(scores, 0, 1), self.spec)
+        return Prediction(logits, scores, tuple(frames), image_hw, self.spec.mask_threshold, names, final)
 
 
 class _Source:
