@@ -7,12 +7,13 @@ import pytest
 
 pytest.importorskip("onnx", reason="needs the int8 extra")
 
-from lite_medsam import int8
+from lite_medsam import int8, trial
 from lite_medsam.bundled import DEFAULT_WEIGHTS
 from lite_medsam.cli import main
 from lite_medsam.engine_choice import recall_choice
 from lite_medsam.errors import CaseError, WeightsError
 from lite_medsam.int8 import export_int8
+from lite_medsam.machine import physical_cores
 from lite_medsam.metrics.region import dice
 from lite_medsam.phantoms import make_phantom
 from lite_medsam.predictor import Predictor
@@ -95,12 +96,15 @@ def test_cases_without_labels_leave_no_complete_directory(tmp_path):
 def test_the_command_makes_it_and_auto_decides(tmp_path, fresh_cache, monkeypatch, capsys):
     monkeypatch.setattr(int8, "KINDS", KINDS)
     monkeypatch.setattr(int8, "EVALUATION_SEEDS", (1,))
+    monkeypatch.setattr(trial, "BUDGET_SECONDS", 0.0)  # one turn
+    monkeypatch.setattr(trial, "CANDIDATES", ("onnxruntime",))
     out = tmp_path / "small"
     with pytest.raises(SystemExit) as caught:
         main(["export", "--int8", "-o", str(out)])
     said = capsys.readouterr().out
     assert caught.value.code == 0 and "times as fast" in said and "points against lite-medsam" in said
-    choice = recall_choice(load_spec(DEFAULT_WEIGHTS), 2)
+    choice = recall_choice(load_spec(DEFAULT_WEIGHTS), physical_cores())
+    assert choice.measured or "loses more" in said
     assert not choice.measured or (choice.directory is None) == ("does not take it" in said)
     with pytest.raises(SystemExit):
         main(["info", "--weights", str(out), "--json"])

@@ -152,7 +152,8 @@ def test_an_int8_directory_that_went_away_or_changed_is_not_taken(fresh_cache, t
         assert open_backend(DEFAULT_WEIGHTS, threads=2).name == "onnxruntime"
 
 
-def test_info_runs_the_real_trial(fresh_cache, capsys):
+def test_info_runs_the_real_trial(fresh_cache, capsys, monkeypatch):
+    monkeypatch.setattr(trial, "BUDGET_SECONDS", 0.0)  # one turn
     with pytest.raises(SystemExit) as caught:
         main(["info", "--trial", "--threads", "1", "--json"])
     record = json.loads(capsys.readouterr().out)
