@@ -18,7 +18,7 @@ from lite_medsam.prompts import Prompt, as_prompts, validate
 from lite_medsam.recentring import recentre, restore, shifts
 from lite_medsam.runtime import Backend, open_backend
 from lite_medsam.spec import ModelSpec
-from lite_medsam.zoom import anchor_box, found_box, is_small, plan_frames, zoom_frame
+from lite_medsam.zoom import anchor_box, found_box, plan_frames, zoom_frame
 
 __all__ = ["OVERLAPS", "POINT_TOKENS", "ZOOM_MODES", "EncodedImage", "Prediction", "Predictor", "check_image"]
 
@@ -212,8 +212,10 @@ class Predictor:
             for frame, features in zip(chunk, source.features(chunk), strict=True):
                 plain, moved = [], []
                 for i in by_frame[frame]:
+                    # a crop of its own is what training showed, also at the image's border where it is off the middle
                     crop = frame != source.whole and boxes[i] is not None
-                    (moved if crop and is_small(boxes[i], source.hw, self.spec.zoom) else plain).append(i)
+                    own = zoom_frame(boxes[i], source.hw, self.spec.zoom, frame.size) if crop else None
+                    (moved if own is not None and own.window != frame.window else plain).append(i)
                 self._decode(features, frame, prompts, plain, logits, scores)
                 self._decode_recentred(features, frame, prompts, boxes, moved, logits, scores)
 
