@@ -11,6 +11,7 @@ from lite_medsam.preprocessing import logits_to_window
 from lite_medsam.prompt_tokens import decoder_inputs
 from lite_medsam.prompts import Prompt, validate
 from lite_medsam.region import Region
+from lite_medsam.runtime import decode_first
 
 SAME_IOU = 0.95  # an alternative that agrees this well with a mask that is listed already is no choice
 MAX_CHOICES = 4
@@ -45,6 +46,10 @@ class TimedBackend:
     def decode(self, *inputs) -> tuple[np.ndarray, np.ndarray]:
         """See `runtime.Backend`."""
         return self._timed("decode", self._backend.decode, *inputs)
+
+    def decode_first(self, *inputs) -> tuple[np.ndarray, np.ndarray]:
+        """See `runtime.decode_first`."""
+        return self._timed("decode", decode_first, self._backend, *inputs)
 
     def spent(self) -> dict[str, float]:
         """Seconds of this thread in "encode" and "decode" since it last asked."""

@@ -16,7 +16,7 @@ from lite_medsam.preprocessing import Frame, intensity_range, to_model
 from lite_medsam.prompt_tokens import POINT_TOKENS, decoder_inputs, prompt_kinds, token_count
 from lite_medsam.prompts import Prompt, as_prompts, validate
 from lite_medsam.recentring import recentre, restore, shifts
-from lite_medsam.runtime import Backend, open_backend
+from lite_medsam.runtime import Backend, decode_first, open_backend
 from lite_medsam.spec import ModelSpec
 from lite_medsam.zoom import anchor_box, found_box, plan_frames, zoom_frame
 
@@ -225,7 +225,7 @@ class Predictor:
         Only prompts with equally many tokens share a call, so an answer does not depend on what else is asked.
         """
         for part in _alike(prompts, chosen):
-            masks, ious = self.backend.decode(features, *self._inputs(prompts, part, frame))
+            masks, ious = decode_first(self.backend, features, *self._inputs(prompts, part, frame))
             for place, i in enumerate(part):
                 logits[i], scores[i] = masks[place, 0], ious[place, 0]
 
@@ -239,7 +239,7 @@ class Predictor:
                 continue
             coords, labels, previous, has_previous = self._inputs(prompts, part, frame)
             shown, coords, previous = recentre(features, coords, previous, moves, size)
-            masks, ious = self.backend.decode(shown, coords, labels, previous, has_previous)
+            masks, ious = decode_first(self.backend, shown, coords, labels, previous, has_previous)
             for place, i in enumerate(part):
                 logits[i] = restore(masks[place, 0], moves[place], size)
                 scores[i] = ious[place, 0]

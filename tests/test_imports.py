@@ -22,7 +22,8 @@ LEVELS = [
     {"case", "protocol", "coco", "measurements"},
     {"prompts", "metrics", "overlay", "baselines", "results", "scan", "volume_prediction"},
     {"preprocessing", "simulated_user", "phantoms", "engines", "volume_objects", "nifti_io", "dicom_fields"},
-    {"zoom", "engine_choice", "download", "datasets", "prompt_tokens", "mask_support", "volume_paths", "volume_prompts", "dicom_io"},
+    {"zoom", "engine_choice", "download", "datasets", "prompt_tokens", "mask_support", "dicom_io"}
+    | {"volume_paths", "volume_prompts"},
     {"runtime", "take_home", "volume_io", "region", "strokes", "instances", "demo_loading"},
     {"encoding_cache", "prediction", "trial"},
     {"recentring"},
