@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lite_medsam.bench.small_graphs import one_operator
+from lite_medsam.engines import import_onnxruntime
 
 PRODUCT_SIDES = (512, 1024)  # the faster one counts; on a busy machine only the short one runs undisturbed
 # bytes that an addition of two arrays touches: from what a core caches to more than most last levels hold
@@ -66,7 +67,7 @@ def _elements(size: int) -> int:
 
 def _task(operator: str, shape: tuple[int, ...], threads: int) -> Callable[[], object]:
     """Runs an operator on two arrays of a shape, the result written in place, so that no memory is asked for."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

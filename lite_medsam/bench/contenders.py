@@ -2,19 +2,20 @@
 
 import contextlib
 import hashlib
-import os
 import shutil
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from lite_medsam.errors import MissingExtraError, WeightsError
 from lite_medsam.files import atomic_write
-from lite_medsam.runtime import Backend, open_backend
+from lite_medsam.machine import cache_folder
+from lite_medsam.runtime import Backend, decode_first, open_backend
 from lite_medsam.signed_cache import TAG, TAG_FILE
 from lite_medsam.spec import load_spec, sha256_of
 
@@ -58,23 +59,18 @@ class RecordingBackend:
         self.images += len(pixels)
         return features
 
-    def decode(self, features, coords, labels, previous, has_previous):
+    def decode(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._timed(self.backend.decode, inputs)
+
+    def decode_first(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self._timed(partial(decode_first, self.backend), inputs)
+
+    def _timed(self, decode: Callable, inputs: tuple) -> tuple[np.ndarray, np.ndarray]:
         started = time.perf_counter()
-        answer = self.backend.decode(features, coords, labels, previous, has_previous)
+        answer = decode(*inputs)
         self.decode_seconds += time.perf_counter() - started
-        self.prompts += len(coords)
+        self.prompts += len(inputs[1])
         return answer
-
-
-def cache_folder() -> Path:
-    """The user's folder for what `bench` keeps; it may be deleted at any time."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lite-medsam" / "bench"
 
 
 def reference(folder: Path | None = None) -> Contender:
@@ -90,7 +86,7 @@ def reference(folder: Path | None = None) -> Contender:
         MissingExtraError: If it is not there and torch is not installed.
         OSError: If it cannot be written.
     """
-    folder = cache_folder() if folder is None else Path(folder)
+    folder = cache_folder() / "bench" if folder is None else Path(folder)
     directory = folder / f"litemedsam-{_signature()}"
     if not _intact(directory):
         _make(folder, directory)

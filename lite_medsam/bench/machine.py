@@ -4,9 +4,8 @@ import datetime
 import importlib.metadata
 import os
 import platform
-from pathlib import Path
 
-from lite_medsam.runtime import physical_cores
+from lite_medsam.machine import cpu_title, physical_cores
 
 PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "openvino", "torch")
 
@@ -21,7 +20,7 @@ def machine_facts() -> dict[str, object]:
             continue
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "processor": _processor(),
+        "processor": cpu_title(),
         "system": f"{platform.system()} {platform.machine()}",
         "physical_cores": physical_cores(),
         "logical_cores": os.cpu_count(),
@@ -29,15 +28,6 @@ def machine_facts() -> dict[str, object]:
         "load_at_start": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "versions": versions,
     }
-
-
-def _processor() -> str:
-    listing = Path("/proc/cpuinfo")
-    if listing.is_file():
-        for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _memory_gb() -> float | None:

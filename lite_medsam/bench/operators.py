@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.bench.ceilings import Ceiling
+from lite_medsam.engines import import_onnxruntime
 
 MATRIX_PRODUCTS = ("MatMul", "FusedMatMul", "Gemm", "FusedGemm", "TransposeMatMul")
 CONVOLUTIONS = ("Conv", "FusedConv", "NhwcFusedConv")
@@ -49,7 +50,7 @@ def profile(graph: Path, feeds: Mapping[str, np.ndarray], threads: int, runs: in
     Returns:
         The operators, in the order of their first run.
     """
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
@@ -68,7 +69,7 @@ def profile(graph: Path, feeds: Mapping[str, np.ndarray], threads: int, runs: in
 
 def output_names(graph: Path) -> list[str]:
     """Names of what a graph returns."""
-    import onnxruntime
+    onnxruntime = import_onnxruntime()
 
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     return [entry.name for entry in session.get_outputs()]
