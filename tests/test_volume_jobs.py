@@ -5,6 +5,7 @@ import importlib.util
 import io
 import json
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -457,3 +458,18 @@ def test_geometry_is_part_of_the_work(predictor, tmp_path):
     assert "skipped" not in run_job(predictor, job, SegmentOptions())
     assert np.array_equal(nibabel.load(tmp_path / "out" / "a_label.nii.gz").affine, moved)
     assert isinstance(load_volume(path).geometry, Geometry)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_slice_bar_goes_to_stderr_and_only_where_it_is_slow(capsys, monkeypatch, quiet):
+    from lite_medsam.cli.segment import SliceBar
+
+    clock = iter(np.arange(0, 100, 0.7).tolist())
+    monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
+    for steps, is_shown in ((1, False), (9, not quiet)):
+        with SliceBar(quiet) as bar:
+            for done in range(1, steps + 1):
+                bar(Job(path := Path("a.nii.gz"), path), done, steps)
+            assert bar.bar is None  # a volume that is done leaves nothing
+        captured = capsys.readouterr()
+        assert not captured.out and ("a.nii.gz" in captured.err) == is_shown
