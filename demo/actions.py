@@ -78,12 +78,12 @@ class Desk:
         """Puts a scan on a seat, in place of what was there."""
         self.seats.room_for(seat, 2 * scan.values.nbytes)
         predictor = self.models.get(seat.model, seat.engine)
-        session = Session(predictor, scan, self.seats.cache, seat.token)
+        session = Session(predictor, scan)
         session.volume()
+        values = scan.values
+        seat.value_range = (0.0, 255.0) if values.dtype == np.uint8 else (float(values.min()), float(values.max()))
         if seat.job is not None:
             seat.job.stop.set()
-        if seat.session is not None:
-            seat.session.close()
         seat.session, seat.job, seat.compared = session, None, None
         seat.opened += 1
 
@@ -278,9 +278,8 @@ def _propagate(desk: Desk, seat: Seat, request: dict) -> dict:
     session = desk.session_of(seat)
     if seat.job is not None and seat.job.running:
         raise Refused("an object is being followed already; stop it first")
+    session.followable()
     job = seat.job = Job(total=session.slices)
-    chosen = request.get("object")
-    ids = None if chosen is None else [_whole(chosen, "object")]
 
     def on_slice(done: int, total: int) -> None:
         job.done, job.total = done, total
@@ -288,7 +287,7 @@ def _propagate(desk: Desk, seat: Seat, request: dict) -> dict:
     def work() -> None:
         try:
             with desk.turnstile:
-                found = session.propagate(ids, on_slice, job.stop.is_set)
+                found = session.propagate(on_slice, job.stop.is_set)
             with seat.lock:
                 if seat.session is session:
                     session.adopt(found)

@@ -6,8 +6,11 @@ from collections import OrderedDict
 from pathlib import Path
 
 from lite_medsam.bundled import DEFAULT_WEIGHTS
+from lite_medsam.choices import TimedBackend
+from lite_medsam.encoding_cache import EncodingCache
 from lite_medsam.errors import WeightsError
 from lite_medsam.predictor import Predictor
+from lite_medsam.runtime import open_backend
 from lite_medsam.spec import load_spec
 
 ENGINE_MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "torch": "torch"}
@@ -21,10 +24,18 @@ class Models:
         weights: Model directories, or folders of them; the bundled model comes first whatever is given.
         engine: What a new page starts with; "auto" is ONNX Runtime.
         threads: CPU threads of each; None for the physical cores.
-        zoom: "auto" or "off".
+        zoom: See `Predictor`.
+        cache_bytes: Of encodings, of all users and models together; they are found by the pixels alone.
     """
 
-    def __init__(self, weights=(), engine: str = "auto", threads: int | None = None, zoom: str = "auto"):
+    def __init__(
+        self,
+        weights=(),
+        engine: str = "auto",
+        threads: int | None = None,
+        zoom: str = "auto",
+        cache_bytes: int = 2**28,
+    ):
         self._threads, self._zoom = threads, zoom
         self.directories: dict[str, Path] = {}
         for directory in (DEFAULT_WEIGHTS, *map(Path, weights)):
@@ -34,6 +45,7 @@ class Models:
         self.engine = "onnxruntime" if engine == "auto" else engine
         self.default = list(self.directories)[1 if weights and len(self.directories) > 1 else 0]
         self._open: OrderedDict[tuple[str, str], Predictor] = OrderedDict()
+        self._cache = EncodingCache(cache_bytes)
         self._lock = threading.Lock()
 
     def get(self, name: str, engine: str) -> Predictor:
@@ -48,8 +60,8 @@ class Models:
             raise WeightsError(f"a model must be one of {', '.join(self.directories)}, got {str(name)[:60]!r}")
         with self._lock:
             if (name, engine) not in self._open:
-                predictor = Predictor.open(self.directories[name], engine, self._threads, self._zoom)
-                self._open[name, engine] = predictor
+                backend = TimedBackend(open_backend(self.directories[name], engine, self._threads))
+                self._open[name, engine] = Predictor(backend, self._zoom, self._cache)
                 while len(self._open) > MAX_OPEN:
                     self._open.popitem(last=False)
             self._open.move_to_end((name, engine))

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lite_medsam.choices import EncodingCache
 from lite_medsam.interactive import Session
 
 
@@ -41,6 +40,7 @@ class Seat:
     engine: str
     page: str | None = None
     session: Session | None = None
+    value_range: tuple[float, float] = (0.0, 255.0)  # of what is open, for the sliders of the window
     opened: int = 0  # counts what was opened, so that a picture is never taken for another
     lock: threading.RLock = field(default_factory=threading.RLock)
     used: float = field(default_factory=time.monotonic)
@@ -64,9 +64,7 @@ class Seat:
         if self.upload is not None:
             self.upload.discard()
         self.upload = self.compared = None
-        if self.session is not None:
-            self.session.close()
-            self.session = None
+        self.session = None
 
 
 class Upload:
@@ -118,7 +116,6 @@ class Seats:
     def __init__(
         self, max_seats: int = 64, max_bytes: int = 2**32, idle_seconds: float = 1800, leave_seconds: float = 60
     ):
-        self.cache = EncodingCache(2**28)
         self._max_seats, self._max_bytes = max_seats, max_bytes
         self._idle, self._leave = idle_seconds, leave_seconds
         self._seats: OrderedDict[str, Seat] = OrderedDict()

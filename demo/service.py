@@ -4,6 +4,7 @@ import atexit
 import hmac
 import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def serve(
         The page, the desk and the local address when it does not block.
     """
     own_folder()
+    port = port or free_port(host)
     users = read_users(auth_file) if auth_file is not None else None
     page, desk = build(settings)
     try:
@@ -47,6 +49,13 @@ def serve(
         if block:
             desk.seats.close()
     return page, desk, url
+
+
+def free_port(host: str) -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
 
 
 def own_folder() -> Path:

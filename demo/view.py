@@ -75,7 +75,7 @@ def _image(seat, session: Session, index: int, have: str | None) -> dict:
     key = picture_key(seat, index)
     scan = session.scan
     values = scan.values
-    low, high = _range(scan)
+    low, high = seat.value_range
     grey = values.ndim == (3 if scan.is_volume else 2)
     image = {
         "key": key,
@@ -101,14 +101,6 @@ def _image(seat, session: Session, index: int, have: str | None) -> dict:
     if have != key:
         image["png"] = picture_of(session.pixels(index))
     return image
-
-
-def _range(scan) -> tuple[float, float]:
-    values = scan.values
-    if values.dtype == np.uint8:
-        return 0.0, 255.0
-    sample = values[:: max(1, len(values) // 16)]
-    return float(np.nanmin(sample)), float(np.nanmax(sample))
 
 
 def object_view(session: Session, item: ObjectState, index: int, unit: str) -> dict:

@@ -1,18 +1,20 @@
-"""What a prompt can mean: the answer of the model and its alternatives, decoded from encodings that are kept"""
+"""What a prompt can mean: the answer of the model, and its alternatives where they differ"""
 
 import threading
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
 
-from lite_medsam.predictor import EncodedImage, Predictor, decoder_inputs
-from lite_medsam.preprocessing import Frame, logits_to_window
-from lite_medsam.prompts import Prompt
+from lite_medsam.predictor import Predictor
+from lite_medsam.preprocessing import logits_to_window
+from lite_medsam.prompt_tokens import decoder_inputs
+from lite_medsam.prompts import Prompt, validate
 from lite_medsam.region import Region
+from lite_medsam.runtime import decode_first
 
 SAME_IOU = 0.95  # an alternative that agrees this well with a mask that is listed already is no choice
+MAX_CHOICES = 4
 
 
 @dataclass(frozen=True)
@@ -23,94 +25,79 @@ class Choice:
     score: float
 
 
-class EncodingCache:
-    """Encoded windows of images, the latest ones, up to a number of bytes; one cache serves many sessions.
+class TimedBackend:
+    """A backend that notes how long each thread has spent in it.
 
     Args:
-        max_bytes: The least recently used encodings go when all together are larger.
+        backend: What does the work.
     """
 
-    def __init__(self, max_bytes: int = 2**28):
-        self._max_bytes, self._bytes = max_bytes, 0
-        self._kept: OrderedDict[tuple, EncodedImage] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, backend):
+        self._backend = backend
+        self.name, self.spec = backend.name, backend.spec
+        if hasattr(backend, "variant"):
+            self.variant = backend.variant
+        self._spent = threading.local()
 
-    def get(self, key: tuple) -> EncodedImage | None:
-        """The encoding that was put under this key, if it is still there."""
-        with self._lock:
-            found = self._kept.get(key)
-            if found is not None:
-                self._kept.move_to_end(key)
-            return found
+    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
+        """See `runtime.Backend`."""
+        return self._timed("encode", self._backend.encode, pixels)
 
-    def put(self, key: tuple, encoded: EncodedImage) -> None:
-        """Keeps an encoding; one that is larger than the cache is not kept."""
-        with self._lock:
-            self._drop(key)
-            self._kept[key] = encoded
-            self._bytes += _size(encoded)
-            while self._bytes > self._max_bytes:
-                self._drop(next(iter(self._kept)))
+    def decode(self, *inputs) -> tuple[np.ndarray, np.ndarray]:
+        """See `runtime.Backend`."""
+        return self._timed("decode", self._backend.decode, *inputs)
 
-    def forget(self, owner: object) -> None:
-        """Drops every encoding whose key starts with `owner`."""
-        with self._lock:
-            for key in [key for key in self._kept if key[0] == owner]:
-                self._drop(key)
+    def decode_first(self, *inputs) -> tuple[np.ndarray, np.ndarray]:
+        """See `runtime.decode_first`."""
+        return self._timed("decode", decode_first, self._backend, *inputs)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that are kept now."""
-        return self._bytes
+    def spent(self) -> dict[str, float]:
+        """Seconds of this thread in "encode" and "decode" since it last asked."""
+        spent = getattr(self._spent, "seconds", {})
+        self._spent.seconds = {}
+        return {"encode": spent.get("encode", 0.0), "decode": spent.get("decode", 0.0)}
 
-    def _drop(self, key: tuple) -> None:
-        old = self._kept.pop(key, None)
-        if old is not None:
-            self._bytes -= _size(old)
+    def _timed(self, name: str, call, *arguments):
+        started = time.perf_counter()
+        try:
+            return call(*arguments)
+        finally:
+            seconds = self._spent.seconds = getattr(self._spent, "seconds", {})
+            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
 
 
-def choices(
-    predictor: Predictor, image: np.ndarray, prompt: Prompt, cache: EncodingCache, key: tuple
-) -> tuple[list[Choice], dict[str, float]]:
+def choices(predictor: Predictor, image: np.ndarray, prompt: Prompt) -> list[Choice]:
     """The masks that one prompt can mean; the first is what `Predictor.segment` answers, bit for bit.
+
+    The others are the further masks that the decoder has for ambiguous prompts, from the view that the answer came
+    from. Give the predictor a cache: that view is encoded already.
 
     Args:
         predictor: The model.
         image: (H, W) or (H, W, 3) uint8.
         prompt: One object.
-        cache: Where encodings are kept.
-        key: Names the image (and its owner) in the cache.
 
     Returns:
-        The answer, then those alternatives that differ from it and from one another; and {"encode", "decode"} in
-        seconds, "encode" 0 where the encoding was kept.
+        The answer, then those alternatives that differ from it and from one another, at most MAX_CHOICES in all.
 
     Raises:
         PromptError: If the prompt does not fit the image or the model.
     """
-    (checked,) = predictor._check([prompt], image.shape[:2])
-    frame = predictor._frame(checked, image.shape[:2])
-    frame = frame or Frame.for_model(image.shape[:2], predictor.spec.preprocessing)
-    started = time.perf_counter()
-    encoded = cache.get((*key, frame))
-    if encoded is None:
-        encoded = predictor.encode(image, frame)
-        cache.put((*key, frame), encoded)
-        encode_seconds = time.perf_counter() - started
-    else:
-        encode_seconds = 0.0
-    started = time.perf_counter()
-    settings = predictor.spec.preprocessing
-    inputs = decoder_inputs([checked], [frame], settings.image_size, settings.mask_size)
+    prediction = predictor.segment(image, [prompt])
+    found = [Choice(Region.of(prediction.mask(0)), float(prediction.scores[0]))]
+    checked = validate(prompt, image.shape[:2])
+    settings, threshold = predictor.spec.preprocessing, predictor.spec.mask_threshold
+    encoded = predictor.encode(image, prediction.frames[0])
+    inputs = decoder_inputs([checked], [encoded.frame], settings.image_size, settings.mask_size)
     logits, scores = predictor.backend.decode(encoded.features, *inputs)
-    found: list[Choice] = []
-    for low_res, score in zip(logits[0], np.clip(scores[0], 0, 1).tolist(), strict=True):
+    for low_res, score in zip(logits[0, 1:], np.clip(scores[0, 1:], 0, 1).tolist(), strict=True):
         mask = np.zeros(image.shape[:2], bool)
-        np.greater(logits_to_window(low_res, frame), predictor.spec.mask_threshold, out=mask[frame.window])
+        np.greater(logits_to_window(low_res, encoded.frame), threshold, out=mask[encoded.frame.window])
         region = Region.of(mask)
-        if not found or (region.area_px and all(overlap(region, one.region) < SAME_IOU for one in found)):
+        known = (overlap(region, one.region) >= SAME_IOU for one in found)
+        if region.area_px and len(found) < MAX_CHOICES and not any(known):
             found.append(Choice(region, score))
-    return found, {"encode": encode_seconds, "decode": time.perf_counter() - started}
+    return found
 
 
 def overlap(first: Region, second: Region) -> float:
@@ -127,7 +114,3 @@ def overlap(first: Region, second: Region) -> float:
 
 def _part(region: Region, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
     return region.inside[y0 - region.y0 : y1 - region.y0 + 1, x0 - region.x0 : x1 - region.x0 + 1]
-
-
-def _size(encoded: EncodedImage) -> int:
-    return sum(feature.nbytes for feature in encoded.features)

@@ -1,5 +1,6 @@
 """The engines: the only place that knows ONNX Runtime and OpenVINO."""
 
+import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -62,9 +63,7 @@ class OnnxBackend:
         return dict(zip(self._feature_names, features, strict=True)) | dict(named)
 
     def _options(self):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
+        options = import_onnxruntime().SessionOptions()
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # warnings about graph clean-up are of no use to a user
@@ -73,7 +72,7 @@ class OnnxBackend:
         return options
 
     def _open(self, cache: SignedCache | None):
-        import onnxruntime
+        onnxruntime = import_onnxruntime()
 
         def session(path: Path, target: Path | None):
             options = self._options()
@@ -101,8 +100,7 @@ class OnnxBackend:
         """Sessions from the cache, without optimising again; None if it has none."""
         if cache is None:
             return None
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         if not cache.has("graphs"):
             return None
         try:
@@ -179,11 +177,17 @@ class OpenVinoBackend:
         return np.array(results["logits"]), np.array(results["scores"])
 
 
-def graph_signature() -> dict[str, str]:
-    """What an optimised graph depends on besides the graph."""
+def import_onnxruntime():
+    """The module, told to keep no usage record: some builds write a device id and a data base when they are imported."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    return {"cpu": cpu_name(), "onnxruntime": onnxruntime.__version__}
+    return onnxruntime
+
+
+def graph_signature() -> dict[str, str]:
+    """What an optimised graph depends on besides the graph."""
+    return {"cpu": cpu_name(), "onnxruntime": import_onnxruntime().__version__}
 
 
 def _graph_cache(directory: Path, spec: ModelSpec) -> SignedCache | None:
@@ -192,9 +196,11 @@ def _graph_cache(directory: Path, spec: ModelSpec) -> SignedCache | None:
     size = sum((directory / name).stat().st_size for name in GRAPH_FILES)
     if not all(hashes.values()) or any(name.endswith(".data") for name in spec.files) or size > LARGEST_KEPT_BYTES:
         return None
+    folder = cache_folder() / "graphs"
     try:
-        return SignedCache(cache_folder() / "graphs", {**graph_signature(), **hashes}, KEPT_BYTES)
-    except OSError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return SignedCache(folder, {**graph_signature(), **hashes}, KEPT_BYTES) if os.access(folder, os.W_OK) else None
+    except OSError:  # a home that cannot be written is no fault: it only opens more slowly
         return None
 
 

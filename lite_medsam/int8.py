@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.case import Case, load_case, load_image
-from lite_medsam.engines import DECODER_FILE, ENCODER_FILE
+from lite_medsam.engines import DECODER_FILE, ENCODER_FILE, import_onnxruntime
 from lite_medsam.errors import CaseError, MissingExtraError, WeightsError
 from lite_medsam.files import atomic_write
 from lite_medsam.machine import cpu_title
@@ -112,8 +112,7 @@ your own with `lite-medsam export --int8 --evaluation FOLDER`. Not a medical dev
 
 
 def _quantise(source: Path, target: Path, pixels: np.ndarray) -> None:
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime()
     try:
         import onnx
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static

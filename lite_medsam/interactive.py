@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lite_medsam.choices import Choice, EncodingCache, choices
+from lite_medsam.choices import Choice, choices
 from lite_medsam.errors import PromptError
 from lite_medsam.instances import split_instances
 from lite_medsam.predictor import Predictor
@@ -129,19 +129,16 @@ class Session:
     same prompts that `prompts` gives out: what is shown is what `lite-medsam segment --prompts` makes of them.
 
     Args:
-        predictor: The model.
+        predictor: The model; with a cache, so that an image is encoded once for all its prompts.
         scan: What was opened.
-        cache: Encodings; a cache of its own by default.
-        owner: Names this session in the cache.
     """
 
-    def __init__(self, predictor: Predictor, scan: Scan, cache: EncodingCache | None = None, owner: object = None):
+    def __init__(self, predictor: Predictor, scan: Scan):
         self.predictor, self.scan = predictor, scan
         self.window: tuple[float, float] | None = scan.default_window
         self.spacing_mm = scan.spacing_mm
         self.now = Snapshot()
         self.seconds: dict[str, float] = {}
-        self._cache, self._owner = cache or EncodingCache(), owner if owner is not None else id(self)
         self._undo: list[Snapshot] = []
         self._redo: list[Snapshot] = []
         self._ids = itertools.count(1)
@@ -368,33 +365,38 @@ class Session:
 
     # -- volumes
 
+    def followable(self) -> list[ObjectState]:
+        """The objects that can be followed: those with a mask that the user has settled on one slice at least.
+
+        Raises:
+            PromptError: If this is a picture, or there is none.
+        """
+        if not self.scan.is_volume:
+            raise PromptError("only volumes have slices to follow an object through, this is a picture")
+        items = [item for item in self.now.objects if _is_seen(item)]
+        if not items:
+            raise PromptError("an object must have a mask on one slice to be followed, got none; draw a box first")
+        return items
+
     def propagate(
         self,
-        object_ids: list[int] | None = None,
         on_slice: Callable[[int, int], None] | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> Snapshot:
-        """Follows objects from the slices that were prompted into the others, both ways.
+        """Follows all objects from the slices that were prompted into the others, both ways.
 
         It only computes; `adopt` makes the result the session's, so that it can run beside other calls.
 
         Args:
-            object_ids: Which objects; None for all with a mask.
             on_slice: Called with slices done and slices in all.
             stop: Polled for every slice; what is finished by then is returned.
 
         Raises:
-            PromptError: If this is a picture, or no object has a mask that was prompted.
+            PromptError: As `followable`.
         """
         from lite_medsam.volume import propagate
 
-        if not self.scan.is_volume:
-            raise PromptError("only volumes have slices to follow an object through, this is a picture")
-        snapshot = self.now
-        items = [item for item in snapshot.objects if object_ids is None or item.id in object_ids]
-        items = [item for item in items if _is_seen(item)]
-        if not items:
-            raise PromptError("an object must have a mask on one slice to be followed, got none; draw a box first")
+        items, snapshot = self.followable(), self.now
         seeds = [_seed(item) for item in items]
         found = propagate(self.predictor, self.volume(), seeds, on_slice=on_slice, stop=stop)
         for number, item in enumerate(items):
@@ -446,10 +448,6 @@ class Session:
                 labels[z][region.full()] = value
         return labels if self.scan.is_volume else labels[0]
 
-    def close(self) -> None:
-        """Forgets the encodings."""
-        self._cache.forget(self._owner)
-
     # -- inside
 
     def _change(self, **fields) -> None:
@@ -494,8 +492,10 @@ class Session:
         pixels = self.pixels(index)
         xy, labels = [point[:2] for point in points], [point[2] for point in points]
         prompt = Prompt(box, xy, labels, None if previous is None else previous.full())
-        key = (self._owner, self._version, index)
-        found, self.seconds = choices(self.predictor, pixels, prompt, self._cache, key)
+        spent = getattr(self.predictor.backend, "spent", dict)
+        spent()
+        found = choices(self.predictor, pixels, prompt)
+        self.seconds = spent()
         return Answer(box, points, previous, tuple(found))
 
     def _decoded_anew(self, item: ObjectState) -> ObjectState:

@@ -16,9 +16,9 @@ from lite_medsam.preprocessing import Frame, intensity_range, to_model
 from lite_medsam.prompt_tokens import POINT_TOKENS, decoder_inputs, prompt_kinds, token_count
 from lite_medsam.prompts import Prompt, as_prompts, validate
 from lite_medsam.recentring import recentre, restore, shifts
-from lite_medsam.runtime import Backend, open_backend
+from lite_medsam.runtime import Backend, decode_first, open_backend
 from lite_medsam.spec import ModelSpec
-from lite_medsam.zoom import anchor_box, found_box, is_small, plan_frames, zoom_frame
+from lite_medsam.zoom import anchor_box, found_box, plan_frames, zoom_frame
 
 __all__ = ["OVERLAPS", "POINT_TOKENS", "ZOOM_MODES", "EncodedImage", "Prediction", "Predictor", "check_image"]
 
@@ -212,8 +212,10 @@ class Predictor:
             for frame, features in zip(chunk, source.features(chunk), strict=True):
                 plain, moved = [], []
                 for i in by_frame[frame]:
+                    # a crop of its own is what training showed, also at the image's border where it is off the middle
                     crop = frame != source.whole and boxes[i] is not None
-                    (moved if crop and is_small(boxes[i], source.hw, self.spec.zoom) else plain).append(i)
+                    own = zoom_frame(boxes[i], source.hw, self.spec.zoom, frame.size) if crop else None
+                    (moved if own is not None and own.window != frame.window else plain).append(i)
                 self._decode(features, frame, prompts, plain, logits, scores)
                 self._decode_recentred(features, frame, prompts, boxes, moved, logits, scores)
 
@@ -223,7 +225,7 @@ class Predictor:
         Only prompts with equally many tokens share a call, so an answer does not depend on what else is asked.
         """
         for part in _alike(prompts, chosen):
-            masks, ious = self.backend.decode(features, *self._inputs(prompts, part, frame))
+            masks, ious = decode_first(self.backend, features, *self._inputs(prompts, part, frame))
             for place, i in enumerate(part):
                 logits[i], scores[i] = masks[place, 0], ious[place, 0]
 
@@ -237,7 +239,7 @@ class Predictor:
                 continue
             coords, labels, previous, has_previous = self._inputs(prompts, part, frame)
             shown, coords, previous = recentre(features, coords, previous, moves, size)
-            masks, ious = self.backend.decode(shown, coords, labels, previous, has_previous)
+            masks, ious = decode_first(self.backend, shown, coords, labels, previous, has_previous)
             for place, i in enumerate(part):
                 logits[i] = restore(masks[place, 0], moves[place], size)
                 scores[i] = ious[place, 0]
@@ -250,9 +252,8 @@ class Predictor:
         names = tuple(prompt.name for prompt in prompts)
         final = tuple(prompt.mask if prompt.final else None for prompt in prompts)
         final = final if any(mask is not None for mask in final) else ()
-        return Prediction(
-            logits, np.clip(scores, 0, 1), tuple(frames), image_hw, self.spec.mask_threshold, names, final
-        )
+        scores = calibrated(np.clip(scores, 0, 1), self.spec)
+        return Prediction(logits, scores, tuple(frames), image_hw, self.spec.mask_threshold, names, final)
 
 
 class _Source:

@@ -490,6 +490,15 @@ def test_without_matplotlib_the_card_says_so(card_command, tmp_path, monkeypatch
     assert load_spec(tmp_path).score_calibration == ScoreCalibration()  # nothing but the folder was written
 
 
+def test_too_few_cases_to_calibrate_are_told_after_the_card_is_written(card_command, tmp_path, monkeypatch):
+    monkeypatch.setattr("lite_medsam.card.sheets.bundled_cases", lambda: [make_phantom("us", 1)])
+    monkeypatch.setattr("lite_medsam.card.halves.is_fitted", lambda group: False)
+    result = card_command("--every", "4", "--calibrate")
+    assert result.exit_code and "at least two objects, got 0" in str(result.exception)
+    assert "not calibrated" in (tmp_path / "README.md").read_text()
+    assert load_spec(tmp_path).score_calibration == ScoreCalibration()
+
+
 def test_no_case_is_an_error(card_command, tmp_path, folder):
     (tmp_path / "none").mkdir()
     from lite_medsam.cli import card as module

@@ -6,7 +6,8 @@ from fakes import FakeBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lite_medsam.choices import EncodingCache, choices, overlap
+from lite_medsam.choices import TimedBackend, choices, overlap
+from lite_medsam.encoding_cache import EncodingCache
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.geometry import Geometry
 from lite_medsam.instances import split_instances
@@ -32,12 +33,12 @@ def scan_of(image, is_volume=False, spacing=None, **more):
 def fake_session(hw=(90, 120), **more):
     backend = FakeBackend(64)
     image = np.random.default_rng(0).integers(0, 256, hw, np.uint8)
-    return Session(Predictor(backend, zoom="off"), scan_of(image, **more)), backend
+    return Session(Predictor(backend, "off", EncodingCache()), scan_of(image, **more)), backend
 
 
 @pytest.fixture(scope="module")
 def bundled():
-    return Predictor.open()
+    return Predictor.open(cache=EncodingCache())
 
 
 def unpacked(runs):
@@ -109,38 +110,24 @@ def test_touching_discs_are_divided_and_a_disc_is_not():
 
 def test_the_first_choice_is_the_answer_of_segment_and_an_image_is_encoded_once(bundled):
     case = make_phantom("us", 2)
-    cache = EncodingCache()
+    backend = TimedBackend(bundled.backend)
+    cached = Predictor(backend, cache=EncodingCache())
     centre = np.reshape(case.boxes[0], (2, 2)).mean(0)
     for prompt in (
         Prompt(points=[[260, 220]], point_labels=[1]),
         Prompt(box=tuple(case.boxes[0])),
         Prompt(box=tuple(case.boxes[0]), points=[centre, [10, 10]], point_labels=[1, 0]),
     ):
-        found, seconds = choices(bundled, case.image, prompt, cache, ("me", 0))
+        found = choices(cached, case.image, prompt)
         expected = bundled.segment(case.image, [prompt])
         assert np.array_equal(found[0].region.full(), expected.mask(0))
         assert found[0].score == pytest.approx(float(expected.scores[0]))
         assert all(overlap(a.region, b.region) < 0.95 for i, a in enumerate(found) for b in found[:i])
-    _, again = choices(bundled, case.image, prompt, cache, ("me", 0))
-    assert seconds["encode"] == 0 == again["encode"]  # box and box with clicks see the same window
-    assert cache.nbytes > 0
-    cache.forget("me")
-    assert cache.nbytes == 0
-
-
-def test_a_cache_keeps_the_latest_within_its_bytes():
-    session, _ = fake_session()
-    encoded = session.predictor.encode(session.pixels())
-    size = sum(feature.nbytes for feature in encoded.features)
-    cache = EncodingCache(2 * size)
-    for name in "abc":
-        cache.put((name,), encoded)
-    assert cache.get(("a",)) is None and cache.get(("b",)) is encoded and cache.nbytes == 2 * size
-    cache.put(("b",), encoded)
-    assert cache.nbytes == 2 * size
-    small = EncodingCache(size - 1)
-    small.put(("a",), encoded)
-    assert small.get(("a",)) is None and small.nbytes == 0
+    spent = backend.spent()
+    assert spent["encode"] > 0 and spent["decode"] > 0
+    choices(cached, case.image, prompt)
+    spent = backend.spent()
+    assert spent["encode"] == 0 and spent["decode"] > 0 and backend.spent()["decode"] == 0
 
 
 def test_a_box_then_clicks_refine_the_mask_before():
@@ -327,7 +314,7 @@ def test_a_window_decodes_anew_and_painted_masks_stay():
     values = np.random.default_rng(0).integers(-200, 300, (90, 120)).astype(np.int16)
     backend = FakeBackend(64)
     scan = scan_of(values, default_window=(40.0, 400.0))
-    session = Session(Predictor(backend, zoom="off"), scan)
+    session = Session(Predictor(backend, "off", EncodingCache()), scan)
     session.draw_box((20, 10, 70, 60))
     session.add_object()
     session.paint([[100, 80]], 5, True)
@@ -351,7 +338,7 @@ def test_another_model_answers_anew_or_is_refused():
         session.set_predictor(Predictor(FakeBackend(64, prompts=("box",))))
     assert session.now is before and session.version == 0
     other = FakeBackend(128)
-    session.set_predictor(Predictor(other, zoom="off"))
+    session.set_predictor(Predictor(other, "off", EncodingCache()))
     assert len(other.encoded) == 1 and session.now.objects[0].answers[0].score == pytest.approx(0.9)
 
 

@@ -84,10 +84,13 @@ def command(
         print(f"left out: {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)
     if not measured.images:
         raise CaseError(f"the input must hold labelled cases, got none in {', '.join(map(str, inputs))}")
-    spec = predictor.spec
+    spec, failed = predictor.spec, None
     if calibrate:
-        spec = replace(spec, score_calibration=fit(measured.observations))
-        save_spec(directory, spec)
+        try:
+            spec = replace(spec, score_calibration=fit(measured.observations))
+            save_spec(directory, spec)
+        except ValueError as error:  # too few cases: what was measured is written all the same
+            failed = error
     record = {"model": {"name": spec.name, "engine": predictor.backend.name, "files": spec.files}}
     record |= summarise_card(measured, settings, spec.score_calibration)
     _write_pictures(output, record, predictor, phantoms, log)
@@ -102,6 +105,8 @@ def command(
     if size > MODEL_BYTES:
         print(f"{output} holds {size / 1e6:.1f} MB, more than {MODEL_BYTES / 1e6:.0f} MB", file=sys.stderr)
     print(output / "README.md")
+    if failed:
+        raise failed
 
 
 def _measure(backend, cases, settings):

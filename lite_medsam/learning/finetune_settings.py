@@ -108,7 +108,7 @@ class FinetuneSettings:
     views: int = 0
     cache_gb: float = 8.0
     memory: str = "16GB"
-    learning_rate: float = 3e-4
+    learning_rate: float = 6e-4
     backbone_rate: float = 0.2
     weight_decay: float = 0.01
     warmup_steps: int = 20
