@@ -16,6 +16,7 @@ from lite_medsam.batch import Job, SegmentOptions, find_jobs, run_job, run_jobs
 from lite_medsam.case import Case, load_case, save_case
 from lite_medsam.cli import main
 from lite_medsam.errors import CaseError, MissingExtraError, PromptError
+from lite_medsam.interactive import Session
 from lite_medsam.metrics import dice
 from lite_medsam.phantoms import make_phantom_volume
 from lite_medsam.predictor import Predictor
@@ -302,15 +303,14 @@ def test_a_missing_library_is_named_before_the_work(predictor, tmp_path, monkeyp
     assert names(tmp_path / "out") == []
 
 
-def settled_objects(predictor, case):
-    """What a session keeps: the masks that were settled on some slices, three objects, one corrected on a second slice."""
-    objects = []
-    for i, box in enumerate(case.boxes[:3]):
-        slices = [int(box[2] + box[5]) // 2] + ([int(box[5])] if i == 2 else [])
-        prompt = Prompt(box=tuple(box[[0, 1, 3, 4]].tolist()))
-        answers = {z: Prompt(mask=predictor.segment(case.image[z], [prompt]).mask(0)) for z in slices}
-        objects.append(VolumeObject(answers, f"object {i}"))
-    return objects
+def session_at(predictor, path):
+    """Three objects drawn on their middle slices, one of them on another slice too, all followed."""
+    session, boxes = Session(predictor, load_volume(path)), load_case(path).boxes[:3]
+    for box in boxes:
+        session.draw_new(box[[0, 1, 3, 4]].tolist(), int(box[2] + box[5]) // 2)
+    session.draw_box(boxes[2][[0, 1, 3, 4]].tolist(), int(boxes[2][5]))
+    session.adopt(session.propagate())
+    return session
 
 
 @pytest.fixture(scope="module")
@@ -351,23 +351,21 @@ def test_boxes_of_six_numbers(capsys, phantom, tmp_path):
     assert box[2] <= held[0] and held[-1] <= box[5]
 
 
-@pytest.mark.parametrize("kind", ["settled", "asked"])
+@pytest.mark.parametrize("kind", ["session", "asked"])
 def test_what_was_taken_home_gives_the_same_labels_again(model, capsys, phantom, tmp_path, kind):
     case = load_case(phantom)
-    if kind == "settled":
-        objects, overlap = settled_objects(model, case), "last"
+    if kind == "session":
+        session = session_at(model, phantom)
+        (objects, masks, scores), labels = session.volume_objects(), session.label_map()
+        overlap = "last"  # as a session paints them
     else:
         corrected = {4: Prompt(box=(30.25, 40.5, 62, 80), points=[[50, 60]], point_labels=[1])}
         objects = [VolumeObject(corrected, "a", (2, 6)), *seeds_from_boxes(case.boxes[3:5], ["b", None])]
+        answer = propagate(model, case.image, objects)
+        labels, masks, scores = answer.label_map(), [answer.mask(i) for i in range(3)], None
         overlap = "best"
-    answer = propagate(model, case.image, objects)
-    masks = [answer.mask(i) for i in range(3)]
-    labels = answer.label_map()
-    if overlap == "last":  # as a session paints them
-        for i, mask in enumerate(masks, start=1):
-            labels[mask] = i
     assert len(np.unique(labels)) == 4
-    files = take_home_files(Result(case.image, labels, objects, masks, name="home"))
+    files = take_home_files(Result(case.image, labels, objects, masks, scores, name="home"))
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     code, _, err = run(
