@@ -1,28 +1,46 @@
 """Files in, files out: what `lite-medsam segment` does with one input, and with many."""
 
-import hashlib
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.case import Case, load_case, load_image, save_segs
-from lite_medsam.errors import CaseError, PromptError
-from lite_medsam.files import atomic_write
-from lite_medsam.job_outputs import Result, describe, fingerprint, finished_record, write_outputs
+from lite_medsam.case import load_case, load_image
+from lite_medsam.errors import PromptError
+from lite_medsam.job_inputs import (
+    are_of_volume,
+    check_window,
+    given_objects,
+    is_one_picture,
+    read_scan,
+    scan_facts,
+)
+from lite_medsam.job_outputs import (
+    Result,
+    describe,
+    fingerprint,
+    finished_record,
+    new_record,
+    record_path,
+    write_outputs,
+)
 from lite_medsam.jobs import Job, SegmentOptions, find_jobs
 from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Prompt, load_prompts, validate
+from lite_medsam.prompts import Prompt, validate
+from lite_medsam.volume_jobs import LoadedVolume, compute_volume, read_volume, run_volume_with_quirks, write_volume
 
 __all__ = ["Job", "SegmentOptions", "find_jobs", "run_job", "run_jobs"]
 
 # inputs that are read ahead, and results that wait to be written: more of them only take memory
 AHEAD, BEHIND = 1, 1
+
+# (job, slices done, slices in all)
+OnSlice = Callable[[Job, int, int], None]
 
 
 def run_jobs(
@@ -31,6 +49,7 @@ def run_jobs(
     options: SegmentOptions,
     on_done: Callable[[Job, dict], None] = lambda job, record: None,
     read_ahead: bool = True,
+    on_slice: OnSlice | None = None,
 ) -> tuple[list[dict], list[tuple[Path, str]]]:
     """Segments every job; a bad input does not stop the others.
 
@@ -40,17 +59,19 @@ def run_jobs(
         options: What to write.
         on_done: Called after each job, in their order, with its record, or with {"error": message}.
         read_ahead: Read the next input and write the last result in threads while the model computes.
+        on_slice: Called for each slice of a volume with the job, how many are done, and how many there are at most.
 
     Returns:
         The records of the finished jobs, and the (path, message) of those whose input was wrong.
 
     Raises:
         OSError: If a result cannot be written, as on a full disk; the rest would fail as well.
+        MissingExtraError: If an input needs a library that is not installed.
     """
     jobs = list(jobs)
     overlapped = read_ahead and len(jobs) > 1 and not options.reference_quirks
     records, failures = [], []
-    for job, outcome in (_overlapped if overlapped else _one_by_one)(predictor, jobs, options):
+    for job, outcome in (_overlapped if overlapped else _one_by_one)(predictor, jobs, options, on_slice):
         if isinstance(outcome, ValueError):
             message = " ".join(str(outcome).split())
             failures.append((job.path, message))
@@ -61,15 +82,19 @@ def run_jobs(
     return records, failures
 
 
-def _one_by_one(predictor: Predictor, jobs: list[Job], options: SegmentOptions) -> Iterator[tuple[Job, object]]:
+def _one_by_one(
+    predictor: Predictor, jobs: list[Job], options: SegmentOptions, on_slice: OnSlice | None
+) -> Iterator[tuple[Job, object]]:
     for job in jobs:
         try:
-            yield job, run_job(predictor, job, options)
+            yield job, run_job(predictor, job, options, on_slice)
         except ValueError as error:
             yield job, error
 
 
-def _overlapped(predictor: Predictor, jobs: list[Job], options: SegmentOptions) -> Iterator[tuple[Job, object]]:
+def _overlapped(
+    predictor: Predictor, jobs: list[Job], options: SegmentOptions, on_slice: OnSlice | None
+) -> Iterator[tuple[Job, object]]:
     """Each job with its record or ValueError, in order; one thread reads, one writes, this one computes."""
     waiting, reading, writing = iter(jobs), deque(), deque()
     reader, writer = ThreadPoolExecutor(1, "read-ahead"), ThreadPoolExecutor(1, "write-behind")
@@ -88,7 +113,7 @@ def _overlapped(predictor: Predictor, jobs: list[Job], options: SegmentOptions) 
             try:
                 loaded = future.result()
                 if loaded.finished is None:
-                    result, record = _compute(predictor, loaded, options)
+                    result, record = _compute(predictor, loaded, options, on_slice)
                     writing.append((job, writer.submit(_write, loaded, options, result, record)))
                 else:
                     writing.append((job, loaded.finished))
@@ -113,7 +138,7 @@ def _settled(job: Job, outcome: "dict | ValueError | Future") -> tuple[Job, obje
     return job, outcome
 
 
-def run_job(predictor: Predictor, job: Job, options: SegmentOptions) -> dict:
+def run_job(predictor: Predictor, job: Job, options: SegmentOptions, on_slice: OnSlice | None = None) -> dict:
     """Segments one input and writes its results, all of them or none.
 
     Returns:
@@ -123,99 +148,81 @@ def run_job(predictor: Predictor, job: Job, options: SegmentOptions) -> dict:
         CaseError: If the input cannot be used.
         PromptError: If its prompts cannot.
         OSError: If a result cannot be written.
+        MissingExtraError: If the input needs a library that is not installed.
     """
     if options.reference_quirks and job.path.suffix.lower() == ".npz":
         case = load_case(job.path)
         if case.is_volume:
-            return _run_volume_with_quirks(predictor, job, case, options)
+            return run_volume_with_quirks(predictor, job, case, options)
     loaded = _read(predictor, job, options)
     if loaded.finished is not None:
         return loaded.finished
-    return _write(loaded, options, *_compute(predictor, loaded, options))
+    return _write(loaded, options, *_compute(predictor, loaded, options, on_slice))
 
 
 @dataclass(frozen=True, eq=False)
 class _Loaded:
-    """A job whose input is in memory; `finished` is its record if the same work was done before."""
+    """A job whose picture is in memory; `finished` is its record if the same work was done before."""
 
     job: Job
     image: np.ndarray
     prompts: list[Prompt]
+    facts: dict
     fingerprint: str
     finished: dict | None
     seconds: float
 
-    @property
-    def record_path(self) -> Path:
-        return _record_path(self.job)
 
-
-def _record_path(job: Job) -> Path:
-    return job.target.with_name(job.target.name + ".json")
-
-
-def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded:
+def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | LoadedVolume:
     started = time.perf_counter()
-    image, prompts = _load(job)
+    objects, boxes, facts = given_objects(job), None, {}
+    if job.is_medical or job.path.suffix.lower() == ".npz":
+        scan = read_scan(job, options)
+        if not is_one_picture(scan, objects):
+            return read_volume(predictor, job, options, scan, objects, started)
+        image, boxes = scan.values[0] if scan.is_volume else scan.values, scan.boxes
+        facts = scan_facts(job, scan)
+    else:
+        check_window(job, options)
+        image = load_image(job.path)
+    prompts = _picture_prompts(job, objects, boxes)
     digest = fingerprint(image, prompts, predictor, options)
-    finished = None if options.overwrite else finished_record(_record_path(job), digest)
-    return _Loaded(job, image, prompts, digest, finished, time.perf_counter() - started)
+    finished = None if options.overwrite else finished_record(record_path(job), digest)
+    facts = {"image_hw": list(image.shape[:2]), **facts}
+    return _Loaded(job, image, prompts, facts, digest, finished, time.perf_counter() - started)
 
 
-def _compute(predictor: Predictor, loaded: _Loaded, options: SegmentOptions) -> tuple[Result, dict]:
+def _picture_prompts(job: Job, objects: list | None, boxes: np.ndarray | None) -> list[Prompt]:
+    """The given objects of a picture, or the boxes of its case."""
+    if are_of_volume(objects):
+        raise PromptError(f"{job.path.name} is a picture, but the prompts are for slices of a volume; give 2D prompts")
+    if objects is not None:
+        return objects
+    if boxes is None or not len(boxes):
+        hint = "has no boxes" if job.path.suffix.lower() == ".npz" else "needs a prompt"
+        raise PromptError(f"{job.path.name} {hint}; give --box x0,y0,x1,y1, --point x,y,1 or --prompts file.json")
+    return [Prompt(box=tuple(box)) for box in boxes.tolist()]
+
+
+def _compute(
+    predictor: Predictor, loaded: _Loaded | LoadedVolume, options: SegmentOptions, on_slice: OnSlice | None
+) -> tuple[Result | np.ndarray, dict]:
+    if isinstance(loaded, LoadedVolume):
+        return compute_volume(predictor, loaded, options, on_slice and partial(on_slice, loaded.job))
     started = time.perf_counter()
     if options.reference_quirks:
         result = _segment_with_quirks(predictor, loaded.image, loaded.prompts)
     else:
         result = _segment(predictor, loaded.image, loaded.prompts, options.overlap)
-    segmented = time.perf_counter() - started
-    return result, {
-        "input": loaded.job.path.name,
-        "image_hw": list(loaded.image.shape[:2]),
-        "model": predictor.spec.name,
-        "engine": predictor.backend.name,
-        "overlap": options.overlap,
-        "objects": describe(result, loaded.prompts),
-        "outputs": [],
-        "seconds": {"read": round(loaded.seconds, 4), "segment": round(segmented, 4)},
-        "fingerprint": loaded.fingerprint,
-    }
+    seconds = time.perf_counter() - started
+    return result, new_record(loaded, predictor, options, describe(result, loaded.prompts), seconds)
 
 
-def _write(loaded: _Loaded, options: SegmentOptions, result: Result, record: dict) -> dict:
-    write_outputs(loaded.job, options, record, loaded.record_path, loaded.image, loaded.prompts, result)
-    return record
-
-
-def _run_volume_with_quirks(predictor: Predictor, job: Job, case: Case, options: SegmentOptions) -> dict:
-    """A volume the way LiteMedSAM's own script does it: `segs` and a record, no pictures."""
-    from lite_medsam.reference_quirks import segment_volume_with_quirks
-
-    if case.boxes is None or not len(case.boxes):
-        raise PromptError(f"{job.path.name} must hold 3D boxes for --reference-quirks, but has none")
-    record_path, target = _record_path(job), job.target.with_name(job.target.name + ".npz")
-    digest = hashlib.sha256(predictor.spec.to_json().encode() + case.image.tobytes() + case.boxes.tobytes())
-    finished = None if options.overwrite else finished_record(record_path, digest.hexdigest())
-    if finished is not None:
-        return finished
-    started = time.perf_counter()
-    segs = segment_volume_with_quirks(predictor.backend, case.image, case.boxes)
-    objects = [
-        {"id": i, "name": None, "score": None, "voxels": int(np.count_nonzero(segs == i)), "prompt": {"box": box}}
-        for i, box in enumerate(case.boxes.tolist(), start=1)
-    ]
-    record = {
-        "input": job.path.name,
-        "model": predictor.spec.name,
-        "engine": predictor.backend.name,
-        "objects": objects,
-        "outputs": [target.name],
-        "seconds": {"segment": round(time.perf_counter() - started, 4)},
-        "fingerprint": digest.hexdigest(),
-    }
-    with atomic_write(record_path) as record_file:
-        save_segs(target, segs)
-        record_file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+def _write(loaded: _Loaded | LoadedVolume, options: SegmentOptions, result: Result | np.ndarray, record: dict) -> dict:
+    if isinstance(loaded, LoadedVolume):
+        write_volume(loaded, options, result, record)
+    else:
+        write_outputs(loaded.job, options, record, loaded.image, loaded.prompts, result)
     return record
 
 
@@ -236,25 +243,3 @@ def _segment_with_quirks(predictor: Predictor, image: np.ndarray, prompts: list[
     labels = label_map_with_quirks(segment_with_quirks(predictor.backend, image, boxes))
     whole = (slice(0, image.shape[0]), slice(0, image.shape[1]))
     return Result(labels, None, [whole] * len(prompts), [None] * len(prompts))
-
-
-def _load(job: Job) -> tuple[np.ndarray, list[Prompt]]:
-    """The image of a job and the objects to segment in it."""
-    boxes = None
-    if job.path.suffix.lower() == ".npz":
-        case = load_case(job.path)
-        if case.is_volume:
-            raise CaseError(
-                f"{job.path.name} must be a 2D case, got a volume {case.image.shape}; segment its slices as images"
-            )
-        image, boxes = case.image, case.boxes
-    else:
-        image = load_image(job.path)
-    if job.prompts is not None:
-        return image, list(job.prompts)
-    if job.prompt_file is not None:
-        return image, load_prompts(job.prompt_file)
-    if boxes is None or not len(boxes):
-        hint = "has no boxes" if job.path.suffix.lower() == ".npz" else "needs a prompt"
-        raise PromptError(f"{job.path.name} {hint}; give --box x0,y0,x1,y1, --point x,y,1 or --prompts file.json")
-    return image, [Prompt(box=tuple(box)) for box in boxes.tolist()]

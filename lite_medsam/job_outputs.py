@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -26,6 +28,46 @@ class Result:
     scores: list[float | None]
 
 
+class Loaded(Protocol):
+    """A job whose input is in memory.
+
+    Attributes:
+        job: What was asked.
+        facts: What the record says of the input: its size, window, voxel size.
+        fingerprint: Of all that decides the result.
+        finished: The record, if the same work was done before.
+        seconds: What reading took.
+    """
+
+    job: Job
+    facts: dict
+    fingerprint: str
+    finished: dict | None
+    seconds: float
+
+
+def record_path(job: Job) -> Path:
+    """Where the JSON record of a job lies."""
+    return job.target.with_name(job.target.name + ".json")
+
+
+def new_record(
+    loaded: Loaded, predictor: Predictor, options: SegmentOptions, objects: list[dict], seconds: float
+) -> dict:
+    """The record of a job that was segmented in so many seconds; its outputs are filled in as they are written."""
+    return {
+        "input": loaded.job.path.name,
+        **loaded.facts,
+        "model": predictor.spec.name,
+        "engine": predictor.backend.name,
+        "overlap": options.overlap,
+        "objects": objects,
+        "outputs": [],
+        "seconds": {"read": round(loaded.seconds, 4), "segment": round(seconds, 4)},
+        "fingerprint": loaded.fingerprint,
+    }
+
+
 def describe(result: Result, prompts: list[Prompt]) -> list[dict]:
     """Area, box and score of each object as it was drawn."""
     objects = []
@@ -36,7 +78,6 @@ def describe(result: Result, prompts: list[Prompt]) -> list[dict]:
         if len(rows):
             x, y = window[1].start, window[0].start
             box = [int(v) for v in (columns[0] + x, rows[0] + y, columns[-1] + x, rows[-1] + y)]
-        points = zip(prompt.points.tolist(), prompt.point_labels.tolist(), strict=True)
         objects.append(
             {
                 "id": i + 1,
@@ -44,48 +85,67 @@ def describe(result: Result, prompts: list[Prompt]) -> list[dict]:
                 "score": result.scores[i],
                 "area_px": int(np.count_nonzero(inside)),
                 "box": box,
-                "prompt": {
-                    "box": None if prompt.box is None else list(prompt.box),
-                    "points": [[*xy, kind] for xy, kind in points],
-                },
+                "prompt": prompt_record(prompt),
             }
         )
     return objects
 
 
-def write_outputs(
-    job: Job,
-    options: SegmentOptions,
-    record: dict,
-    record_path: Path,
-    image: np.ndarray,
-    prompts: list[Prompt],
-    result: Result,
-) -> None:
-    """Writes every result to a temporary name and renames them at the end, the record last."""
-    labels, stack = result.labels, result.stack
-    with ExitStack() as files:
-        record_file = files.enter_context(atomic_write(record_path))
+def prompt_record(prompt: Prompt) -> dict:
+    """The box and the points of a prompt as the record holds them."""
+    points = zip(prompt.points.tolist(), prompt.point_labels.tolist(), strict=True)
+    return {
+        "box": None if prompt.box is None else list(prompt.box),
+        "points": [[*xy, kind] for xy, kind in points],
+    }
 
-        def output(suffix: str) -> Path:
-            path = job.target.with_name(job.target.name + suffix)
+
+@contextmanager
+def all_or_none(job: Job, record: dict) -> Iterator[Callable[[str], Path]]:
+    """Gives a function from an ending, as `_label.png`, to the temporary file to write it to; notes it in the record.
+
+    At the end all are renamed, the record last; after an error none is there.
+    """
+    with ExitStack() as files:
+        record_file = files.enter_context(atomic_write(record_path(job)))
+
+        def output(ending: str) -> Path:
+            path = job.target.with_name(job.target.name + ending)
             record["outputs"].append(path.name)
             return files.enter_context(atomic_write(path))
 
+        yield output
+        record_file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_outputs(
+    job: Job, options: SegmentOptions, record: dict, image: np.ndarray, prompts: list[Prompt], result: Result
+) -> None:
+    """Writes every result of a picture to a temporary name and renames them at the end, the record last."""
+    labels, stack = result.labels, result.stack
+    with all_or_none(job, record) as output:
         if "npz" in options.save:
             np.savez_compressed(output(".npz"), segs=labels if stack is None else stack.view(np.uint8))
         if "label" in options.save:
             if stack is not None or labels.dtype == np.uint32:
-                import tifffile
-
-                pages = labels if stack is None else stack.view(np.uint8) * np.uint8(255)
-                tifffile.imwrite(output("_label.tif"), pages, compression="zlib", photometric="minisblack")
+                write_pages(output("_label.tif"), labels if stack is None else stack.view(np.uint8) * np.uint8(255))
             else:
                 output("_label.png").write_bytes(_png(labels))
         if "overlay" in options.save:
-            picture = draw_prompts(draw_masks(image, labels if stack is None else stack), prompts)
-            output("_overlay.png").write_bytes(_png(np.ascontiguousarray(picture[:, :, ::-1])))
-        record_file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            write_overlay(output("_overlay.png"), image, labels if stack is None else stack, prompts)
+
+
+def write_pages(path: Path, pages: np.ndarray) -> None:
+    """Writes (H, W) or (N, H, W) integers as a TIFF of one or N pages."""
+    import tifffile
+
+    tifffile.imwrite(path, pages, compression="zlib", photometric="minisblack")
+
+
+def write_overlay(path: Path, image: np.ndarray, masks: np.ndarray, prompts: Sequence[Prompt]) -> None:
+    """Writes the image with a label map or a stack of masks in colour, and what was asked."""
+    picture = draw_prompts(draw_masks(image, masks), prompts)
+    path.write_bytes(_png(np.ascontiguousarray(picture[:, :, ::-1])))
 
 
 def _png(array: np.ndarray) -> bytes:
@@ -98,25 +158,37 @@ def _png(array: np.ndarray) -> bytes:
 
 def fingerprint(image: np.ndarray, prompts: list[Prompt], predictor: Predictor, options: SegmentOptions) -> str:
     """SHA-256 of all that decides a result, so that finished work is recognised and changed work is done again."""
-    digest = hashlib.sha256(predictor.spec.to_json().encode())
-    settings = [predictor.zoom, predictor.backend.name, {k: v for k, v in asdict(options).items() if k != "overwrite"}]
-    digest.update(json.dumps([settings, image.shape]).encode())
-    digest.update(np.ascontiguousarray(image))
+    digest = begin_fingerprint(image, predictor, options)
     for prompt in prompts:
-        points = [prompt.points.tolist(), prompt.point_labels.tolist()]
-        digest.update(json.dumps([prompt.box, points, prompt.name, *(["final"] if prompt.final else [])]).encode())
-        if prompt.mask is not None:
-            digest.update(np.ascontiguousarray(prompt.mask))
+        add_prompt(digest, prompt)
     return digest.hexdigest()
 
 
-def finished_record(record_path: Path, expected: str) -> dict | None:
+def begin_fingerprint(image: np.ndarray, predictor: Predictor, options: SegmentOptions) -> Any:
+    """The hash of the model, the settings and the pixels; prompts are to be added."""
+    digest = hashlib.sha256(predictor.spec.to_json().encode())
+    # the window is in the pixels already
+    chosen = {k: v for k, v in asdict(options).items() if k not in ("overwrite", "window")}
+    digest.update(json.dumps([[predictor.zoom, predictor.backend.name, chosen], image.shape]).encode())
+    digest.update(np.ascontiguousarray(image))
+    return digest
+
+
+def add_prompt(digest: Any, prompt: Prompt) -> None:
+    """Adds all that a prompt says to a hash."""
+    points = [prompt.points.tolist(), prompt.point_labels.tolist()]
+    digest.update(json.dumps([prompt.box, points, prompt.name, *(["final"] if prompt.final else [])]).encode())
+    if prompt.mask is not None:
+        digest.update(np.ascontiguousarray(prompt.mask))
+
+
+def finished_record(path: Path, expected: str) -> dict | None:
     """The record of finished work whose outputs all exist, else None."""
     try:
-        record = json.loads(record_path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
         if record["fingerprint"] != expected:
             return None
-        if all((record_path.parent / name).is_file() for name in record["outputs"]):
+        if all((path.parent / name).is_file() for name in record["outputs"]):
             return record | {"skipped": True}
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no record, or one of another program: the work is done anew

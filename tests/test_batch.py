@@ -125,6 +125,34 @@ def test_input_and_output_must_differ(case):
         find_jobs([case], case.parent)
 
 
+def test_no_result_may_replace_any_input(predictor, tmp_path):
+    label = write_png(tmp_path / "in" / "a_label.png")
+    image = write_png(tmp_path / "in" / "a.png")
+    with pytest.raises(CaseError, match=r"output folder must not be .* a_label.png would be replaced"):
+        find_jobs([image, label], tmp_path / "in")
+    (tmp_path / "in" / "a.json").write_text("{}")
+    with pytest.raises(CaseError, match=r"a.json would be replaced"):
+        find_jobs([image], tmp_path / "in", prompt_path=tmp_path / "in" / "a.json")
+    with pytest.raises(CaseError, match=r"a.json would be replaced"):
+        find_jobs([image], tmp_path / "in", prompt_path=tmp_path / "in")
+    assert len(find_jobs([image], tmp_path / "in")) == 1  # nothing of it is an input
+    volume = tmp_path / "in" / "b_label.nii.gz"
+    volume.write_bytes(b"")
+    write_png(tmp_path / "in" / "b.nii")
+    with pytest.raises(CaseError, match=r"b_label.nii.gz would be replaced"):
+        find_jobs([tmp_path / "in" / "b.nii", volume], tmp_path / "in")
+
+
+def test_the_ending_of_a_packed_nifti_is_one(tmp_path):
+    for name in ("b.nii.gz", "c.v1.nii", "D.NII.GZ", "a.nii.gz", "a.npz", "e.dcm", "f.gz", "g.nii.txt"):
+        write_png(tmp_path / "in" / name)
+    jobs = find_jobs([tmp_path / "in"], tmp_path / "out", prompt_path=tmp_path / "in")
+    assert {j.path.name: j.target.name for j in jobs} == {
+        "b.nii.gz": "b", "c.v1.nii": "c.v1", "D.NII.GZ": "D", "a.nii.gz": "a_nii_gz", "a.npz": "a_npz", "e.dcm": "e",
+    }  # fmt: skip
+    assert {j.prompt_file.name for j in jobs} == {"a.json", "b.json", "c.v1.json", "D.json", "e.json"}
+
+
 def test_nothing_to_do_is_an_error(tmp_path):
     with pytest.raises(CaseError, match="got none in"):
         find_jobs([tmp_path], tmp_path / "out")
@@ -148,12 +176,14 @@ def test_a_case_without_boxes_says_what_to_give(predictor, tmp_path):
         run_job(predictor, Job(path, tmp_path / "o" / "a"), SegmentOptions())
 
 
-def test_a_volume_is_refused_for_now(predictor, tmp_path):
+def test_a_volume_without_boxes_says_what_it_needs(predictor, tmp_path):
     path = tmp_path / "3D_CT_a.npz"
     volume = np.zeros((4, 9, 9), np.uint8)
     save_case(path, Case(image=volume, label=None, boxes=None, spacing_mm=None, name="3D_CT_a", is_volume=True))
-    with pytest.raises(CaseError, match="2D case"):
+    with pytest.raises(PromptError, match="volume of 4 slices and has no boxes; give --box x0,y0,z0,x1,y1,z1"):
         run_job(predictor, Job(path, tmp_path / "o" / "a"), SegmentOptions())
+    with pytest.raises(PromptError, match="do not say on which; give --box x0,y0,z0,x1,y1,z1"):
+        run_job(predictor, Job(path, tmp_path / "o" / "a", (Prompt(box=(1, 1, 5, 5)),)), SegmentOptions())
 
 
 def test_more_than_255_objects_get_a_16_bit_label(predictor, tmp_path):

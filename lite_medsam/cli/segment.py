@@ -17,13 +17,14 @@ Examples:
   lite-medsam segment -i scan.png --point 180,140,1 --point 60,60,0 -o out
   lite-medsam segment -i scan.png --prompts objects.json -o out
   lite-medsam segment -i folder/of/npz -o out --save npz --quiet
+  lite-medsam segment -i ct.nii.gz --box 60,80,3,110,140,17 --window 40,400 -o out
 """,
 )
 @click.option("-i", "--input", "inputs", type=click.Path(path_type=Path), multiple=True, required=True,
-              help="Image (png jpg bmp tif), challenge npz, or a folder of them. Repeatable.")  # fmt: skip
+              help="Image (png jpg bmp tif), challenge npz, NIfTI, DICOM file, or a folder of them. Repeatable.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
 @click.option("--box", "boxes", multiple=True, metavar="X0,Y0,X1,Y1",
-              help="A box in pixels, last pixel inside; one object each. Repeatable.")  # fmt: skip
+              help="A box in pixels, last pixel inside; one object each. Volumes: x0,y0,z0,x1,y1,z1. Repeatable.")  # fmt: skip
 @click.option("--point", "points", multiple=True, metavar="X,Y,LABEL",
               help="A click: label 1 on the object, 0 on the background. Repeatable; all belong to one object.")  # fmt: skip
 @click.option("--prompts", "prompt_path", type=click.Path(path_type=Path),
@@ -31,7 +32,9 @@ Examples:
 @click.option("--save", default="npz,label,overlay", show_default=True,
               help="What to write beside the JSON record.")  # fmt: skip
 @click.option("--overlap", type=click.Choice(["best", "first", "last", "stack"]), default="best", show_default=True,
-              help="Who gets a pixel that several objects claim; stack keeps one mask per object.")  # fmt: skip
+              help="Who gets a pixel that several objects claim; stack keeps one mask per object (pictures).")  # fmt: skip
+@click.option("--window", metavar="CENTRE,WIDTH",
+              help="Grey values of NIfTI and DICOM to show.  [default: the file's or 40,400 for CT]")  # fmt: skip
 @click.option("--reference-quirks", is_flag=True,
               help="Bug for bug as LiteMedSAM's own script, 2D and 3D npz: its converted weights, boxes alone.")  # fmt: skip
 @click.option("--read-ahead/--no-read-ahead", default=True, show_default=True,
@@ -48,6 +51,7 @@ def command(
     prompt_path,
     save,
     overlap,
+    window,
     reference_quirks,
     read_ahead,
     overwrite,
@@ -55,10 +59,13 @@ def command(
     quiet,
     **engine,
 ) -> None:
-    """Segment images, folders or npz cases from boxes and points.
+    """Segment images, volumes, folders or npz cases from boxes and points.
 
     Results per input NAME: NAME.npz (challenge-style `segs`), NAME_label.png, NAME_overlay.png and NAME.json with area,
     score and box of each object. Finished inputs are skipped when the command runs again.
+
+    Volumes are followed slice by slice from 3D boxes or prompts on slices. Their labels are NAME_label.nii.gz on the voxels
+    of a NIfTI or DICOM file, NAME_label.tif for npz; the overlay shows the slice with the most labelled pixels.
     """
     from tqdm import tqdm
 
@@ -68,18 +75,19 @@ def command(
     if prompts and prompt_path:
         raise click.UsageError("give either --prompts or --box and --point, not both")
     names = tuple(name for name in save.split(",") if name)
-    options = SegmentOptions(names, overlap, overwrite, reference_quirks)
+    values = None if window is None else tuple(_numbers("--window", window, "centre,width"))
+    options = SegmentOptions(names, overlap, overwrite, reference_quirks, values)
     jobs = find_jobs(inputs, output, tuple(prompts) or None, prompt_path)
     predictor = open_predictor(**engine)
-    progress = tqdm(total=len(jobs), unit="image", disable=quiet or len(jobs) < 2, leave=False)
+    progress = tqdm(total=len(jobs), unit="file", disable=quiet or len(jobs) < 2, leave=False)
 
     def on_done(job, record: dict) -> None:
         progress.update()
         if not quiet and not as_json and "error" not in record:
             progress.write(_line(job, record), file=sys.stdout)
 
-    with progress:
-        records, failures = run_jobs(predictor, jobs, options, on_done, read_ahead)
+    with progress, SliceBar(quiet) as slices:
+        records, failures = run_jobs(predictor, jobs, options, on_done, read_ahead, slices)
     if as_json:
         failed = [{"input": str(path), "error": message} for path, message in failures]
         print(json.dumps(records + failed, indent=1, ensure_ascii=False))
@@ -104,12 +112,42 @@ def _line(job, record: dict) -> str:
     return f"{job.path.name}: {len(objects)} object{plural}, score {scores}, {seconds:.2f} s -> {job.target}.json"
 
 
+class SliceBar:
+    """A bar on stderr for the slices of a volume, shown where it takes longer than a second."""
+
+    def __init__(self, quiet: bool):
+        self.quiet, self.bar = quiet, None
+
+    def __call__(self, job, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None:
+            name = job.path.name
+            self.bar = tqdm(total=total, desc=name, unit="slice", delay=1, leave=False, disable=self.quiet)
+        self.bar.update(done - self.bar.n)
+        if done == total:
+            self.__exit__()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        self.bar = None
+
+
 def objects_from_options(boxes: tuple[str, ...], points: tuple[str, ...]) -> list:
-    """--box and --point as prompts: each box an object; points belong to the only box, or are one object together."""
+    """--box and --point as prompts: each box an object; points belong to the only box, or are one object together.
+
+    Boxes of six numbers are objects of a volume.
+    """
     from lite_medsam.prompts import Prompt
 
-    corners = [_numbers("--box", text, "x0,y0,x1,y1") for text in boxes]
+    corners = [_numbers("--box", text, "x0,y0,x1,y1", "x0,y0,z0,x1,y1,z1") for text in boxes]
     clicks = [_numbers("--point", text, "x,y,label") for text in points]
+    if any(len(box) == 6 for box in corners):
+        return _volume_objects(corners, clicks)
     if not clicks:
         return [Prompt(box=tuple(box)) for box in corners]
     if len(corners) > 1:
@@ -120,11 +158,22 @@ def objects_from_options(boxes: tuple[str, ...], points: tuple[str, ...]) -> lis
     return [Prompt(box=tuple(corners[0]) if corners else None, points=xy, point_labels=labels)]
 
 
-def _numbers(option: str, text: str, form: str) -> list[float]:
+def _volume_objects(corners: list[list[float]], clicks: list[list[float]]) -> list:
+    from lite_medsam.volume_objects import seeds_from_boxes
+
+    if clicks or any(len(box) != 6 for box in corners):
+        raise click.UsageError(
+            "boxes of a volume x0,y0,z0,x1,y1,z1 go with nothing else; write clicks on slices into a --prompts file"
+        )
+    return seeds_from_boxes(corners)
+
+
+def _numbers(option: str, text: str, *forms: str) -> list[float]:
     parts = text.split(",")
     try:
-        if len(parts) != form.count(",") + 1:
+        if len(parts) not in [form.count(",") + 1 for form in forms]:
             raise ValueError
         return [float(part) for part in parts]
     except ValueError:
-        raise click.UsageError(f"{option} must be {form}, got {text!r}") from None
+        wanted = " or of a volume ".join(forms)
+        raise click.UsageError(f"{option} must be {wanted}, got {text!r}") from None

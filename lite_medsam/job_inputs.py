@@ -1,0 +1,73 @@
+"""The input of one job: what its file holds, which objects were asked for, and whether both are a picture or a volume"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lite_medsam.errors import CaseError, PromptError
+from lite_medsam.jobs import Job, SegmentOptions
+from lite_medsam.prompts import MAX_PROMPT_FILE_BYTES, Prompt, load_prompts
+from lite_medsam.scan import Scan
+from lite_medsam.strict_json import read_json
+from lite_medsam.volume_io import load_volume
+from lite_medsam.volume_objects import VolumeObject
+from lite_medsam.volume_prompts import load_volume_prompts
+
+
+def read_scan(job: Job, options: SegmentOptions) -> Scan:
+    """The npz, NIfTI or DICOM file of a job with its grey values mapped to 8 bit; `default_window` is the one that was used.
+
+    Raises:
+        CaseError: If it cannot be read, or a window was asked for where there are no grey values to choose from.
+        MissingExtraError: If nibabel or pydicom is needed and not installed.
+    """
+    check_window(job, options)
+    scan = load_volume(job.path)
+    if not job.is_medical:
+        return scan
+    is_colour = scan.values.ndim > len(scan.label_shape)
+    if is_colour and options.window is not None:
+        raise CaseError(f"--window is for grey values, but {job.path.name} is in colour; leave it out")
+    values = scan.to_uint8(*(options.window or (None, None)))
+    return replace(scan, values=values, default_window=options.window or scan.default_window)
+
+
+def check_window(job: Job, options: SegmentOptions) -> None:
+    """Raises CaseError if a window was asked for of a file without raw grey values."""
+    if options.window is not None and not job.is_medical:
+        raise CaseError(f"--window is for NIfTI and DICOM files, which hold raw values, not for {job.path.name}")
+
+
+def scan_facts(job: Job, scan: Scan) -> dict:
+    """What the record of a NIfTI or DICOM file says of how it was read; nothing for npz."""
+    if not job.is_medical:
+        return {}
+    window = scan.default_window
+    return {"window": None if window is None else list(window), "notes": list(scan.notes)}
+
+
+def given_objects(job: Job) -> list[Prompt] | list[VolumeObject] | None:
+    """The objects that were asked for with the job or in its prompt file, of whichever kind; None if there are none.
+
+    Raises:
+        PromptError: If the file or a mask is missing or not valid.
+    """
+    if job.prompts is not None:
+        return list(job.prompts)
+    if job.prompt_file is None:
+        return None
+    document = read_json(job.prompt_file, PromptError, MAX_PROMPT_FILE_BYTES)
+    is_volume = isinstance(document, dict) and "volume" in document
+    return load_volume_prompts(job.prompt_file) if is_volume else load_prompts(job.prompt_file)
+
+
+def are_of_volume(objects: Sequence[Prompt | VolumeObject] | None) -> bool:
+    """Whether the objects say on which slices they lie."""
+    return any(isinstance(item, VolumeObject) for item in objects or ())
+
+
+def is_one_picture(scan: Scan, objects: Sequence[Prompt | VolumeObject] | None) -> bool:
+    """Whether a scan is handled as a picture: it is one, or has a single slice and nothing that asks for a volume.
+
+    NIfTI files of pictures are volumes of one slice.
+    """
+    return not scan.is_volume or (len(scan.values) == 1 and scan.boxes is None and not are_of_volume(objects))

@@ -1,0 +1,267 @@
+"""What `lite-medsam segment` does with one volume: prompts on slices or 3D boxes in, a label map, a picture and a record out"""
+
+import hashlib
+import importlib.util
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from lite_medsam.case import Case
+from lite_medsam.errors import CaseError, MissingExtraError, PromptError
+from lite_medsam.geometry import Geometry
+from lite_medsam.job_inputs import are_of_volume, check_window, scan_facts
+from lite_medsam.job_outputs import (
+    add_prompt,
+    all_or_none,
+    begin_fingerprint,
+    finished_record,
+    new_record,
+    prompt_record,
+    record_path,
+    write_overlay,
+    write_pages,
+)
+from lite_medsam.jobs import Job, SegmentOptions
+from lite_medsam.predictor import Predictor
+from lite_medsam.prompts import Prompt
+from lite_medsam.scan import Scan
+from lite_medsam.volume import PropagationLimits, VolumeObject, VolumePrediction, propagate, seeds_from_boxes
+from lite_medsam.volume_io import nifti_bytes
+from lite_medsam.volume_objects import is_finished
+
+VOLUME_NEEDS = (
+    'give --box x0,y0,z0,x1,y1,z1 (pixels and slices, the last inside) or --prompts of a volume ("volume": true)'
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedVolume:
+    """A job whose volume is in memory; see `job_outputs.Loaded`.
+
+    Attributes:
+        job: What was asked.
+        volume: (D, H, W) or (D, H, W, 3) uint8.
+        objects: What to segment.
+        spacing_mm: (z, y, x), None when unknown.
+        geometry: Of a NIfTI or DICOM file, None for npz.
+        facts: For the record.
+        fingerprint: Of all that decides the result.
+        finished: The record, if the same work was done before.
+        seconds: What reading took.
+    """
+
+    job: Job
+    volume: np.ndarray
+    objects: list[VolumeObject]
+    spacing_mm: tuple[float, ...] | None
+    geometry: Geometry | None
+    facts: dict
+    fingerprint: str
+    finished: dict | None
+    seconds: float
+
+
+def read_volume(
+    predictor: Predictor, job: Job, options: SegmentOptions, scan: Scan, objects: list | None, started: float
+) -> LoadedVolume:
+    """A volume that was read by `read_scan`, with the objects to segment in it; `started` is when reading began.
+
+    Raises:
+        CaseError: If the options are not for volumes.
+        PromptError: If there are no prompts, or they are those of a picture.
+        MissingExtraError: If the label map could not be written.
+    """
+    name, depth = job.path.name, len(scan.values)
+    if options.overlap == "stack":
+        raise CaseError(f"--overlap stack is for pictures, but {name} is a volume; give best, first or last")
+    if options.reference_quirks:
+        raise CaseError(f"--reference-quirks knows volumes as npz with 3D boxes only, got {name}; leave it out")
+    geometry = scan.geometry if job.is_medical else None
+    if geometry is not None and "label" in options.save and importlib.util.find_spec("nibabel") is None:
+        raise MissingExtraError("writing NIfTI", "medical", "nibabel")  # before the work, not after it
+    if objects is None:
+        if scan.boxes is None or not len(scan.boxes):
+            raise PromptError(f"{name} is a volume of {depth} slices and has no boxes; {VOLUME_NEEDS}")
+        objects = seeds_from_boxes(scan.boxes, _box_names(scan))
+    elif objects and not are_of_volume(objects):
+        raise PromptError(f"{name} is a volume of {depth} slices, but the prompts do not say on which; {VOLUME_NEEDS}")
+    spacing = scan.spacing_mm
+    facts = {
+        "volume_dhw": list(scan.label_shape),
+        "spacing_mm": None if spacing is None else list(spacing),
+        **scan_facts(job, scan),
+    }
+    digest = _fingerprint(predictor, options, scan, objects, geometry)
+    finished = None if options.overwrite else finished_record(record_path(job), digest)
+    seconds = time.perf_counter() - started
+    return LoadedVolume(job, scan.values, objects, spacing, geometry, facts, digest, finished, seconds)
+
+
+def compute_volume(
+    predictor: Predictor,
+    loaded: LoadedVolume,
+    options: SegmentOptions,
+    on_slice: Callable[[int, int], None] | None = None,
+) -> tuple[np.ndarray, dict]:
+    """Follows the objects through the volume.
+
+    Args:
+        predictor: The model.
+        loaded: The volume and its objects.
+        options: Who gets a voxel that several objects claim.
+        on_slice: Called with slices done and slices in all.
+
+    Returns:
+        (D, H, W) labels, and the record.
+
+    Raises:
+        PromptError: If a prompt does not fit its slice.
+    """
+    started = time.perf_counter()
+    prediction = propagate(predictor, loaded.volume, loaded.objects, on_slice=on_slice)
+    labels = label_map(prediction, options.overlap)
+    seconds = time.perf_counter() - started
+    return labels, new_record(loaded, predictor, options, _describe(loaded, prediction, labels), seconds)
+
+
+def write_volume(loaded: LoadedVolume, options: SegmentOptions, labels: np.ndarray, record: dict) -> None:
+    """Writes the results of a volume, all of them or none."""
+    with all_or_none(loaded.job, record) as output:
+        if "npz" in options.save:
+            np.savez_compressed(output(".npz"), segs=labels)
+        if "label" in options.save:
+            if loaded.geometry is None:
+                write_pages(output("_label.tif"), labels)
+            else:
+                output("_label.nii.gz").write_bytes(nifti_bytes(labels, loaded.geometry))
+        if "overlay" in options.save:
+            z = _shown_slice(loaded, labels)
+            prompts = [_drawn_prompt(item, z) for item in loaded.objects]
+            write_overlay(output("_overlay.png"), loaded.volume[z], labels[z], prompts)
+
+
+def label_map(prediction: VolumePrediction, overlap: str) -> np.ndarray:
+    """One map for all objects; object i has the value i + 1.
+
+    Args:
+        prediction: The masks.
+        overlap: Who gets a voxel that several objects claim: "best" the highest logit, "first" or "last" of the objects.
+    """
+    if overlap == "best":
+        return prediction.label_map()
+    count = len(prediction)
+    labels = np.zeros(prediction.shape, np.uint8 if count <= 255 else np.uint16 if count <= 65535 else np.uint32)
+    for i in range(count) if overlap == "last" else reversed(range(count)):
+        for z, mask in prediction.found[i].items():
+            labels[z][mask.window][mask.strength > 0] = i + 1
+    return labels
+
+
+def run_volume_with_quirks(predictor: Predictor, job: Job, case: Case, options: SegmentOptions) -> dict:
+    """A volume the way LiteMedSAM's own script does it: `segs` and a record, no pictures."""
+    from lite_medsam.reference_quirks import segment_volume_with_quirks
+
+    check_window(job, options)
+    if job.prompts is not None or job.prompt_file is not None:
+        raise PromptError(f"--reference-quirks knows the 3D boxes in {job.path.name} only; leave other prompts out")
+    if case.boxes is None or not len(case.boxes):
+        raise PromptError(f"{job.path.name} must hold 3D boxes for --reference-quirks, but has none")
+    digest = hashlib.sha256(predictor.spec.to_json().encode() + case.image.tobytes() + case.boxes.tobytes())
+    finished = None if options.overwrite else finished_record(record_path(job), digest.hexdigest())
+    if finished is not None:
+        return finished
+    started = time.perf_counter()
+    segs = segment_volume_with_quirks(predictor.backend, case.image, case.boxes)
+    objects = [
+        {"id": i, "name": None, "score": None, "voxels": int(np.count_nonzero(segs == i)), "prompt": {"box": box}}
+        for i, box in enumerate(case.boxes.tolist(), start=1)
+    ]
+    record = {
+        "input": job.path.name,
+        "model": predictor.spec.name,
+        "engine": predictor.backend.name,
+        "objects": objects,
+        "outputs": [],
+        "seconds": {"segment": round(time.perf_counter() - started, 4)},
+        "fingerprint": digest.hexdigest(),
+    }
+    with all_or_none(job, record) as output:
+        np.savez_compressed(output(".npz"), segs=segs)
+    return record
+
+
+def _box_names(scan: Scan) -> list[str | None] | None:
+    """The names of labels, where there is one for each box."""
+    if not scan.label_names or len(scan.label_names) != len(scan.boxes):
+        return None
+    return [name[:200] or None for _, name in sorted(scan.label_names.items())]
+
+
+def _fingerprint(predictor: Predictor, options: SegmentOptions, scan: Scan, objects: list, geometry) -> str:
+    digest = begin_fingerprint(scan.values, predictor, options)
+    digest.update(json.dumps([scan.spacing_mm, asdict(PropagationLimits())]).encode())
+    if geometry is not None:
+        digest.update(json.dumps([geometry.file_shape, geometry.axes, geometry.flipped]).encode())
+        digest.update(np.ascontiguousarray(geometry.affine))
+    for item in objects:
+        digest.update(json.dumps([item.name, item.z_range, item.bounds, len(item.prompts)]).encode())
+        for z, prompt in sorted(item.prompts.items()):
+            digest.update(json.dumps(int(z)).encode())
+            add_prompt(digest, prompt)
+    return digest.hexdigest()
+
+
+def _describe(loaded: LoadedVolume, prediction: VolumePrediction, labels: np.ndarray) -> list[dict]:
+    """Size, extent and score of each object as it was drawn, and why it ends."""
+    objects = []
+    for i, item in enumerate(loaded.objects):
+        finished = {z for z, prompt in item.prompts.items() if is_finished(prompt)}
+        counts = {z: int(np.count_nonzero(labels[z][m.window] == i + 1)) for z, m in prediction.found[i].items()}
+        held = sorted(z for z, count in counts.items() if count)
+        voxels = sum(counts.values())
+        # the model was not asked about what the user drew
+        scores = {z: _score(prediction.scores[i, z]) for z in {*held, *item.prompts} - finished}
+        known = [scores[z] for z in held if scores.get(z) is not None]
+        slices = [
+            {"z": int(z), "score": scores.get(z), **prompt_record(prompt), "mask": prompt.mask is not None}
+            for z, prompt in sorted(item.prompts.items())
+        ]
+        objects.append(
+            {
+                "id": i + 1,
+                "name": prediction.names[i],
+                "score": round(sum(known) / len(known), 4) if known else None,
+                "voxels": voxels,
+                **(
+                    {} if loaded.spacing_mm is None else {"volume_mm3": round(voxels * math.prod(loaded.spacing_mm), 4)}
+                ),
+                "slices": [held[0], held[-1]] if held else None,
+                "ended": dict(zip(("first", "last"), prediction.ends[i], strict=True)),
+                "prompt": {"z_range": item.z_range, "bounds": item.bounds, "slices": slices},
+            }
+        )
+    return objects
+
+
+def _score(value: np.floating) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def _shown_slice(loaded: LoadedVolume, labels: np.ndarray) -> int:
+    """The slice with the most labelled pixels; where there are none, the first that was prompted."""
+    counts = np.count_nonzero(labels, axis=(1, 2))
+    return (
+        int(counts.argmax()) if counts.any() else min((z for item in loaded.objects for z in item.prompts), default=0)
+    )
+
+
+def _drawn_prompt(item: VolumeObject, z: int) -> Prompt:
+    """What to draw on a slice of what was asked: its prompt, else the rectangle of the 3D box that reaches there."""
+    if z in item.prompts:
+        return item.prompts[z]
+    is_inside = item.bounds is not None and (item.z_range is None or item.z_range[0] <= z <= item.z_range[1])
+    return Prompt(box=item.bounds) if is_inside else Prompt()
