@@ -297,7 +297,7 @@ def test_an_engine_that_fails_does_not_stop_the_next(context, monkeypatch):
         return plain(self, engine, threads)
 
     monkeypatch.setattr(FakeContender, "open", open_one)
-    with pytest.raises(RuntimeError, match="^openvino: no such port$"):
+    with pytest.raises(RuntimeError, match=r"^openvino: no such port$"):
         graphs.measure_other_engines(context)
     assert context.find("decode 8 boxes", REFERENCE, "Graphs in torch, 1 thread") is not None
 
