@@ -287,7 +287,23 @@ def test_a_chart_needs_matplotlib_before_minutes_have_passed(monkeypatch, capsys
     assert code == 1 and "lite-medsam[plots]" in err and not out
 
 
+def test_an_engine_that_fails_does_not_stop_the_next(context, monkeypatch):
+    object.__setattr__(context.settings, "engines", ("onnxruntime", "openvino", "torch"))
+    plain = FakeContender.open
+
+    def open_one(self, engine, threads):
+        if engine == "openvino":
+            raise RuntimeError("no such port")
+        return plain(self, engine, threads)
+
+    monkeypatch.setattr(FakeContender, "open", open_one)
+    with pytest.raises(RuntimeError, match=r"^openvino: no such port$"):
+        graphs.measure_other_engines(context)
+    assert context.find("decode 8 boxes", REFERENCE, "Graphs in torch, 1 thread") is not None
+
+
 def test_every_part_is_in_the_list():
     assert list(PARTS) == [
-        "graphs", "roofline", "threads", "files", "stages", "volumes", "cold processes", "memory", "folders", "zoom",
+        "graphs", "roofline", "threads", "other engines", "files", "stages", "volumes", "cold processes", "memory",
+        "folders", "zoom",
     ]  # fmt: skip

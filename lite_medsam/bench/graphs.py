@@ -32,18 +32,34 @@ def section_of(engine: str, threads: int) -> str:
 
 
 def measure_graphs(context: Context) -> None:
-    """Opening, encode and decode in every engine; ceilings of the machine and linearity in boxes in the first one."""
-    for position, engine in enumerate(context.settings.engines):
+    """Opening, encode and decode in the first engine, beside the ceilings of the machine; linearity in boxes."""
+    section = section_of(context.engine, context.threads)
+    backends = _open(context, section, context.engine)
+    _measure_encode(context, section, backends, ceiling_tasks(context.threads))
+    for count in BOX_COUNTS:
+        _measure_decode(context, section, backends, count)
+    medians = [context.find(decode_row(count), OURS, section).sample.median for count in BOX_COUNTS]
+    context.details["linear in boxes"] = {"counts": BOX_COUNTS, "seconds": medians, **line_fit(BOX_COUNTS, medians)}
+
+
+def measure_other_engines(context: Context) -> None:
+    """The graphs in the other engines; one that fails does not stop the next.
+
+    Raises:
+        RuntimeError: At the end, with what went wrong in which engine.
+    """
+    reasons = []
+    for engine in context.settings.engines[1:]:
         section = section_of(engine, context.threads)
-        backends = _open(context, section, engine)
-        machine = ceiling_tasks(context.threads) if position == 0 else {}
-        _measure_encode(context, section, backends, machine)
-        counts = BOX_COUNTS if position == 0 else OTHER_ENGINE_COUNTS
-        for count in counts:
-            _measure_decode(context, section, backends, count)
-        if position == 0:
-            medians = [context.find(decode_row(count), OURS, section).sample.median for count in counts]
-            context.details["linear in boxes"] = {"counts": counts, "seconds": medians, **line_fit(counts, medians)}
+        try:
+            backends = _open(context, section, engine)
+            _measure_encode(context, section, backends, {})
+            for count in OTHER_ENGINE_COUNTS:
+                _measure_decode(context, section, backends, count)
+        except Exception as error:
+            reasons.append(f"{engine}: {' '.join(str(error).split())}")
+    if reasons:
+        raise RuntimeError("; ".join(reasons))
 
 
 def measure_threads(context: Context) -> None:

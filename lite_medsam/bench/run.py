@@ -24,6 +24,7 @@ PARTS: dict[str, Callable[[Context], None]] = {
     "graphs": graphs.measure_graphs,
     "roofline": graphs.measure_roofline,
     "threads": graphs.measure_threads,
+    "other engines": graphs.measure_other_engines,
     "files": files.measure_files,
     "stages": files.measure_stages,
     "volumes": volumes.measure_volumes,
