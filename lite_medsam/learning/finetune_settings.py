@@ -128,7 +128,7 @@ class FinetuneSettings:
     patience: int = 6
     validation_share: float = 0.2
     validation_cases: int = 24
-    report_cases: int = 60
+    report_cases: int = 40
     checkpoint_every: int = 100
     slices_per_volume: int = 6
     modality: str = ""
