@@ -222,7 +222,7 @@ const drawDraft = (context, draft, pane, camera) => {
 const drawWelcome = (context, width, height) => {
   context.fillStyle = "#d8dde2";
   context.textAlign = "center";
-  context.font = "600 17px system-ui, sans-serif";
+  context.font = `600 ${width < 420 ? 15 : 17}px system-ui, sans-serif`;
   context.fillText("Choose a sample, or open a file", width / 2, height / 2 - 14);
   context.font = "14px system-ui, sans-serif";
   context.fillText("or drop one here", width / 2, height / 2 + 14);

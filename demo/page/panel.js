@@ -315,7 +315,8 @@ const nextChoice = () => {
 
 build();
 const board = makeCanvas(ui.canvas, state, act);
-ui.canvas.liteMedsam = board; // for tests and scripts: toClient(x, y) says where an image pixel is on the page
+// for tests and scripts that drive the page: toClient(x, y) says where an image pixel is, state what is shown
+ui.canvas.liteMedsam = Object.assign(board, { state });
 state.onHover = (pixel) => { ui.position.textContent = pixel ? `x ${pixel[0]}, y ${pixel[1]}` : ""; };
 state.onSlice = (step) => goTo(state.slice + step);
 setTool("box");
