@@ -67,7 +67,7 @@ class Editor:
         return self.page.evaluate(f"document.querySelector('#lm-canvas').liteMedsam.toClient({x}, {y})")
 
     def drag(self, start, end, steps=6):
-        self.page.locator("#lm-canvas").scroll_into_view_if_needed()
+        self.page.evaluate("document.querySelector('#lm-canvas').scrollIntoView({block: 'center'})")
         self.page.mouse.move(*self.on_page(*start))
         self.page.mouse.down()
         self.page.mouse.move(*self.on_page(*end), steps=steps)
@@ -75,7 +75,7 @@ class Editor:
         self.settle()
 
     def click(self, x, y, **options):
-        self.page.locator("#lm-canvas").scroll_into_view_if_needed()
+        self.page.evaluate("document.querySelector('#lm-canvas').scrollIntoView({block: 'center'})")
         self.page.mouse.click(*self.on_page(x, y), **options)
         self.settle()
 
