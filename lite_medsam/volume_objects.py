@@ -50,7 +50,7 @@ class PropagationLimits:
         minimum_area_px: Or where its mask has fewer pixels.
     """
 
-    margin: float = 0.05
+    margin: float = 0.0
     margin_px: float = 1.0
     use_mask: bool = False
     minimum_score: float = 0.3

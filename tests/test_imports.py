@@ -29,7 +29,7 @@ LEVELS = [
     {"predictor"},
     {"sam_predictor", "reference_quirks", "jobs", "volume", "choices"},
     {"job_outputs", "interactive"},
-    {"evaluation", "batch", "adapters"},
+    {"evaluation", "batch", "adapters", "volume_study"},
     {"card"},
     {"learning"},
     {"cli"},

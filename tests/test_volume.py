@@ -140,7 +140,7 @@ def test_a_leak_ends_the_object(predictor):
 
 
 def test_an_object_that_no_longer_stands_out_has_ended(predictor):
-    volume, truth = squares({z: (20, 20) for z in range(5)}, 9)
+    volume, _ = squares({z: (20, 20) for z in range(5)}, 9)
     volume[5:, 8:56, 8:56] = 255  # all is bright around it
     result = propagate(predictor, volume, [VolumeObject({2: box_of(20, 20)})])
     assert result.extent(0) == (0, 4) and result.ends == (("edge", "contrast"),)

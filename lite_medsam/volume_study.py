@@ -1,0 +1,92 @@
+"""How well volumes are followed from one box: mean 3D Dice per object, by modality and by what the user says
+
+What is said of each object: its box on the middle one of its slices ("slice box"), the same and its first and last slice
+("slice box + range"), or one 3D box ("3D box"). Each side of a box is drawn 0 to 5 % of its length too far outwards.
+
+    python -m lite_medsam.volume_study phantoms
+    python -m lite_medsam.volume_study CASE.npz ...
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lite_medsam.case import Case, load_case
+from lite_medsam.metrics import dice
+from lite_medsam.phantoms import make_phantom_volume
+from lite_medsam.predictor import Predictor
+from lite_medsam.prompts import Prompt, load_protocol, rng_for, simulate_box
+from lite_medsam.volume import PropagationLimits, VolumeObject, propagate
+
+WAYS = ("slice box", "slice box + range", "3D box")
+_MINIMUM_VOXELS = 30
+_PHANTOMS = (("ct", 3, (12, 256, 256)), ("mr", 3, (12, 256, 256)), ("oct-cme", 3, (13, 248, 384)))
+
+
+def simulated_objects(case: Case, way: str, seed: int = 0) -> tuple[list[int], list[VolumeObject]]:
+    """What a user says of each object of a labelled volume; objects under 30 voxels are left out.
+
+    Args:
+        case: A volume with labels.
+        way: One of `WAYS`.
+        seed: Of the boxes' jitter.
+
+    Returns:
+        Label values and objects, in one order.
+    """
+    protocol, values, objects = load_protocol("box"), [], []
+    for value in np.unique(case.label)[1:].tolist():
+        mask = case.label == value
+        slices = np.flatnonzero(mask.any(axis=(1, 2)))
+        if np.count_nonzero(mask) < _MINIMUM_VOXELS:
+            continue
+        first, last = int(slices[0]), int(slices[-1])
+        middle = int(slices[np.abs(slices - (first + last) / 2).argmin()])
+        rng = rng_for(protocol, f"{case.name}-{seed}", value)
+        box = simulate_box(mask.any(axis=0) if way == "3D box" else mask[middle], protocol, rng)
+        z_range = None if way == "slice box" else (first, last)
+        bounds = box if way == "3D box" else None
+        objects.append(VolumeObject({middle: Prompt(box=box)}, None, z_range, bounds))
+        values.append(value)
+    return values, objects
+
+
+def study(
+    predictor: Predictor, cases: Iterable[Case], limits: PropagationLimits | None = None
+) -> dict[tuple[str, str], list[float]]:
+    """3D Dice of every object by (modality, way).
+
+    Args:
+        predictor: The model.
+        cases: Volumes with labels.
+        limits: How to follow.
+    """
+    found: dict[tuple[str, str], list[float]] = {}
+    for case in cases:
+        for way in WAYS:
+            values, objects = simulated_objects(case, way)
+            prediction = propagate(predictor, case.image, objects, limits=limits)
+            scores = [dice(case.label == value, prediction.mask(i)) for i, value in enumerate(values)]
+            found.setdefault((case.modality or "unknown", way), []).extend(scores)
+    return found
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Prints the table."""
+    if not arguments:
+        sys.exit("usage: python -m lite_medsam.volume_study phantoms | CASE.npz ...")
+    if list(arguments) == ["phantoms"]:
+        cases = (make_phantom_volume(*kind) for kind in _PHANTOMS)
+    else:
+        cases = map(load_case, map(Path, arguments))
+    found = study(Predictor.open(), (case for case in cases if case.is_volume and case.label is not None))
+    print(f"{'modality':12s}{'objects':>8s}" + "".join(f"{way:>20s}" for way in WAYS))
+    for modality in sorted({name for name, _ in found}):
+        scores = [found[modality, way] for way in WAYS]
+        print(f"{modality:12s}{len(scores[0]):8d}" + "".join(f"{np.mean(each):20.3f}" for each in scores))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
