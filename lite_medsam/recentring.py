@@ -46,8 +46,12 @@ def recentre(
     Returns:
         The same three, features with leading dimension N.
     """
-    shown = tuple(np.concatenate([_rolled(feature, move, size) for move in moves]) for feature in features)
-    before = np.concatenate([_rolled(previous[i : i + 1], move, size) for i, move in enumerate(moves)])
+    shown = tuple(np.empty((len(moves), *feature.shape[1:]), feature.dtype) for feature in features)
+    before = np.empty_like(previous)
+    for i, move in enumerate(moves):
+        _roll(previous[i], move, size, before[i])
+        for feature, out in zip(features, shown, strict=True):
+            _roll(feature[0], move, size, out[i])
     # a token moves with what it points at, also around the edge; -0.5 and S - 0.5 are the frame's own edges
     moved = coords + moves[:, None, :].astype(np.float32)
     outside = (moved < -0.5) | (moved > size - 0.5)
@@ -56,9 +60,15 @@ def recentre(
 
 def restore(logits: np.ndarray, move: np.ndarray, size: int) -> np.ndarray:
     """(L, L) logits of a moved frame where they belong."""
-    return _rolled(logits, -move, size)
+    out = np.empty_like(logits)
+    _roll(logits, -move, size, out)
+    return out
 
 
-def _rolled(array: np.ndarray, move: np.ndarray, size: int) -> np.ndarray:
-    cell = size // array.shape[-1]
-    return np.roll(array, (int(move[1]) // cell, int(move[0]) // cell), (-2, -1))
+def _roll(array: np.ndarray, move: np.ndarray, size: int, out: np.ndarray) -> None:
+    """`np.roll` along the last two axes into an array that is there: megabytes per object, so each is copied once."""
+    height, width = array.shape[-2:]
+    x, y = (int(step) * width // size % width for step in move)
+    for to_y, from_y in ((slice(y, None), slice(0, height - y)), (slice(0, y), slice(height - y, None))):
+        out[..., to_y, x:] = array[..., from_y, : width - x]
+        out[..., to_y, :x] = array[..., from_y, width - x :]

@@ -96,8 +96,7 @@ class Zoom:
         own_crops: Up to this many crops per image, no object shares one.
         shared_context: Largest side of a shared crop over the longer side of each member's box; at most `context` for no
             sharing at all.
-        recentre_gain: Objects whose own crop magnifies at least this many times may share crops, and wherever they lie in
-            theirs, the decoder is shown them in its middle.
+        shared_gain: Only objects whose own crop magnifies at least this many times share crops.
         chain_gain: An object found by clicks alone is segmented again from a crop if that magnifies at least this many
             times.
     """
@@ -108,7 +107,7 @@ class Zoom:
     enabled: bool = True
     own_crops: int = 8
     shared_context: float = 6.0
-    recentre_gain: float = 3.0
+    shared_gain: float = 3.0
     chain_gain: float = 1.8
 
 

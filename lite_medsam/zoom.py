@@ -129,9 +129,9 @@ def plan_frames(
 
 
 def is_small(box: Box, image_hw: tuple[int, int], zoom: Zoom) -> bool:
-    """Whether a crop of its own would magnify an object so much that it may share one, and is re-centred in it."""
+    """Whether a crop of its own would magnify an object so much that it may share one."""
     length = max(box[2] - box[0] + 1, box[3] - box[1] + 1, zoom.minimum_px / zoom.context)
-    return max(image_hw) / (zoom.context * length) >= zoom.recentre_gain
+    return max(image_hw) / (zoom.context * length) >= zoom.shared_gain
 
 
 def _fewer_crops(

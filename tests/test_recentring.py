@@ -14,6 +14,7 @@ FEATURES = tuple(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(2, 30))
 def test_an_object_ends_within_half_a_cell_of_the_middle(x, y, length):
     frame = Frame(10, 20, 100, 100, SIZE)

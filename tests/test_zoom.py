@@ -18,6 +18,7 @@ def boxes_in_images(draw):
     return (x[0], y[0], x[1], y[1]), (height, width)
 
 
+@settings(deadline=None)
 @given(boxes_in_images(), st.floats(1.0, 4.0), st.integers(1, 100))
 def test_a_crop_lies_in_the_image_and_holds_the_box(given_, context, minimum):
     box, (height, width) = given_
@@ -77,6 +78,7 @@ def grid_of_boxes(count=8, length=36, pitch=64):
     return [(float(x), float(y), float(x + length - 1), float(y + length - 1)) for y in starts for x in starts]
 
 
+@settings(deadline=None)
 @given(boxes_in_images(), st.floats(1.25, 2.6))
 def test_a_zoomed_crop_has_nearly_the_wanted_context_and_holds_the_box(given_, context):
     box, image_hw = given_
@@ -93,6 +95,7 @@ def test_a_zoomed_crop_has_nearly_the_wanted_context_and_holds_the_box(given_, c
     assert frame.y0 + frame.height >= box[3] + 0.5 or frame.height == image_hw[0]
 
 
+@settings(deadline=None)
 @given(st.integers(20, 900), st.integers(0, 60), st.integers(0, 60), st.integers(0, 3))
 def test_a_pixel_more_changes_a_crop_by_one_step_at_most(length, x, y, edge):
     box = np.array([x + 30, y + 30, x + 29 + length, y + 29 + length], float)
