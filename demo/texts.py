@@ -39,8 +39,8 @@ HELP = """
 1. Open a file, or choose a sample. Files: PNG, JPEG, BMP, TIFF (8 and 16 bit), npz cases, DICOM (one file, or all files of
    a series at once), NIfTI.
 2. Draw a box around an object. The mask appears by itself.
-3. Wrong somewhere? **Click +** on what is missing, **Click −** on what is too much: each click refines the mask. Or draw a line with
-   the scribbles. Or take the **Brush** and **Eraser**, which change exactly the pixels under them.
+3. Wrong somewhere? **Click +** on what is missing, **Click −** on what is too much: each click refines the mask. Or draw a
+   line with the scribbles. Or take the **Brush** and **Eraser**, which change exactly the pixels under them.
 4. One click can mean several things: choose among the masks under *Objects*.
 5. **New object** for the next one, or hold Shift while drawing its box. *Split* tries to divide a mask into its instances,
    *Merge with* makes one object of two.

@@ -53,7 +53,9 @@ class Editor:
 
     def view(self):
         """What the page has of the server's last answer."""
-        found = self.page.evaluate(f"() => ({{opened: {self._state('view?.image?.opened ?? 0')}, view: {self._state('view')}}})")
+        found = self.page.evaluate(
+            f"() => ({{opened: {self._state('view?.image?.opened ?? 0')}, view: {self._state('view')}}})"
+        )
         return {"opened": found["opened"], **(found["view"] or {})}
 
     def objects(self):
@@ -318,7 +320,9 @@ def test_a_volume_is_followed_corrected_and_stopped(editor):
     ys, xs = np.nonzero(case.label[z] == values.argmax() + 1)
     editor.drag((int(xs.min()), int(ys.min())), (int(xs.max()), int(ys.max())))
     editor.page.click("#lm-follow")
-    editor.page.wait_for_function("document.querySelector('#lm-message').textContent.includes('followed')", timeout=60_000)
+    editor.page.wait_for_function(
+        "document.querySelector('#lm-message').textContent.includes('followed')", timeout=60_000
+    )
     editor.settle()
     marked = editor.view()["image"]["marked"]
     assert len(marked) > 1 and z in marked and editor.view()["image"]["prompted"] == [z]
@@ -339,7 +343,9 @@ def test_bad_uploads_are_told_in_the_page_and_it_goes_on(editor):
     editor.sample("US")
     for name, data in (("a.png", b"words"), ("b.nii.gz", b"\x1f\x8b123"), ("c.dcm", b"x" * 200), ("d.png", b"")):
         editor.upload(name, data)
-        assert "lm-error" in editor.page.get_attribute("#lm-message", "class") and name in editor.message(), editor.message()
+        assert "lm-error" in editor.page.get_attribute("#lm-message", "class") and name in editor.message(), (
+            editor.message()
+        )
     editor.upload("large.png", bytes(4 * 2**20))
     assert "too large" in editor.message()
     editor.upload("many.png", png_of(np.zeros((2600, 2000), np.uint8)))
@@ -349,7 +355,9 @@ def test_bad_uploads_are_told_in_the_page_and_it_goes_on(editor):
 
 
 def test_a_phone_draws_with_a_finger_and_zooms_with_two(browser, server):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=3)
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=3
+    )
     page = context.new_page()
     editor = Editor(page, server)
     editor.sample("US")
@@ -390,8 +398,9 @@ def test_every_control_has_a_name_and_texts_can_be_read(browser, server, scheme)
     editor.sample("US")
     editor.drag((150, 150), (300, 300))
     page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
-    nameless = page.evaluate("""() => [...document.querySelectorAll('.lm-root button, .lm-root input, .lm-root select, .lm-root canvas')]
-        .filter((n) => n.offsetParent && !n.closest('button canvas') && !(n.tagName === 'CANVAS' && n.closest('button')))
+    nameless = page.evaluate("""() => ['button', 'input', 'select', 'canvas']
+        .flatMap((tag) => [...document.querySelectorAll(`.lm-root ${tag}`)])
+        .filter((n) => n.offsetParent && !(n.tagName === 'CANVAS' && n.closest('button')))
         .filter((n) => !(n.getAttribute('aria-label') || n.labels?.[0]?.textContent.trim() || n.textContent.trim()))
         .map((n) => n.outerHTML.slice(0, 120))""")
     assert nameless == []
@@ -401,7 +410,8 @@ def test_every_control_has_a_name_and_texts_can_be_read(browser, server, scheme)
         .reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
       const ground = (n) => { for (; n; n = n.parentElement) { const c = parse(getComputedStyle(n).backgroundColor);
         if (c.length < 4 || c[3] > 0.9) return c; } return [255, 255, 255]; };
-      return [...document.querySelectorAll('.lm-root button:not(:disabled), .lm-root summary, .lm-root td, .lm-root label > span, #lm-message')]
+      return ['button:not(:disabled)', 'summary', 'td', 'label > span', '#lm-message']
+        .flatMap((what) => [...document.querySelectorAll(`.lm-root ${what}`)])
         .filter((n) => n.offsetParent && n.textContent.trim() && !n.matches('.lm-swatch'))
         .map((n) => { const [a, b] = [light(parse(getComputedStyle(n).color)), light(ground(n))];
           return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), n.textContent.slice(0, 30)]; })
@@ -427,7 +437,10 @@ def test_two_pages_do_not_see_each_other(browser, server):
     assert second.objects() == []
     second.drag((100, 100), (200, 200))
     assert first.view()["image"]["name"] != second.view()["image"]["name"] and len(first.objects()) == 1
-    tokens = [editor.page.evaluate("document.querySelector('#lm-canvas').liteMedsam.state.token") for editor in (first, second)]
+    tokens = [
+        editor.page.evaluate("document.querySelector('#lm-canvas').liteMedsam.state.token")
+        for editor in (first, second)
+    ]
     assert tokens[0] != tokens[1] and min(map(len, tokens)) >= 40
     for context in contexts:
         context.close()
@@ -442,5 +455,7 @@ def test_side_by_side_keeps_prompts_exact(editor):
     editor.page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
     if editor.page.locator("#lm-other-engine option").count() > 1:
         editor.page.click("#lm-compare")
-        editor.page.wait_for_function("document.querySelector('#lm-compared').textContent.includes('ms for')", timeout=60_000)
+        editor.page.wait_for_function(
+            "document.querySelector('#lm-compared').textContent.includes('ms for')", timeout=60_000
+        )
         assert float(editor.page.inner_text("#lm-compared tbody td:nth-child(2)")) > 0.99

@@ -49,7 +49,7 @@ const outlineOf = (inside, x, y, w, rows) => {
 const css = (colour, alpha = 1) => `rgb(${colour[0]} ${colour[1]} ${colour[2]} / ${alpha})`;
 
 const drawPane = (context, pane, camera, scene) => {
-  const { bitmap, step, objects, look } = scene;
+  const { bitmap, step, objects, look } = scene; // step: image pixels per shown pixel
   context.save();
   context.beginPath();
   context.rect(pane.x, pane.y, pane.w, pane.h);
@@ -60,7 +60,7 @@ const drawPane = (context, pane, camera, scene) => {
   const s = camera.scale;
   if (bitmap) {
     context.imageSmoothingEnabled = s < 4;
-    context.drawImage(bitmap, left, top, bitmap.width * step * s, bitmap.height * step * s);
+    context.drawImage(bitmap, left, top, camera.width * s, camera.height * s);
   }
   if (pane.masks && look.show) {
     for (const item of objects) {
