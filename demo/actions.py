@@ -11,6 +11,7 @@ import numpy as np
 from lite_medsam.errors import MissingExtraError
 from lite_medsam.interactive import Session
 
+from .fields import list_of, number_of, text_of, whole_of
 from .models import Models
 from .opening import open_sample, open_upload, sample_list
 from .seats import Job, Refused, Seat, Seats, Turnstile, Upload
@@ -35,6 +36,7 @@ class Desk:
     def __init__(self, seats: Seats, models: Models, turnstile: Turnstile, max_upload_bytes: int, max_pixels: int):
         self.seats, self.models, self.turnstile = seats, models, turnstile
         self.max_upload_bytes, self.max_pixels = max_upload_bytes, max_pixels
+        self.following = Turnstile(1, 8)  # propagations take long: they have a queue of their own
 
     def answer(self, request: Any) -> dict:
         """One request of a page, never an exception: {"ok": true, "view": ...} or {"ok": false, "error", "code"}."""
@@ -51,7 +53,7 @@ class Desk:
             with self.turnstile, seat.lock:
                 more = operation(self, seat, request) or {}
                 unit = checked_unit(request.get("unit"))
-                index = _whole(request.get("slice", 0), "slice")
+                index = whole_of(request.get("slice", 0), "slice")
                 if seat.session is not None:
                     index = min(max(more.pop("slice", index), 0), seat.session.slices - 1)
                 return {"ok": True, "view": view_of(seat, index, request.get("have"), unit), **more}
@@ -88,33 +90,9 @@ class Desk:
         seat.opened += 1
 
 
-def _whole(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > 10**9:
-        raise Refused(f"{name} must be a whole number, got {str(value)[:40]}")
-    return value
-
-
-def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-        raise Refused(f"{name} must be a number, got {str(value)[:40]}")
-    return float(value)
-
-
-def _text(value: Any, name: str, longest: int = 200) -> str:
-    if not isinstance(value, str) or len(value) > longest:
-        raise Refused(f"{name} must be a text of at most {longest} characters")
-    return value
-
-
-def _list(value: Any, name: str, longest: int) -> list:
-    if not isinstance(value, list) or len(value) > longest:
-        raise Refused(f"{name} must be a list of at most {longest}")
-    return value
-
-
 def _where(request: dict) -> tuple[int, int | None]:
     target = request.get("object")
-    return _whole(request.get("slice", 0), "slice"), None if target is None else _whole(target, "object")
+    return whole_of(request.get("slice", 0), "slice"), None if target is None else whole_of(target, "object")
 
 
 # -- opening
@@ -134,14 +112,14 @@ def _hello(desk: Desk, seat: Seat, request: dict) -> dict:
 
 
 def _sample(desk: Desk, seat: Seat, request: dict) -> dict:
-    desk.use(seat, open_sample(_text(request.get("name"), "name")))
+    desk.use(seat, open_sample(text_of(request.get("name"), "name")))
     return {"slice": seat.session.slices // 2, "message": OPENED}
 
 
 def _upload(desk: Desk, seat: Seat, request: dict) -> dict:
-    files = _list(request.get("files"), "files", MAX_FILES)
-    names = [_text(item.get("name"), "file name", 300) for item in files if isinstance(item, dict)]
-    sizes = [_whole(item.get("size"), "file size") for item in files if isinstance(item, dict)]
+    files = list_of(request.get("files"), "files", MAX_FILES)
+    names = [text_of(item.get("name"), "file name", 300) for item in files if isinstance(item, dict)]
+    sizes = [whole_of(item.get("size"), "file size") for item in files if isinstance(item, dict)]
     if not names or min(sizes) < 0 or sum(sizes) > desk.max_upload_bytes:
         limit = desk.max_upload_bytes // 2**20
         raise Refused(f"an upload must have at most {limit} MB, got {sum(sizes) / 2**20:.0f} MB; choose a smaller file")
@@ -163,7 +141,7 @@ def _piece(desk: Desk, seat: Seat, request: dict) -> dict:
     with seat.lock:
         if seat.upload is None:
             raise Refused("the upload was given up; choose the file again")
-        seat.upload.append(_whole(request.get("file"), "file"), raw)
+        seat.upload.append(whole_of(request.get("file"), "file"), raw)
     return {}
 
 
@@ -195,7 +173,7 @@ def _window(desk: Desk, seat: Seat, request: dict) -> dict:
     if request.get("centre") is None:
         session.set_window(None)
     else:
-        session.set_window((_number(request["centre"], "centre"), _number(request.get("width"), "width")))
+        session.set_window((number_of(request["centre"], "centre"), number_of(request.get("width"), "width")))
     seat.compared = None
     return {}
 
@@ -209,12 +187,12 @@ def _spacing(desk: Desk, seat: Seat, request: dict) -> dict:
         session.spacing_mm = session.scan.spacing_mm
     else:
         count = 3 if session.scan.is_volume else 2
-        session.spacing_mm = checked_spacing([_number(v, "spacing") for v in _list(values, "mm", 3)], count)
+        session.spacing_mm = checked_spacing([number_of(v, "spacing") for v in list_of(values, "mm", 3)], count)
     return {}
 
 
 def _model(desk: Desk, seat: Seat, request: dict) -> dict:
-    model, engine = _text(request.get("model"), "model"), _text(request.get("engine"), "engine")
+    model, engine = text_of(request.get("model"), "model"), text_of(request.get("engine"), "engine")
     predictor = desk.models.get(model, engine)
     if seat.session is not None:
         seat.session.set_predictor(predictor)
@@ -237,11 +215,11 @@ def _object_operation(call: Callable, message: str = "") -> Callable:
 
 def _do_add(session, request, index, target):
     name = request.get("name")
-    session.add_object(None if name is None else _text(name, "name"))
+    session.add_object(None if name is None else text_of(name, "name"))
 
 
 def _do_box(session, request, index, target):
-    box = [_number(v, "box") for v in _list(request.get("box"), "box", 4)]
+    box = [number_of(v, "box") for v in list_of(request.get("box"), "box", 4)]
     if request.get("new") is True:
         session.draw_new(box, index)
     else:
@@ -249,7 +227,7 @@ def _do_box(session, request, index, target):
 
 
 def _do_click(session, request, index, target):
-    x, y = _number(request.get("x"), "x"), _number(request.get("y"), "y")
+    x, y = number_of(request.get("x"), "x"), number_of(request.get("y"), "y")
     session.click(x, y, request.get("positive") is not False, index, target)
 
 
@@ -258,7 +236,7 @@ def _do_scribble(session, request, index, target):
 
 
 def _do_paint(session, request, index, target):
-    radius = _number(request.get("radius"), "radius")
+    radius = number_of(request.get("radius"), "radius")
     session.paint(request.get("stroke"), radius, request.get("add") is not False, index, target)
 
 
@@ -268,7 +246,7 @@ def _do_split(session, request, index, target):
 
 
 def _do_merge(session, request, index, target):
-    session.merge([_whole(v, "object") for v in _list(request.get("objects"), "objects", 100)])
+    session.merge([whole_of(v, "object") for v in list_of(request.get("objects"), "objects", 100)])
 
 
 # -- volumes
@@ -286,13 +264,13 @@ def _propagate(desk: Desk, seat: Seat, request: dict) -> dict:
 
     def work() -> None:
         try:
-            with desk.turnstile:
+            with desk.following:
                 found = session.propagate(on_slice, job.stop.is_set)
             with seat.lock:
                 if seat.session is session:
                     session.adopt(found)
             job.message = "stopped; what was finished is kept" if job.stop.is_set() else ""
-        except Exception as error:
+        except Exception as error:  # of a thread: whatever it is, the page must hear of it
             job.message = " ".join(str(error).split())[:300] or type(error).__name__
         finally:
             job.running = False
@@ -318,7 +296,7 @@ def _compare(desk: Desk, seat: Seat, request: dict) -> dict:
     from .comparing import compare
 
     session = desk.session_of(seat)
-    model, engine = _text(request.get("model"), "model"), _text(request.get("engine"), "engine")
+    model, engine = text_of(request.get("model"), "model"), text_of(request.get("engine"), "engine")
     index, _ = _where(request)
     seat.compared = compare(session, desk.models.get(model, engine), model, engine, index)
     return {"message": "Left this model, right the other one."}
@@ -333,8 +311,8 @@ def _save(desk: Desk, seat: Seat, request: dict) -> dict:
     from .saving import save
 
     session = desk.session_of(seat)
-    index, look = _whole(request.get("slice", 0), "slice"), request.get("look")
-    what, unit = _text(request.get("what", "zip"), "what"), checked_unit(request.get("unit"))
+    index, look = whole_of(request.get("slice", 0), "slice"), request.get("look")
+    what, unit = text_of(request.get("what", "zip"), "what"), checked_unit(request.get("unit"))
     name, data = save(session, index, what, unit, look if isinstance(look, dict) else None)
     return {"file": {"name": name, "data": base64.b64encode(data).decode()}}
 
@@ -352,15 +330,17 @@ OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {
     "model": _model,
     "add": _object_operation(_do_add, "A new object: draw its box, or click on it."),
     "select": _object_operation(lambda s, r, z, o: s.select(o)),
-    "rename": _object_operation(lambda s, r, z, o: s.rename(o, _text(r.get("name"), "name"))),
+    "rename": _object_operation(lambda s, r, z, o: s.rename(o, text_of(r.get("name"), "name"))),
     "remove": _object_operation(lambda s, r, z, o: s.remove(o), "The object is removed."),
     "clear": _object_operation(lambda s, r, z, o: s.clear(z, o, r.get("everywhere") is True), "The object is cleared."),
     "box": _object_operation(_do_box),
     "click": _object_operation(_do_click),
     "scribble": _object_operation(_do_scribble),
     "paint": _object_operation(_do_paint, "Painted; the model was not asked."),
-    "unclick": _object_operation(lambda s, r, z, o: s.remove_point(_whole(r.get("number"), "number"), z, o)),
-    "choose": _object_operation(lambda s, r, z, o: s.choose(_whole(r.get("number"), "number"), z, o), "Another mask is taken."),
+    "unclick": _object_operation(lambda s, r, z, o: s.remove_point(whole_of(r.get("number"), "number"), z, o)),
+    "choose": _object_operation(
+        lambda s, r, z, o: s.choose(whole_of(r.get("number"), "number"), z, o), "Another mask is taken."
+    ),
     "split": _object_operation(_do_split),
     "merge": _object_operation(_do_merge, "The two objects are one now."),
     "undo": _object_operation(lambda s, r, z, o: s.undo(), "One step back."),

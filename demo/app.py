@@ -75,7 +75,7 @@ def build(settings: Settings) -> tuple[gr.Blocks, Desk]:
         seats.left(request.session_hash)
 
     with gr.Blocks(title="lite-medsam", analytics_enabled=False, fill_width=True, delete_cache=(300, 900)) as page:
-        gr.Markdown(texts.INTRODUCTION, elem_id="introduction")
+        gr.HTML(texts.HEADER, css_template=texts.HEADER_STYLE, apply_default_css=False, js_on_load=None)
         with gr.Tab("Segment"):
             editor = gr.HTML(
                 "",
@@ -113,6 +113,7 @@ def launch_options(settings: Settings) -> dict:
 
     sans = ["system-ui", "sans-serif"]
     return {
+        "css": texts.PAGE_STYLE,
         "theme": gr.themes.Default(font=sans, font_mono=["ui-monospace", "monospace"]),
         "app_kwargs": {
             "middleware": [Middleware(Guard, max_upload_bytes=settings.max_upload_mb * 2**20)],

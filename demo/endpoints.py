@@ -62,7 +62,10 @@ def segment_file(desk: Desk, path: str | None, prompts, model: str | None, engin
     if result.is_volume:
         wanted = {name: files[name] for name in files if name.endswith((".nii.gz", "_overlay.png", ".npz"))}
     else:
-        wanted = {"label.png": label_png(result.labels), "overlay.png": overlay_png(result.image, result.labels, result.prompts)}
+        wanted = {
+            "label.png": label_png(result.labels),
+            "overlay.png": overlay_png(result.image, result.labels, result.prompts),
+        }
     record = {
         "model": model,
         "engine": predictor.backend.name,

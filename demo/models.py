@@ -103,7 +103,7 @@ def _model_directories(directory: Path) -> list[Path]:
     found = sorted(path.parent for path in directory.glob("*/spec.json")) if directory.is_dir() else []
     found += sorted(path.parent for path in directory.glob("*/model/spec.json")) if directory.is_dir() else []
     if not found:
-        raise WeightsError(f"--weights must be a model directory or a folder of them, got {directory}: no spec.json in it")
+        raise WeightsError(
+            f"--weights must be a model directory or a folder of them, got {directory}: no spec.json in it"
+        )
     return found
-
-

@@ -114,7 +114,7 @@ class Seats:
     """
 
     def __init__(
-        self, max_seats: int = 64, max_bytes: int = 2**32, idle_seconds: float = 1800, leave_seconds: float = 60
+        self, max_seats: int = 64, max_bytes: int = 2**32, idle_seconds: float = 1800, leave_seconds: float = 120
     ):
         self._max_seats, self._max_bytes = max_seats, max_bytes
         self._idle, self._leave = idle_seconds, leave_seconds

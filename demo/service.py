@@ -85,7 +85,9 @@ def read_users(path: Path) -> dict[str, str]:
             raise ValueError(f"--auth-file must have name:password on each line, line {number} of {path} has not")
         users[name.strip()] = password
     if not users:
-        raise ValueError(f"--auth-file must name one user at least, {path} names none; without the option all are let in")
+        raise ValueError(
+            f"--auth-file must name one user at least, {path} names none; without the option all are let in"
+        )
     return users
 
 

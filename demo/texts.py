@@ -1,6 +1,22 @@
 """The page's texts."""
 
-INTRODUCTION = "# lite-medsam\nDraw a box around something or click on it, get its mask, correct it, take it home."
+HEADER = """
+<header class="lm-head">
+  <h1>lite-medsam</h1>
+  <p>Draw a box around something or click on it, get its mask, correct it, take it home.</p>
+  <p role="note"><strong>For research. Not a medical device: no diagnosis, no treatment.</strong></p>
+</header>
+"""
+HEADER_STYLE = """
+.lm-head { display: flex; flex-wrap: wrap; gap: 2px 16px; align-items: baseline; font-size: 14px; }
+.lm-head h1 { font-size: 22px; margin: 0; font-weight: 700; }
+.lm-head p { margin: 0; }
+.lm-head [role="note"] { border: 1px solid var(--border-color-primary); border-radius: 6px; padding: 1px 8px; }
+"""
+PAGE_STYLE = """
+.gradio-container .html-container { padding: 2px 0 !important; }
+@media (max-width: 860px) { .gradio-container .main.app { padding: 8px 12px !important; } }
+"""
 
 NOTICE = (
     "**For research. Not a medical device.** No part of this is validated for diagnosis or treatment; the masks are "
@@ -23,8 +39,8 @@ HELP = """
 1. Open a file, or choose a sample. Files: PNG, JPEG, BMP, TIFF (8 and 16 bit), npz cases, DICOM (one file, or all files of
    a series at once), NIfTI.
 2. Draw a box around an object. The mask appears by itself.
-3. Wrong somewhere? **On +** what is missing, **Off −** what is too much: each click refines the mask. Or draw a line with
-   the scribbles. Or take the **Brush** and **Eraser**, which change exactly the pixels under them.
+3. Wrong somewhere? **Click +** on what is missing, **Click −** on what is too much: each click refines the mask. Or draw a
+   line with the scribbles. Or take the **Brush** and **Eraser**, which change exactly the pixels under them.
 4. One click can mean several things: choose among the masks under *Objects*.
 5. **New object** for the next one, or hold Shift while drawing its box. *Split* tries to divide a mask into its instances,
    *Merge with* makes one object of two.

@@ -1,15 +1,16 @@
 """An interactive session: objects and their prompts on a picture or volume, masks that follow, undo and redo"""
 
 import itertools
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
-from lite_medsam.choices import Choice, choices
+from lite_medsam.choices import choices
 from lite_medsam.errors import PromptError
+from lite_medsam.following import adopted, follow, label_map, volume_objects
 from lite_medsam.instances import split_instances
+from lite_medsam.interactive_state import Answer, ObjectState, Snapshot, checked_name
 from lite_medsam.predictor import Predictor
 from lite_medsam.prompts import Prompt, validate
 from lite_medsam.region import Region
@@ -19,107 +20,6 @@ from lite_medsam.strokes import brushed, checked_stroke, clicks_along
 MAX_OBJECTS = 100
 MAX_HISTORY = 60
 MAX_POINTS = 400  # per object and slice
-MAX_NAME = 60
-_FLUID = re.compile(r"fluid|cyst|\b(irf|srf|ped)\b")  # what `take_home` counts as fluid
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What was said about an object on one slice, and the mask that it led to.
-
-    Attributes:
-        box: x0, y0, x1, y1 in pixels, last pixel inside.
-        points: (x, y, 1 object or 0 background).
-        previous: The mask that was refined, None at the start.
-        choices: What the prompts can mean, the model's answer first; () for a mask that was painted or given.
-        chosen: Index into `choices`.
-        painted: The mask where it is no choice of the model: painted, merged, split or followed from another slice.
-    """
-
-    box: tuple[float, float, float, float] | None = None
-    points: tuple[tuple[float, float, int], ...] = ()
-    previous: Region | None = None
-    choices: tuple[Choice, ...] = ()
-    chosen: int = 0
-    painted: Region | None = None
-
-    @property
-    def region(self) -> Region:
-        """The mask that is shown."""
-        return self.painted if self.painted is not None else self.choices[self.chosen].region
-
-    @property
-    def score(self) -> float | None:
-        """The model's estimate of the mask's IoU, None for a painted one."""
-        return None if self.painted is not None else self.choices[self.chosen].score
-
-    def prompt(self, name: str | None = None) -> Prompt:
-        """The prompt that `Predictor.segment` answers with exactly the mask that is shown.
-
-        A mask that the model does not answer by itself, painted or an alternative, is a final one.
-        """
-        final = self.painted is not None or self.chosen > 0
-        mask = self.region if final else self.previous
-        xy, labels = [point[:2] for point in self.points], [point[2] for point in self.points]
-        return Prompt(self.box, xy, labels, None if mask is None else mask.full(), name, final)
-
-
-@dataclass(frozen=True, eq=False)
-class ObjectState:
-    """One object: its name, and what is known of it by slice (slice 0 of a picture).
-
-    Attributes:
-        id: Never used twice in a session.
-        name: What outputs call it.
-        answers: Slices that the user has said something about.
-        followed: Masks that propagation found on other slices.
-        scores: The model's estimate for the followed ones.
-    """
-
-    id: int
-    name: str
-    answers: dict[int, Answer] = field(default_factory=dict)
-    followed: dict[int, Region] = field(default_factory=dict)
-    scores: dict[int, float] = field(default_factory=dict)
-
-    def region(self, index: int) -> Region | None:
-        """The mask on a slice, None where there is none."""
-        if index in self.answers:
-            return self.answers[index].region
-        return self.followed.get(index)
-
-    def regions(self) -> dict[int, Region]:
-        """Every slice that has a mask with at least one pixel."""
-        both = self.followed | {index: answer.region for index, answer in self.answers.items()}
-        return {index: region for index, region in sorted(both.items()) if region.area_px}
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """All that undo brings back."""
-
-    objects: tuple[ObjectState, ...] = ()
-    selected: int | None = None
-
-    def find(self, object_id: int | None) -> ObjectState:
-        """The object of this id, by default the selected one.
-
-        Raises:
-            PromptError: If there is none.
-        """
-        wanted = self.selected if object_id is None else object_id
-        for item in self.objects:
-            if item.id == wanted:
-                return item
-        raise PromptError("an object must be one of the list, got one that is not there any more; select another")
-
-    def with_object(self, item: ObjectState) -> "Snapshot":
-        """The object in place of the one with its id, or at the end; selected."""
-        if any(old.id == item.id for old in self.objects):
-            objects = tuple(item if old.id == item.id else old for old in self.objects)
-        else:
-            objects = (*self.objects, item)
-        return Snapshot(objects, item.id)
 
 
 class Session:
@@ -211,7 +111,7 @@ class Session:
     def rename(self, object_id: int, name: str) -> None:
         """Gives an object another name."""
         item = self.now.find(object_id)
-        self._commit(self.now.with_object(replace(item, name=_checked_name(name))))
+        self._commit(self.now.with_object(replace(item, name=checked_name(name))))
 
     def remove(self, object_id: int | None = None) -> None:
         """Removes an object."""
@@ -373,79 +273,35 @@ class Session:
         """
         if not self.scan.is_volume:
             raise PromptError("only volumes have slices to follow an object through, this is a picture")
-        items = [item for item in self.now.objects if _is_seen(item)]
+        items = [item for item in self.now.objects if item.is_settled]
         if not items:
             raise PromptError("an object must have a mask on one slice to be followed, got none; draw a box first")
         return items
 
     def propagate(
-        self,
-        on_slice: Callable[[int, int], None] | None = None,
-        stop: Callable[[], bool] | None = None,
+        self, on_slice: Callable[[int, int], None] | None = None, stop: Callable[[], bool] | None = None
     ) -> Snapshot:
-        """Follows all objects from the slices that were prompted into the others, both ways.
+        """Follows all objects from the slices that were settled into the others, both ways, see `following.follow`.
 
         It only computes; `adopt` makes the result the session's, so that it can run beside other calls.
-
-        Args:
-            on_slice: Called with slices done and slices in all.
-            stop: Polled for every slice; what is finished by then is returned.
 
         Raises:
             PromptError: As `followable`.
         """
-        from lite_medsam.volume import propagate
-
-        items, snapshot = self.followable(), self.now
-        seeds = [_seed(item) for item in items]
-        found = propagate(self.predictor, self.volume(), seeds, on_slice=on_slice, stop=stop)
-        for number, item in enumerate(items):
-            mask, followed, scores = found.mask(number), {}, {}
-            for z in np.flatnonzero(mask.any((1, 2))).tolist():
-                if z not in item.answers:
-                    followed[z] = Region.of(mask[z])
-                    scores[z] = float(found.scores[number, z])
-            snapshot = snapshot.with_object(replace(item, followed=followed, scores=scores))
-        return replace(snapshot, selected=self.now.selected)
+        self.followable()
+        return follow(self.predictor, self.volume(), self.now, on_slice, stop)
 
     def adopt(self, found: Snapshot) -> None:
         """Takes the masks that `propagate` found; objects that were changed meanwhile keep what they have."""
-        by_id = {item.id: item for item in found.objects}
-        objects = tuple(
-            replace(item, followed=by_id[item.id].followed, scores=by_id[item.id].scores)
-            if item.id in by_id and by_id[item.id].answers is item.answers
-            else item
-            for item in self.now.objects
-        )
-        self._commit(replace(self.now, objects=objects))
+        self._commit(adopted(self.now, found))
 
     def volume_objects(self) -> tuple[list, list[np.ndarray], list[float | None]]:
-        """For volumes: what was settled of each object that has a mask, its (D, H, W) bool mask, and its mean score."""
-        seeds, masks, scores = [], [], []
-        for item in self.now.objects:
-            regions = item.regions()
-            if not regions or not _is_seen(item):
-                continue
-            mask = np.zeros((self.slices, *self.image_hw), bool)
-            for z, region in regions.items():
-                mask[z] = region.full()
-            known = [item.answers[z].score if z in item.answers else item.scores.get(z) for z in regions]
-            known = [score for score in known if score is not None and np.isfinite(score)]
-            seeds.append(_seed(item))
-            masks.append(mask)
-            scores.append(float(np.mean(known)) if known else None)
-        return seeds, masks, scores
+        """See `following.volume_objects`."""
+        return volume_objects(self.now, (self.slices, *self.image_hw))
 
     def label_map(self) -> np.ndarray:
-        """(H, W) or (D, H, W), values from 1 in the order of the list; a later object covers an earlier one.
-
-        Objects without any mask have no value.
-        """
-        labels = np.zeros((self.slices, *self.image_hw), np.uint8)
-        seen = [item for item in self.now.objects if item.regions()]
-        for value, item in enumerate(seen, start=1):
-            for z, region in item.regions().items():
-                labels[z][region.full()] = value
+        """(H, W) or (D, H, W), see `following.label_map`."""
+        labels = label_map(self.now, (self.slices, *self.image_hw))
         return labels if self.scan.is_volume else labels[0]
 
     # -- inside
@@ -476,7 +332,7 @@ class Session:
             raise PromptError(f"a session must have at most {MAX_OBJECTS} objects; save this one and start another")
         number = next(self._ids)
         kind = "fluid" if self.scan.modality == "OCT" else "object"
-        return ObjectState(number, _checked_name(name) if name else f"{kind} {number}")
+        return ObjectState(number, checked_name(name) if name else f"{kind} {number}")
 
     def _add_points(self, points: list, positive: bool, index: int, object_id: int | None) -> None:
         item = self._target(object_id)
@@ -519,29 +375,5 @@ class Session:
         self.now = snapshot
 
 
-def is_fluid(name: str) -> bool:
-    """Whether an object's name says that it is fluid in the retina: fluid, cyst, IRF, SRF, PED."""
-    return bool(_FLUID.search(name.lower()))
-
-
-def _is_seen(item: ObjectState) -> bool:
-    return any(answer.region.area_px for answer in item.answers.values())
-
-
-def _seed(item: ObjectState):
-    """What was settled of an object, slice by slice; an empty mask says that it is not there."""
-    from lite_medsam.volume import VolumeObject
-
-    given = {z: Prompt(mask=answer.region.full(), name=item.name) for z, answer in item.answers.items()}
-    return VolumeObject(given, item.name)
-
-
 def _without(items: dict, key) -> dict:
     return {k: v for k, v in items.items() if k != key}
-
-
-def _checked_name(name: str) -> str:
-    cleaned = " ".join(str(name).split())
-    if not cleaned or len(cleaned) > MAX_NAME or not cleaned.isprintable():
-        raise PromptError(f"a name must be 1 to {MAX_NAME} characters, got {len(cleaned)}")
-    return cleaned

@@ -26,6 +26,8 @@ ZOOM_MODES = ("auto", "off", "always")
 
 # most images and prompts in one call of a graph: more were slower per piece on two cores, and take memory in proportion
 ENCODE_CHUNK, DECODE_CHUNK = 2, 8
+# where each prompt has features of its own, of 7 MB
+MOVED_CHUNK = 4
 # of more objects than this, only the surroundings of each mask are kept: S x S logits each would be 256 kB
 FULL_LOGITS = 64
 
@@ -165,8 +167,7 @@ class Predictor:
         again = {i: box for i, box in self._found(checked, prediction) if box is not None}
         if again:  # in the crop the click stands alone: with what the first look found, it repeats its mistakes
             boxes = [again.get(i) for i in range(len(checked))]
-            second = self._plan([again[i] for i in again], source.hw)
-            for i, frame in zip(again, second, strict=True):
+            for i, frame in zip(again, self._plan(list(again.values()), source.hw), strict=True):
                 frames[i] = frame
             self._run(source, checked, boxes, frames, list(again), logits, scores)
         return self._prediction(checked, logits, scores, frames, source.hw) if again else prediction
@@ -232,7 +233,7 @@ class Predictor:
     def _decode_recentred(self, features: Features, frame: Frame, prompts, boxes, chosen, logits, scores) -> None:
         """As `_decode`, for objects that the decoder is shown in the middle of the frame wherever they are in it."""
         size, side = self.spec.preprocessing.image_size, self.spec.preprocessing.mask_size
-        for part in _alike(prompts, chosen):
+        for part in _alike(prompts, chosen, MOVED_CHUNK):
             moves = shifts([boxes[i] for i in part], frame, features, side)
             if not moves.any():
                 self._decode(features, frame, prompts, part, logits, scores)
@@ -293,14 +294,14 @@ def _asked(prompts: Sequence[Prompt]) -> list[int]:
     return [i for i, prompt in enumerate(prompts) if not prompt.final]
 
 
-def _alike(prompts: Sequence[Prompt], chosen: Sequence[int]) -> Iterator[list[int]]:
+def _alike(prompts: Sequence[Prompt], chosen: Sequence[int], most: int = DECODE_CHUNK) -> Iterator[list[int]]:
     """Indices of prompts with equally many tokens, in chunks."""
     by_tokens: dict[int, list[int]] = {}
     for i in chosen:
         by_tokens.setdefault(token_count(prompts[i]), []).append(i)
     for alike in by_tokens.values():
-        for start in range(0, len(alike), DECODE_CHUNK):
-            yield alike[start : start + DECODE_CHUNK]
+        for start in range(0, len(alike), most):
+            yield alike[start : start + most]
 
 
 def check_image(image: np.ndarray) -> None:

@@ -11,7 +11,8 @@ from lite_medsam.encoding_cache import EncodingCache
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.geometry import Geometry
 from lite_medsam.instances import split_instances
-from lite_medsam.interactive import MAX_OBJECTS, Session, is_fluid
+from lite_medsam.interactive import MAX_OBJECTS, Session
+from lite_medsam.interactive_state import is_fluid
 from lite_medsam.phantoms import make_phantom, make_phantom_volume
 from lite_medsam.predictor import Predictor
 from lite_medsam.prompts import Prompt, load_prompts, save_prompts
@@ -141,7 +142,7 @@ def test_a_box_then_clicks_refine_the_mask_before():
     assert has_previous[0] == 1 and (previous[0, 0] > 0).sum() > 100
     assert session.now.objects[0].answers[0].previous.area_px == first.area_px
     session.click(80, 70, False)
-    coords, labels, _, _ = backend.decoded[-1]
+    _, labels, _, _ = backend.decoded[-1]
     assert sorted(labels[0].tolist()) == [-1, 0, 1, 2, 3] and len(backend.encoded) == 1
     session.draw_box((10, 10, 40, 40))  # a moved box starts from the box and the clicks
     assert backend.decoded[-1][3][0] == 0 and len(session.now.objects[0].answers[0].points) == 2

@@ -1,10 +1,13 @@
 // Which part of the picture is seen. Picture coordinates are continuous: pixel i covers i to i + 1. Prompts leave here
 // as pixel indices, so they depend on neither zoom, nor the shape of the canvas, nor the screen's pixel ratio.
 
+const MARGIN = 4; // screen pixels
+
 const makeCamera = () => {
   const camera = { scale: 1, cx: 0.5, cy: 0.5, width: 1, height: 1, fitted: true };
 
-  camera.fitScale = (pane) => Math.min(pane.w / camera.width, pane.h / camera.height);
+  // a little ground stays around a whole picture, so that a drag can begin beyond its edge
+  camera.fitScale = (pane) => Math.max(1e-6, Math.min((pane.w - 2 * MARGIN) / camera.width, (pane.h - 2 * MARGIN) / camera.height));
   camera.fit = (pane) => {
     camera.scale = camera.fitScale(pane);
     camera.cx = camera.width / 2;

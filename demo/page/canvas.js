@@ -75,7 +75,11 @@ const makeCanvas = (canvas, state, act) => {
     return null;
   };
 
-  const inPicture = ({ x, y }) => x >= 0 && y >= 0 && x < camera.width && y < camera.height;
+  // half a screen pixel beyond the edge still means the pixel at the edge: browsers round where a pointer is
+  const inPicture = ({ x, y }) => {
+    const reach = 1 / camera.scale;
+    return x >= -reach && y >= -reach && x < camera.width + reach && y < camera.height + reach;
+  };
 
   const resized = (box, grip, dx, dy) => {
     let [x0, y0, x1, y1] = [box[0], box[1], box[2] + 1, box[3] + 1];

@@ -49,7 +49,7 @@ const outlineOf = (inside, x, y, w, rows) => {
 const css = (colour, alpha = 1) => `rgb(${colour[0]} ${colour[1]} ${colour[2]} / ${alpha})`;
 
 const drawPane = (context, pane, camera, scene) => {
-  const { bitmap, step, objects, look } = scene;
+  const { bitmap, step, objects, look } = scene; // step: image pixels per shown pixel
   context.save();
   context.beginPath();
   context.rect(pane.x, pane.y, pane.w, pane.h);
@@ -60,7 +60,7 @@ const drawPane = (context, pane, camera, scene) => {
   const s = camera.scale;
   if (bitmap) {
     context.imageSmoothingEnabled = s < 4;
-    context.drawImage(bitmap, left, top, bitmap.width * step * s, bitmap.height * step * s);
+    context.drawImage(bitmap, left, top, camera.width * s, camera.height * s);
   }
   if (pane.masks && look.show) {
     for (const item of objects) {
@@ -222,7 +222,7 @@ const drawDraft = (context, draft, pane, camera) => {
 const drawWelcome = (context, width, height) => {
   context.fillStyle = "#d8dde2";
   context.textAlign = "center";
-  context.font = "600 17px system-ui, sans-serif";
+  context.font = `600 ${width < 420 ? 15 : 17}px system-ui, sans-serif`;
   context.fillText("Choose a sample, or open a file", width / 2, height / 2 - 14);
   context.font = "14px system-ui, sans-serif";
   context.fillText("or drop one here", width / 2, height / 2 + 14);

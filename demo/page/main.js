@@ -2,8 +2,8 @@
 
 const TOOLS = [
   ["box", "Box", "B", "Box: drag around the object. Drag its corners to change it, its inside to move it; Shift starts a new object."],
-  ["click", "On +", "A", "Click on the object. Right button: not on the object. A click on a mark takes it back."],
-  ["unclick", "Off −", "N", "Click where the object is not."],
+  ["click", "Click +", "A", "Click on the object. Right button: not on the object. A click on a mark takes it back."],
+  ["unclick", "Click −", "N", "Click where the object is not."],
   ["scribble", "Scribble +", "S", "Draw a line over what belongs to the object: the model follows."],
   ["unscribble", "Scribble −", "X", "Draw a line over what does not belong to the object: the model follows."],
   ["brush", "Brush", "P", "Paint: exactly the pixels under the brush are added."],
@@ -11,7 +11,7 @@ const TOOLS = [
   ["hand", "Move", "H", "Move the picture. Also: space bar, middle button, two fingers."],
 ];
 const SHORTCUTS = [
-  ["B A N S X P E H", "the tools: box, click on, click off, scribble on, scribble off, brush, eraser, move"],
+  ["B A N S X P E H", "the tools: box, click +, click −, scribble +, scribble −, brush, eraser, move"],
   ["right button, Alt", "not on the object, with any click, scribble or brush"],
   ["Ctrl+Z, Ctrl+Y", "undo, redo"],
   ["O", "new object"],
@@ -77,6 +77,7 @@ const show = async (view, answer, ms) => {
     state.key = image.key;
     const isNew = image.opened !== state.opened;
     if (isNew) {
+      ui.stage.style.setProperty("--aspect", String(clamp(image.width / image.height, 0.7, 2.2)));
       ui.unit.value = image.modality === "OCT" ? "um" : "mm"; // what each is usually measured in
       ui.windows.open = image.modality === "CT" || image.hounsfield;
       setTool("box");
@@ -154,6 +155,7 @@ const build = () => {
     button("+", "Zoom in (+)", () => board.zoomBy(1.5), { aria: "Zoom in" }),
     button("−", "Zoom out (−)", () => board.zoomBy(1 / 1.5), { aria: "Zoom out" }),
     button("Fit", "Whole picture (0)", () => board.fit(), { aria: "Whole picture" }));
+  ui.stage = h("div", { className: "lm-stage" }, ui.canvas, ui.zoom, ui.position);
   ui.slice = h("input", { type: "range", min: 0, max: 0, value: 0, id: "lm-slice", oninput: () => goTo(Number(ui.slice.value)) });
   ui.sliceOut = h("output", { id: "lm-slice-number" });
   ui.marks = h("div", { className: "lm-marks", "aria-hidden": "true" });
@@ -173,7 +175,6 @@ const build = () => {
     exactPart(), shortcutsPart());
   ui.root = element.querySelector(".lm-root");
   ui.root.append(
-    h("div", { className: "lm-notice", role: "note" }, "For research. Not a medical device: no diagnosis, no treatment."),
     h("div", { className: "lm-open" },
       field("Sample", ui.sample),
       h("label", { className: "lm-button lm-filebutton" }, h("span", {}, "Open a file …"), ui.file),
@@ -182,7 +183,7 @@ const build = () => {
       h("div", { className: "lm-left" },
         h("div", { className: "lm-bar" }, ui.tools,
           h("div", { className: "lm-tools", role: "group", "aria-label": "History" }, ui.undo, ui.redo, ui.clear)),
-        h("div", { className: "lm-stage" }, ui.canvas, ui.zoom, ui.position),
+        ui.stage,
         ui.message, ui.volume),
       ui.side));
   ui.name = ui.root.querySelector("#lm-name");

@@ -129,12 +129,14 @@ const watchJob = async () => {
   showJob(state.view.job);
   if (!state.view.job.running) return;
   watching = true;
+  const opened = state.opened;
   for (;;) {
     const answer = await wire.direct({ op: "progress" });
     if (!answer.ok || !answer.job?.running) {
       if (answer.ok) showJob(answer.job);
       watching = false;
       const done = await act({ op: "look" });
+      if (opened !== state.opened) return; // something else was opened meanwhile
       if (answer.job?.message) say(answer.job.message, !answer.job.message.startsWith("stopped"));
       else if (done.ok) say("The objects were followed through the slices. Correct a slice and follow again.");
       return;
@@ -315,7 +317,8 @@ const nextChoice = () => {
 
 build();
 const board = makeCanvas(ui.canvas, state, act);
-ui.canvas.liteMedsam = board; // for tests and scripts: toClient(x, y) says where an image pixel is on the page
+// for tests and scripts that drive the page: toClient(x, y) says where an image pixel is, state what is shown
+ui.canvas.liteMedsam = Object.assign(board, { state });
 state.onHover = (pixel) => { ui.position.textContent = pixel ? `x ${pixel[0]}, y ${pixel[1]}` : ""; };
 state.onSlice = (step) => goTo(state.slice + step);
 setTool("box");

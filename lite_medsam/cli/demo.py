@@ -7,7 +7,9 @@ import click
 
 @click.command(name="demo")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets others in.")
-@click.option("--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="Port; 0 takes a free one."
+)
 @click.option("--share", is_flag=True, help="Open a public tunnel through gradio.live. Off by default.")
 @click.option("--root-path", default="", help="Path prefix behind a proxy, such as /segment.")
 @click.option("--weights", multiple=True, type=click.Path(path_type=Path),
@@ -17,8 +19,12 @@ import click
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]")
 @click.option("--zoom", type=click.Choice(["auto", "off"]), default="auto", show_default=True,
               help="Segment small objects from a crop of their own.")  # fmt: skip
-@click.option("--auth-file", type=click.Path(path_type=Path), help="Text file with one name:password a line; asks for a login.")
-@click.option("--max-upload-mb", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Largest upload.")
+@click.option(
+    "--auth-file", type=click.Path(path_type=Path), help="Text file with one name:password a line; asks for a login."
+)
+@click.option(
+    "--max-upload-mb", type=click.IntRange(1, 100_000), default=200, show_default=True, help="Largest upload."
+)
 @click.option("--max-pixels", type=click.IntRange(1), default=120_000_000, show_default=True,
               help="Pixels of a picture, or voxels of a volume.")  # fmt: skip
 @click.option("--max-users", type=click.IntRange(1), default=64, show_default=True, help="Open pages at a time.")

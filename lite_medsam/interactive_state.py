@@ -1,0 +1,133 @@
+"""What a session knows: objects, what was said about each on each slice, and the masks that it led to"""
+
+import re
+from dataclasses import dataclass, field
+
+from lite_medsam.choices import Choice
+from lite_medsam.errors import PromptError
+from lite_medsam.prompts import Prompt
+from lite_medsam.region import Region
+
+MAX_NAME = 60
+_FLUID = re.compile(r"fluid|cyst|\b(irf|srf|ped)\b")  # what `take_home` counts as fluid
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What was said about an object on one slice, and the mask that it led to.
+
+    Attributes:
+        box: x0, y0, x1, y1 in pixels, last pixel inside.
+        points: (x, y, 1 object or 0 background).
+        previous: The mask that was refined, None at the start.
+        choices: What the prompts can mean, the model's answer first; () for a mask that was painted or given.
+        chosen: Index into `choices`.
+        painted: The mask where it is no choice of the model: painted, merged, split or followed from another slice.
+    """
+
+    box: tuple[float, float, float, float] | None = None
+    points: tuple[tuple[float, float, int], ...] = ()
+    previous: Region | None = None
+    choices: tuple[Choice, ...] = ()
+    chosen: int = 0
+    painted: Region | None = None
+
+    @property
+    def region(self) -> Region:
+        """The mask that is shown."""
+        return self.painted if self.painted is not None else self.choices[self.chosen].region
+
+    @property
+    def score(self) -> float | None:
+        """The model's estimate of the mask's IoU, None for a painted one."""
+        return None if self.painted is not None else self.choices[self.chosen].score
+
+    def prompt(self, name: str | None = None) -> Prompt:
+        """The prompt that `Predictor.segment` answers with exactly the mask that is shown.
+
+        A mask that the model does not answer by itself, painted or an alternative, is a final one.
+        """
+        final = self.painted is not None or self.chosen > 0
+        mask = self.region if final else self.previous
+        xy, labels = [point[:2] for point in self.points], [point[2] for point in self.points]
+        return Prompt(self.box, xy, labels, None if mask is None else mask.full(), name, final)
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectState:
+    """One object: its name, and what is known of it by slice (slice 0 of a picture).
+
+    Attributes:
+        id: Never used twice in a session.
+        name: What outputs call it.
+        answers: Slices that the user has said something about.
+        followed: Masks that propagation found on other slices.
+        scores: The model's estimate for the followed ones.
+    """
+
+    id: int
+    name: str
+    answers: dict[int, Answer] = field(default_factory=dict)
+    followed: dict[int, Region] = field(default_factory=dict)
+    scores: dict[int, float] = field(default_factory=dict)
+
+    def region(self, index: int) -> Region | None:
+        """The mask on a slice, None where there is none."""
+        if index in self.answers:
+            return self.answers[index].region
+        return self.followed.get(index)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the user has settled a mask, with at least one pixel, on some slice."""
+        return any(answer.region.area_px for answer in self.answers.values())
+
+    def regions(self) -> dict[int, Region]:
+        """Every slice that has a mask with at least one pixel."""
+        both = self.followed | {index: answer.region for index, answer in self.answers.items()}
+        return {index: region for index, region in sorted(both.items()) if region.area_px}
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that undo brings back."""
+
+    objects: tuple[ObjectState, ...] = ()
+    selected: int | None = None
+
+    def find(self, object_id: int | None) -> ObjectState:
+        """The object of this id, by default the selected one.
+
+        Raises:
+            PromptError: If there is none.
+        """
+        wanted = self.selected if object_id is None else object_id
+        for item in self.objects:
+            if item.id == wanted:
+                return item
+        raise PromptError("an object must be one of the list, got one that is not there any more; select another")
+
+    def with_object(self, item: ObjectState) -> "Snapshot":
+        """The object in place of the one with its id, or at the end; selected."""
+        if any(old.id == item.id for old in self.objects):
+            objects = tuple(item if old.id == item.id else old for old in self.objects)
+        else:
+            objects = (*self.objects, item)
+        return Snapshot(objects, item.id)
+
+
+def is_fluid(name: str) -> bool:
+    """Whether an object's name says that it is fluid in the retina: fluid, cyst, IRF, SRF, PED."""
+    return bool(_FLUID.search(name.lower()))
+
+
+def checked_name(name: str) -> str:
+    """A name on one line, without blanks at its ends.
+
+    Raises:
+        PromptError: If nothing is left, or it is too long.
+    """
+    cleaned = " ".join(str(name).split())
+    if not cleaned or len(cleaned) > MAX_NAME or not cleaned.isprintable():
+        raise PromptError(f"a name must be 1 to {MAX_NAME} characters, got {len(cleaned)}")
+    return cleaned
