@@ -29,7 +29,7 @@ class Settings:
         weights: Model directories beside the bundled one, or folders of them.
         engine: Engine that a new page starts with.
         threads: CPU threads of a model; None for the physical cores.
-        zoom: "auto" or "off".
+        zoom: See `Predictor`.
         max_upload_mb: Of one upload.
         max_pixels: Of a picture, or voxels of a volume.
         max_users: Pages at a time.
@@ -121,7 +121,7 @@ def launch_options(settings: Settings) -> dict:
             "redoc_url": None,
         },
         "max_file_size": settings.max_upload_mb * 2**20,
-        "state_session_capacity": 4 * settings.max_users,
+        "state_session_capacity": settings.max_users,
         "enable_monitoring": False,
         "run_history": False,
         "ssr_mode": False,

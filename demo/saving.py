@@ -3,6 +3,7 @@
 import importlib.metadata
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -84,11 +85,27 @@ def result_of(session: Session, index: int) -> Result:
     asked = session.prompts()
     if not asked:
         raise PromptError("there is no mask to save yet; draw a box or click on something first")
-    prompts: list[Prompt] = [prompt for _, prompt in asked]
-    prediction = session.predictor.segment(session.pixels(), prompts)
-    masks = [prediction.mask(i) for i in range(len(prediction))]
+    shown = [item.region(0).full() for item, _ in asked]
+    prompts, prediction, masks = _settled(session, [prompt for _, prompt in asked], shown)
     scores = [None if np.isnan(score) else float(score) for score in prediction.scores]
     return Result(session.pixels(), prediction.label_map(), prompts, masks, scores, **shared)
+
+
+def _settled(session: Session, prompts: list[Prompt], shown: list[np.ndarray]):
+    """Prompts that, asked all together as `lite-medsam segment` does, give the masks that are shown one by one.
+
+    Where many small objects share crops, some would come out a few pixels different: those are saved as final masks.
+    """
+    for attempt in range(4):
+        prediction = session.predictor.segment(session.pixels(), prompts)
+        masks = [prediction.mask(i) for i in range(len(prediction))]
+        other = [i for i, mask in enumerate(masks) if not np.array_equal(mask, shown[i])]
+        if not other:
+            break
+        # without those the crops are shared in another way, so the rest is asked once more
+        for i in other if attempt < 2 else range(len(prompts)):
+            prompts[i] = replace(prompts[i], mask=shown[i], final=True)
+    return prompts, prediction, masks
 
 
 def record_of(session: Session, result: Result) -> bytes:

@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 from urllib.parse import urlparse
@@ -22,6 +23,7 @@ from demo_server import running  # noqa: E402
 from lite_medsam.demo_loading import load_demo  # noqa: E402
 from lite_medsam.phantoms import make_phantom, make_phantom_volume  # noqa: E402
 
+DESKS: dict = {}  # what serves an address
 ROOT = Path(__file__).parents[1]
 READY = "document.querySelector('.lm-root[data-ready]') && !document.querySelector('.lm-busy')"
 
@@ -120,7 +122,8 @@ def png_of(array):
 @pytest.fixture(scope="module")
 def server():
     settings = load_demo().Settings(max_upload_mb=3, max_pixels=5_000_000)
-    with running(settings=settings) as (url, _):
+    with running(settings=settings) as (url, desk):
+        DESKS[url] = desk
         yield url
 
 
@@ -444,6 +447,11 @@ def test_two_pages_do_not_see_each_other(browser, server):
     assert tokens[0] != tokens[1] and min(map(len, tokens)) >= 40
     for context in contexts:
         context.close()
+    seats = DESKS[server].seats._seats
+    until = time.monotonic() + 30
+    while not all(seats[token].leaving for token in tokens) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert all(seats[token].leaving for token in tokens)  # the server has seen that the pages are gone
 
 
 def test_side_by_side_keeps_prompts_exact(editor):

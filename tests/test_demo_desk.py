@@ -18,6 +18,7 @@ from lite_medsam.case import save_case
 from lite_medsam.demo_loading import load_demo
 from lite_medsam.phantoms import bundled_cases, make_phantom, make_phantom_volume
 from lite_medsam.predictor import Predictor
+from lite_medsam.prompts import load_prompts
 
 actions, seats, models, opening = (load_demo(name) for name in ("actions", "seats", "models", "opening"))
 CASES = {case.name: case for case in bundled_cases()}
@@ -432,6 +433,21 @@ def test_what_is_taken_home_is_made_again_by_the_command_line(real_desk, tmp_pat
     assert np.array_equal(again, label)
     record = json.loads((tmp_path / f"{OCT}_record.json").read_text())
     assert record["model"] == "lite-medsam" and [o["name"] for o in record["objects"]][2] == "painted cyst"
+
+
+def test_many_objects_are_saved_as_they_are_shown(real_desk, tmp_path):
+    name = next(name for name, case in CASES.items() if case.modality == "Microscopy")
+    page = Page(real_desk)
+    page.do("sample", name=name)
+    for box in CASES[name].boxes[:24].tolist():
+        view = page.do("box", box=box, new=True)
+    shown = [mask_of(item, CASES[name].image.shape[:2]) for item in view["objects"]]
+    archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(page.ask("save", what="zip")["file"]["data"])))
+    archive.extractall(tmp_path)
+    prompts = load_prompts(tmp_path / "prompts.json")
+    again = Predictor.open().segment(CASES[name].image, prompts)  # all at once, so that near objects share crops
+    assert all(np.array_equal(again.mask(i), mask) for i, mask in enumerate(shown))
+    assert np.array_equal(again.label_map(), np.load(tmp_path / f"{name}.npz")["segs"])
 
 
 def test_single_files_come_with_their_own_names(real_desk):

@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -75,6 +77,14 @@ def test_the_endpoint_gives_what_the_predictor_gives(client, tmp_path):
     _, record = client.predict(gradio_client.handle_file(path), json.dumps(named), "lite-medsam", "onnxruntime",
                                api_name="/segment")  # fmt: skip
     assert record["objects"][0]["name"] == "mass" and record["notice"].startswith("research use only")
+
+
+def test_the_example_client_runs(server, tmp_path):
+    path = save_png(tmp_path / "us.png", CASES["2D_US_us-0002"].image)
+    program = Path(__file__).parents[1] / "demo" / "examples" / "client.py"
+    done = subprocess.run([sys.executable, program, server[0], path, "150,150,300,300"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert read_png(tmp_path / "us_label.png").max() == 1 and (tmp_path / "us_overlay.png").is_file()
 
 
 def test_a_volume_goes_through_the_endpoint(client, tmp_path):
@@ -314,9 +324,6 @@ def test_ten_users_at_once_are_not_mixed_up(server, tmp_path):
 @pytest.mark.slow
 def test_ten_users_for_a_minute_do_not_make_it_grow(tmp_path):
     psutil = pytest.importorskip("psutil")
-    import subprocess
-    import sys
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -17,7 +17,7 @@ import click
 @click.option("--engine", type=click.Choice(["auto", "onnxruntime", "openvino", "torch"]), default="auto", show_default=True,
               help="What runs the model at first.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]")
-@click.option("--zoom", type=click.Choice(["auto", "off"]), default="auto", show_default=True,
+@click.option("--zoom", type=click.Choice(["auto", "off", "always"]), default="auto", show_default=True,
               help="Segment small objects from a crop of their own.")  # fmt: skip
 @click.option(
     "--auth-file", type=click.Path(path_type=Path), help="Text file with one name:password a line; asks for a login."
