@@ -29,6 +29,7 @@ class Sampling:
         crop_minimum_px: Smallest side of a crop, image pixels.
         jitter: How far a box's sides move, as a share of its width or height: inward and outward limit.
         mixed_share: Share of batches whose prompts are mixed: clicks, boxes with clicks, boxes.
+        stroke_share: Share of the mixed prompts that are points along a stroke.
         slices_per_volume: Labelled slices taken from a volume.
         minimum_area_px: Smallest object in the model frame; smaller ones in a view are not asked for.
     """
@@ -39,6 +40,7 @@ class Sampling:
     crop_minimum_px: int = 48
     jitter: tuple[float, float] = (-0.04, 0.12)
     mixed_share: float = 0.5
+    stroke_share: float = 0.0
     slices_per_volume: int = 6
     minimum_area_px: float = 6.0
 
@@ -193,7 +195,8 @@ class BatchSource:
             view = draw_view(source, self.settings, self.sampling, rng)
         wanted = self.sampling.objects_per_image
         masks = view.masks[np.arange(wanted) % len(view.masks)]
-        prompts = [simulate_tokens(mask, self.sampling.jitter, mixed, rng) for mask in masks]
+        settings = self.sampling
+        prompts = [simulate_tokens(mask, settings.jitter, mixed, rng, settings.stroke_share) for mask in masks]
         coords, labels = (np.stack(part) for part in zip(*prompts, strict=True))
         return view.pixels, masks, view.valid, coords, labels
 

@@ -7,7 +7,7 @@ from lite_medsam.learning.model import BACKGROUND, BOX_BOTTOM_RIGHT, BOX_TOP_LEF
 
 
 def simulate_tokens(
-    mask: np.ndarray, jitter: tuple[float, float], mixed: bool, rng: np.random.Generator
+    mask: np.ndarray, jitter: tuple[float, float], mixed: bool, rng: np.random.Generator, stroke_share: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Prompt tokens for one object.
 
@@ -16,6 +16,7 @@ def simulate_tokens(
         jitter: Inward and outward limit of each side's move, as a share of the box.
         mixed: False: a box alone. True: a box (30 %), 1 to 3 clicks (45 %), or a box with clicks (25 %).
         rng: Source of randomness.
+        stroke_share: Share of the mixed prompts that are points along a stroke instead.
 
     Returns:
         (P, 2) float32 coordinates and (P,) float32 labels; P = 2 for boxes alone, else 5 with padding.
@@ -32,6 +33,10 @@ def simulate_tokens(
         return box, box_labels
     coords = np.zeros((5, 2), np.float32)
     labels = np.full(5, PADDING, np.float32)
+    if stroke_share and rng.random() < stroke_share:
+        stroke = _stroke(core, len(coords), rng)
+        coords[: len(stroke)], labels[: len(stroke)] = stroke, OBJECT
+        return coords, labels
     kind = rng.random()
     if kind < 0.55:
         coords[:2], labels[:2] = box, box_labels
@@ -40,6 +45,16 @@ def simulate_tokens(
         for i in range(clicks):
             coords[2 + i], labels[2 + i] = _random_click(core, i == 0 or rng.random() < 0.5, rng)
     return coords, labels
+
+
+def _stroke(core: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Up to `most` points, evenly along a straight stroke between two random pixels of the object, on the object."""
+    ys, xs = np.nonzero(core)
+    first, last = rng.integers(len(ys), size=2)
+    along = np.linspace(0, 1, most)[:, None]
+    points = np.array([xs[first], ys[first]]) * (1 - along) + np.array([xs[last], ys[last]]) * along
+    nearest = np.rint(points).astype(int)
+    return points[core[nearest[:, 1], nearest[:, 0]]].astype(np.float32)
 
 
 def _random_click(core: np.ndarray, on_object: bool, rng: np.random.Generator) -> tuple[np.ndarray, int]:

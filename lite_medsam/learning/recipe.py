@@ -25,8 +25,9 @@ class Recipe:
     Attributes:
         spec: The model to build.
         train: The settings of the run.
-        start: Name of the safetensors file in the folder of starting points, "" for random weights: the backbone as timm names
-            its parameters, or `mobilenetv2_100` with batch normalisation folded in.
+        start: Name of the safetensors file in the folder of starting points, "" for random weights: a whole model, as
+            model.safetensors of a model directory; the backbone as timm names its parameters; or `mobilenetv2_100` with
+            batch normalisation folded in.
     """
 
     spec: ModelSpec = field(default_factory=ModelSpec)
@@ -88,11 +89,35 @@ def run_recipe(
         if start_folder is None:
             raise WeightsError(f"the recipe starts from {recipe.start}; name its folder with --start")
         tensors = safetensors.torch.load_file(start_folder / recipe.start)
-        pixels = torch.cat([trainer.source.batch(i).pixels for i in range(4)])
-        start_backbone(model.image_encoder.backbone, tensors, pixels, recipe.start)
+        if "mask_decoder.iou_token.weight" in tensors:
+            start_model(model, tensors, recipe.start)
+        else:
+            pixels = torch.cat([trainer.source.batch(i).pixels for i in range(4)])
+            start_backbone(model.image_encoder.backbone, tensors, pixels, recipe.start)
         trainer.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     trainer.train(out)
     return trainer
+
+
+def start_model(model: nn.Module, tensors: dict[str, Tensor], origin: str) -> None:
+    """Starts a model from the stored weights of another of the same architecture; the input size may differ.
+
+    Args:
+        model: The new model.
+        tensors: Contents of a model.safetensors.
+        origin: What to call the file in errors.
+
+    Raises:
+        WeightsError: If they are of another architecture.
+    """
+    expected = {k: v.shape for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    wrong = [name for name in expected if name not in tensors or tensors[name].shape != expected[name]]
+    if wrong or set(tensors) - set(expected):
+        raise WeightsError(
+            f"{origin} must hold the {len(expected)} tensors of the recipe's model; {len(wrong)} are missing or of another "
+            f"shape{', such as ' + wrong[0] if wrong else ''}, {len(set(tensors) - set(expected))} are unknown"
+        )
+    model.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
 
 
 def start_backbone(backbone: nn.Module, tensors: dict[str, Tensor], images: Tensor, origin: str) -> None:
