@@ -52,6 +52,26 @@ def test_the_pixels_show_the_object_that_is_asked_for(source):
                 assert inside.mean() > outside.mean() + 0.3
 
 
+def test_strokes_run_along_the_object_and_change_nothing_where_there_are_none():
+    mask = np.zeros((64, 64), np.float32)
+    mask[20:24, 5:60] = 1
+    counts = set()
+    for seed in range(20):
+        coords, labels = simulate_tokens(mask, (0, 0), True, np.random.default_rng(seed), stroke_share=1.0)
+        points = coords[labels == 1]
+        assert set(labels.tolist()) <= {1, -1} and len(points) >= 2
+        assert all(mask[round(y), round(x)] == 1 for x, y in points.tolist())
+        first, last = points[0], points[-1]
+        for point in points:  # on the straight line from the first to the last
+            off = np.cross([*(last - first), 0], [*(point - first), 0])[2] / max(1, np.linalg.norm(last - first))
+            assert abs(off) < 1e-3
+        counts.add(len(points))
+    assert max(counts) == 5
+    plain = simulate_tokens(mask, (0, 0), True, np.random.default_rng(1))
+    never = simulate_tokens(mask, (0, 0), True, np.random.default_rng(1), stroke_share=0.0)
+    assert all(np.array_equal(a, b) for a, b in zip(plain, never, strict=True))
+
+
 def test_labels_that_are_missing_are_no_objects(tmp_path):
     save_case(tmp_path / "2D_CT_a_1.npz", disc_case(1))
     empty = Case(image=np.zeros((20, 20), np.uint8), label=np.zeros((20, 20), np.uint8), boxes=None, spacing_mm=None,

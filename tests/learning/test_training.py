@@ -3,11 +3,13 @@ import itertools
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from tiny import TINY, disc_case
 
 from lite_medsam.case import save_case
 from lite_medsam.errors import WeightsError
+from lite_medsam.learning.checkpoint import save_weights
 from lite_medsam.learning.dataset import LabelledImage, Sampling
 from lite_medsam.learning.losses import mask_iou, mask_loss, prompt_loss
 from lite_medsam.learning.recipe import Recipe, load_recipe, run_recipe, start_backbone
@@ -150,6 +152,22 @@ def test_any_backbone_starts_from_its_own_names():
     stored.pop("conv_stem.weight")
     with pytest.raises(WeightsError, match=r"x must hold .* 1 are missing or of another shape, such as conv_stem"):
         start_backbone(backbone, stored, torch.zeros(1, 3, 64, 64), "x")
+
+
+def test_a_recipe_starts_from_a_whole_model_at_another_input_size(tmp_path):
+    save_case(tmp_path / "cases" / "2D_CT_discs_0.npz", disc_case(0))
+    start = new_model(TINY, 8)
+    save_weights(tmp_path, start)
+    wider = dataclasses.replace(TINY, preprocessing=dataclasses.replace(TINY.preprocessing, image_size=96))
+    recipe = Recipe(spec=wider, train=dataclasses.replace(SETTINGS, steps=0), start="model.safetensors")
+    model = run_recipe(recipe, tmp_path / "cases", tmp_path, tmp_path / "run", resume=False).model
+    stored = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    assert all(torch.equal(value, stored[k].float()) for k, value in model.state_dict().items() if k in stored)
+    assert model.spec.preprocessing.image_size == 96
+    other = dataclasses.replace(TINY, architecture=dataclasses.replace(TINY.architecture, transformer_mlp_dim=16))
+    recipe = dataclasses.replace(recipe, spec=other)
+    with pytest.raises(WeightsError, match=r"must hold .* of another shape, such as mask_decoder"):
+        run_recipe(recipe, tmp_path / "cases", tmp_path, tmp_path / "other", resume=False)
 
 
 def test_processes_share_the_views_of_a_batch():
