@@ -9,7 +9,7 @@ import click
 
 # name -> what `lite-medsam --help` says of it
 COMMANDS = {
-    "segment": "Segment images, folders or npz cases from boxes and points.",
+    "segment": "Segment images, volumes, folders or npz cases from boxes and points.",
     "evaluate": "Score a model or finished predictions on labelled cases.",
     "demo": "Open the demo in the browser: draw a box, get the mask, take it home.",
     "info": "Show versions, engines, the default model and its terms.",
