@@ -67,8 +67,9 @@ class OnnxBackend:
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # warnings about graph clean-up are of no use to a user
-        # spinning threads burn a laptop's battery and starve the other graph's threads between two calls
+        # threads that go on spinning after a call burn a laptop's battery and take the cores from the other graph
         options.add_session_config_entry("session.intra_op.allow_spinning", "0" if self.threads == 1 else "1")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         return options
 
     def _open(self, cache: SignedCache | None):

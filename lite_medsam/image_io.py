@@ -72,7 +72,8 @@ def read_pixels(path: str | os.PathLike) -> np.ndarray:
         raise CaseError(f"{shown}: damaged or cut-off image, {_one_line(error)}") from None
     if pixels.size == 0 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] > 4):
         raise CaseError(f"{shown}: must be a grey or colour image, holds an array of shape {pixels.shape}")
-    return np.array(pixels)  # Pillow's arrays are read-only
+    # Pillow's arrays are read-only
+    return pixels if pixels.flags.writeable and pixels.flags.c_contiguous else np.array(pixels)
 
 
 def shown_path(path: str | os.PathLike) -> str:
@@ -157,8 +158,10 @@ def _decode(data: bytes) -> np.ndarray:
         checked = PngImagePlugin.PngImageFile(io.BytesIO(data))
         _check_size(*checked.size)
         checked.verify()
-        if data[24] == 16:  # the bit depth in the header; Pillow would cut colour to 8 bits
-            return _decode_png16(data)
+        depth, colour = data[24], data[25]  # of the header
+        # Pillow would cut 16-bit colour to 8 bits, and takes longer for plain pictures
+        if depth == 16 or (depth == 8 and colour in (0, 2) and b"tRNS" not in data):
+            return _decode_png_opencv(data)
         return _decode_pillow(PngImagePlugin.PngImageFile, data)
     if data.startswith(b"\xff\xd8\xff"):
         return _decode_pillow(JpegImagePlugin.JpegImageFile, data)
@@ -185,7 +188,7 @@ def _decode_pillow(plugin: type, data: bytes) -> np.ndarray:
     return _oriented(np.asarray(image), orientation)
 
 
-def _decode_png16(data: bytes) -> np.ndarray:
+def _decode_png_opencv(data: bytes) -> np.ndarray:
     from PIL import PngImagePlugin
 
     pixels = _decode_opencv(data)
@@ -205,9 +208,11 @@ def _decode_opencv(data: bytes) -> np.ndarray:
     except cv2.error:
         pixels = None
     if pixels is None:
-        raise CaseError("damaged, or packed in a way that can't be read here; save it as 16-bit PNG")
-    if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
-        return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]  # BGR(A) -> RGB(A)
+        raise CaseError("damaged, or packed in a way that can't be read here; save it anew, as PNG")
+    if pixels.ndim == 3 and pixels.shape[2] in (3, 4):  # BGR(A) -> RGB(A)
+        if pixels.dtype in (np.uint8, np.uint16, np.float32):
+            return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB if pixels.shape[2] == 3 else cv2.COLOR_BGRA2RGBA)
+        return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
     return pixels
 
 
