@@ -41,7 +41,7 @@ def place(tmp_path_factory):
     save_spec(folder / "student", student)
     sampling = {"objects_per_image": 2}
     train = {"steps": 30, "batch_size": 2, "checkpoint_every": 3, "warmup_steps": 2, "sampling": sampling}
-    (folder / "recipe.json").write_text(json.dumps({"spec": json.loads(TINY.to_json()), "train": train}))
+    (folder / "recipe.json").write_text(json.dumps({"spec": dataclasses.asdict(TINY), "train": train}))
     return folder
 
 
