@@ -161,8 +161,9 @@ class OpenVinoBackend:
             self._encoder, self._decoder = (compiled(name) for name in GRAPH_FILES)
         except RuntimeError as error:
             raise WeightsError(f"{directory} must hold readable ONNX graphs, got: {first_line(error)}") from None
-        self._feature_names = [output.get_any_name() for output in self._encoder.outputs]
         names = {name for given in self._decoder.inputs for name in given.get_names()}
+        # an output may have inner names besides the one that the decoder knows it by
+        self._feature_names = [next(iter(output.get_names() & names)) for output in self._encoder.outputs]
         self._limits_answers = ANSWERS_INPUT in names
 
     def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
