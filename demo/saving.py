@@ -9,7 +9,7 @@ import numpy as np
 
 from lite_medsam.errors import MissingExtraError, PromptError
 from lite_medsam.interactive import Session
-from lite_medsam.interactive_state import is_fluid
+from lite_medsam.measurements import is_fluid
 from lite_medsam.prompts import Prompt
 from lite_medsam.take_home import Result, label_png, take_home_files, write_zip
 

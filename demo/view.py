@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from lite_medsam.interactive import Session
-from lite_medsam.interactive_state import ObjectState, is_fluid
-from lite_medsam.measurements import UNITS, fluid, measure
+from lite_medsam.interactive_state import ObjectState
+from lite_medsam.measurements import UNITS, fluid, is_fluid, measure
 from lite_medsam.overlay import PALETTE
 from lite_medsam.region import Region
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lite_medsam.calibration import calibrated
 from lite_medsam.predictor import Predictor
 from lite_medsam.preprocessing import logits_to_window
 from lite_medsam.prompt_tokens import decoder_inputs
@@ -90,7 +91,8 @@ def choices(predictor: Predictor, image: np.ndarray, prompt: Prompt) -> list[Cho
     encoded = predictor.encode(image, prediction.frames[0])
     inputs = decoder_inputs([checked], [encoded.frame], settings.image_size, settings.mask_size)
     logits, scores = predictor.backend.decode(encoded.features, *inputs)
-    for low_res, score in zip(logits[0, 1:], np.clip(scores[0, 1:], 0, 1).tolist(), strict=True):
+    scores = calibrated(np.clip(scores[0, 1:], 0, 1), predictor.spec)
+    for low_res, score in zip(logits[0, 1:], scores.tolist(), strict=True):
         mask = np.zeros(image.shape[:2], bool)
         np.greater(logits_to_window(low_res, encoded.frame), threshold, out=mask[encoded.frame.window])
         region = Region.of(mask)

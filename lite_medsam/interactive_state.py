@@ -1,6 +1,5 @@
 """What a session knows: objects, what was said about each on each slice, and the masks that it led to"""
 
-import re
 from dataclasses import dataclass, field
 
 from lite_medsam.choices import Choice
@@ -9,7 +8,6 @@ from lite_medsam.prompts import Prompt
 from lite_medsam.region import Region
 
 MAX_NAME = 60
-_FLUID = re.compile(r"fluid|cyst|\b(irf|srf|ped)\b")  # what `take_home` counts as fluid
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,11 +112,6 @@ class Snapshot:
         else:
             objects = (*self.objects, item)
         return Snapshot(objects, item.id)
-
-
-def is_fluid(name: str) -> bool:
-    """Whether an object's name says that it is fluid in the retina: fluid, cyst, IRF, SRF, PED."""
-    return bool(_FLUID.search(name.lower()))
 
 
 def checked_name(name: str) -> str:

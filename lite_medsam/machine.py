@@ -35,6 +35,24 @@ def physical_cores() -> int:
     return os.cpu_count() or 1
 
 
+def peak_memory_bytes() -> int | None:
+    """The most main memory that this process held at a time; None where the system does not say.
+
+    On Linux not `ru_maxrss`: that starts with what the parent held when it made this process.
+    """
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        pass  # another system
+    try:
+        import resource
+    except ImportError:
+        return None  # Windows
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 def cpu_title() -> str:
     """The processor's name for people."""
     return _cpu_fields().get("model name") or platform.processor() or platform.machine()

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -102,6 +103,11 @@ def fluid(
     sizes = measure(union, spacing_mm, unit)
     wanted = ("area_px", f"area_{unit}2", "volume_voxels", "volume_mm3", "volume_ml", "regions")
     return {f"fluid_{key}": sizes[key] for key in wanted if key in sizes}
+
+
+def is_fluid(name: str) -> bool:
+    """Whether an object's name says that it is fluid in the retina: fluid, cyst, IRF, SRF, PED."""
+    return re.search(r"fluid|cyst|\b(irf|srf|ped)\b", name.lower()) is not None
 
 
 def measurements_csv(rows: Sequence[Mapping]) -> str:

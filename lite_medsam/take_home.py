@@ -19,7 +19,7 @@ from lite_medsam.coco import coco_document
 from lite_medsam.errors import CaseError, MissingExtraError
 from lite_medsam.files import atomic_write
 from lite_medsam.geometry import Geometry
-from lite_medsam.measurements import fluid, measure_objects, measurements_csv
+from lite_medsam.measurements import fluid, is_fluid, measure_objects, measurements_csv
 from lite_medsam.nifti_io import nifti_bytes
 from lite_medsam.overlay import draw_masks, draw_prompts
 from lite_medsam.prompts import Prompt, prompt_files
@@ -233,7 +233,7 @@ def _rows(result: Result, unit: str) -> list[dict]:
     masks = (result.mask(i) for i in range(len(names)))
     scores = None if result.scores is None else [*result.scores, *[None] * (len(names) - len(result.scores))]
     rows = measure_objects(masks, result.spacing_mm, names=names, scores=scores, unit=unit)
-    wet = [i for i, name in enumerate(names) if name and re.search(r"fluid|cyst|\b(irf|srf|ped)\b", name.lower())]
+    wet = [i for i, name in enumerate(names) if name and is_fluid(name)]
     if result.modality == "OCT" and wet:
         rows.append({"object": "fluid", "name": "all fluid", **fluid(map(result.mask, wet), result.spacing_mm, unit)})
     return rows

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lite_medsam.bench import contenders, files, graphs, processes, run, volumes, zooming
-from lite_medsam.bench.child import peak_memory_mb
 from lite_medsam.bench.contenders import OURS, REFERENCE, Contender, RecordingBackend
 from lite_medsam.bench.context import BenchSettings, Context
 from lite_medsam.bench.run import PARTS, run_bench
@@ -17,6 +16,7 @@ from lite_medsam.bench.timing import Sample
 from lite_medsam.case import load_image, save_case
 from lite_medsam.cli import main
 from lite_medsam.errors import CaseError, MissingExtraError, WeightsError
+from lite_medsam.machine import peak_memory_bytes
 from lite_medsam.phantoms import make_phantom
 from lite_medsam.spec import Architecture, ModelSpec, save_spec, sha256_of
 
@@ -191,7 +191,7 @@ def test_a_process_that_fails_says_why():
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the parent's memory is left out on Linux only")
 def test_peak_memory_is_that_of_the_child_alone():
     ballast = np.ones(400_000_000, np.uint8)  # what ru_maxrss would hand down to the child
-    assert peak_memory_mb() > 400
+    assert peak_memory_bytes() > 400e6
     assert 10 < processes.peak_of(["info"]) < 300
     assert len(ballast)
 

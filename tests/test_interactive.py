@@ -1,23 +1,27 @@
 """An interactive session without a browser: what is shown is what the prompts make."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes import FakeBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lite_medsam.calibration import apply
 from lite_medsam.choices import TimedBackend, choices, overlap
 from lite_medsam.encoding_cache import EncodingCache
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.geometry import Geometry
 from lite_medsam.instances import split_instances
 from lite_medsam.interactive import MAX_OBJECTS, Session
-from lite_medsam.interactive_state import is_fluid
+from lite_medsam.measurements import is_fluid
 from lite_medsam.phantoms import make_phantom, make_phantom_volume
 from lite_medsam.predictor import Predictor
 from lite_medsam.prompts import Prompt, load_prompts, save_prompts
 from lite_medsam.region import Region
 from lite_medsam.scan import Scan
+from lite_medsam.spec import ScoreCalibration
 from lite_medsam.strokes import brushed, checked_stroke, clicks_along
 
 
@@ -107,6 +111,19 @@ def test_touching_discs_are_divided_and_a_disc_is_not():
         [int(disc(hw, 20, 20, 8).sum()), int(disc(hw, 90, 60, 12).sum())], reverse=True
     )
     assert split_instances(np.zeros(hw, bool)) == []
+
+
+def test_all_choices_have_scores_on_one_scale(bundled):
+    case = make_phantom("oct-cme", 0)
+    click = Prompt(points=[np.argwhere(case.label == 1).mean(0).round()[::-1]], point_labels=[1])
+    found = []
+    for calibration in (ScoreCalibration(), ScoreCalibration(slope=0.5, intercept=1.0)):
+        backend = TimedBackend(bundled.backend)
+        backend.spec = replace(bundled.spec, score_calibration=calibration)
+        found.append([choice.score for choice in choices(Predictor(backend), case.image, click)])
+    plain, corrected = found
+    assert len(plain) >= 2
+    np.testing.assert_allclose(corrected, apply(np.array(plain), calibration), atol=1e-6)
 
 
 def test_the_first_choice_is_the_answer_of_segment_and_an_image_is_encoded_once(bundled):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from lite_medsam.files import atomic_write
+from lite_medsam.machine import peak_memory_bytes
 
 RECORD = "record.json"
 
@@ -50,13 +51,8 @@ class RunRecord:
 
 def peak_memory() -> dict[str, float]:
     """Gigabytes (10^9 bytes) that this process needed at most: main memory, where the system tells, and of the GPU."""
-    peaks = {}
-    with contextlib.suppress(ImportError):  # Windows has no such module
-        import resource
-        import sys
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        peaks["peak_memory_gb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
+    peak = peak_memory_bytes()
+    peaks = {} if peak is None else {"peak_memory_gb": round(peak / 1e9, 2)}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         peaks["peak_gpu_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
     return peaks
