@@ -1,5 +1,6 @@
 """What a page can open: uploaded files, and the phantoms that come with the package."""
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 from lite_medsam.errors import CaseError
 from lite_medsam.geometry import Geometry
 from lite_medsam.image_io import IMAGE_SUFFIXES, read_pixels
+from lite_medsam.intensity import to_uint8
 from lite_medsam.phantoms import bundled_cases, make_phantom_volume
 from lite_medsam.scan import Scan
 from lite_medsam.volume_io import load_volume
@@ -69,8 +71,6 @@ def open_upload(upload: Upload, max_pixels: int) -> Scan:
     except CaseError as error:
         text = str(error).replace(str(source), shown).replace(str(upload.folder), "upload").replace(source.name, shown)
         raise CaseError(text) from None
-    from dataclasses import replace
-
     stem = shown if len(upload.names) == 1 else f"series of {len(upload.names)}"
     return replace(scan, name=_stem(stem))
 
@@ -82,35 +82,13 @@ def open_file(path: Path, max_pixels: int) -> Scan:
         CaseError: As `load_volume`.
     """
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        check_header(path, max_pixels)
-        values = read_pixels(path)
+        values = read_pixels(path, max_pixels)
         if values.ndim == 3 or values.dtype == bool:
-            from lite_medsam.intensity import to_uint8
-
             values = to_uint8(values)
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise CaseError(f"{path}: an image must not hold NaN or infinite values; replace them first")
         return Scan(values, None, None, Geometry.from_spacing(values.shape[:2], None), path.stem)
     return load_volume(path, max_voxels=max_pixels)
-
-
-def check_header(path: Path, max_pixels: int) -> None:
-    """Refuses a picture by the size that its header states, before it is unpacked.
-
-    Raises:
-        CaseError: If it has too many pixels.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except Exception:  # not readable for Pillow: the reader that comes next says what is wrong
-        return
-    if width * height > max_pixels:
-        raise CaseError(
-            f"{path}: a picture must have at most {max_pixels:,} pixels here, got {width} x {height}; crop or shrink it"
-        )
 
 
 def clean_name(name: str) -> str:

@@ -49,8 +49,12 @@ def load_image(path: str | os.PathLike) -> np.ndarray:
         raise CaseError(f"{shown_path(path)}: {error}") from None
 
 
-def read_pixels(path: str | os.PathLike) -> np.ndarray:
+def read_pixels(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Reads a picture file without changing its values (`load_image` maps them to uint8).
+
+    Args:
+        path: As for `load_image`.
+        max_pixels: Larger pictures are refused by their header, before they are unpacked.
 
     Returns:
         (H, W), (H, W, 2) grey and alpha, (H, W, 3) RGB or (H, W, 4) RGBA, of the file's own dtype; palettes
@@ -63,7 +67,7 @@ def read_pixels(path: str | os.PathLike) -> np.ndarray:
     try:
         data = _read_bytes(Path(path))
         with _quiet():
-            pixels = _decode(data)
+            pixels = _decode(data, max_pixels)
     except CaseError as error:
         raise CaseError(f"{shown}: {error}") from None
     except MemoryError:
@@ -150,33 +154,33 @@ def _read_bytes(path: Path) -> bytes:
         raise CaseError(f"could not be read ({error.strerror or error})") from None
 
 
-def _decode(data: bytes) -> np.ndarray:
+def _decode(data: bytes, max_pixels: int) -> np.ndarray:
     from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
 
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         # Pillow compares checksums only when asked, and libpng inside OpenCV would write to stderr
         checked = PngImagePlugin.PngImageFile(io.BytesIO(data))
-        _check_size(*checked.size)
+        _check_size(*checked.size, max_pixels)
         checked.verify()
         depth, colour = data[24], data[25]  # of the header
         # Pillow would cut 16-bit colour to 8 bits, and takes longer for plain pictures
         if depth == 16 or (depth == 8 and colour in (0, 2) and b"tRNS" not in data):
             return _decode_png_opencv(data)
-        return _decode_pillow(PngImagePlugin.PngImageFile, data)
+        return _decode_pillow(PngImagePlugin.PngImageFile, data, max_pixels)
     if data.startswith(b"\xff\xd8\xff"):
-        return _decode_pillow(JpegImagePlugin.JpegImageFile, data)
+        return _decode_pillow(JpegImagePlugin.JpegImageFile, data, max_pixels)
     if data.startswith(b"BM"):
-        return _decode_pillow(BmpImagePlugin.BmpImageFile, data)
+        return _decode_pillow(BmpImagePlugin.BmpImageFile, data, max_pixels)
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return _decode_tiff(data)
+        return _decode_tiff(data, max_pixels)
     raise CaseError("must be a png, jpg, bmp or tif image, its content is none of these")
 
 
-def _decode_pillow(plugin: type, data: bytes) -> np.ndarray:
+def _decode_pillow(plugin: type, data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     # The plugin's class instead of Image.open: no other format's decoder can be reached, and our pixel limit
     # counts instead of Pillow's process-wide one.
     image = plugin(io.BytesIO(data))
-    _check_size(*image.size)
+    _check_size(*image.size, max_pixels)
     orientation = _exif_orientation(image)
     transparent = "transparency" in image.info
     if image.mode in ("1", "L"):
@@ -216,11 +220,11 @@ def _decode_opencv(data: bytes) -> np.ndarray:
     return pixels
 
 
-def _decode_tiff(data: bytes) -> np.ndarray:
+def _decode_tiff(data: bytes, max_pixels: int) -> np.ndarray:
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        page = _only_page(file)
+        page = _only_page(file, max_pixels)
         kind = getattr(page.photometric, "name", str(page.photometric))
         if kind not in ("MINISWHITE", "MINISBLACK", "RGB", "PALETTE", "YCBCR"):
             raise CaseError(f"TIFF colours must be grey, RGB or palette, got {kind}; convert the file")
@@ -234,7 +238,7 @@ def _decode_tiff(data: bytes) -> np.ndarray:
     return _oriented(pixels, orientation)
 
 
-def _only_page(file):
+def _only_page(file, max_pixels: int):
     pages = (page for page in file.pages if not page.is_reduced)  # reduced: thumbnails, pyramid levels
     page, another = next(pages, None), next(pages, None)
     if page is None:
@@ -242,7 +246,7 @@ def _only_page(file):
     stacked = (file.imagej_metadata or {}).get("images", 1) if file.is_imagej else 1
     if another is not None or stacked != 1 or page.imagedepth > 1:
         raise CaseError("must be a single image, is a multi-page TIFF; save one page, or the stack as a 3D npz")
-    _check_size(page.imagewidth, page.imagelength)
+    _check_size(page.imagewidth, page.imagelength, max_pixels)
     return page
 
 
@@ -276,11 +280,11 @@ def _inverted(pixels: np.ndarray, bits: int) -> np.ndarray:
     return ~pixels if pixels.dtype.kind in "bi" else -pixels
 
 
-def _check_size(width: int, height: int) -> None:
+def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise CaseError(f"the image must have pixels, its header says {width} x {height}")
-    if width * height > MAX_PIXELS:
-        raise CaseError(f"images must have at most {MAX_PIXELS} pixels, got {width} x {height}; crop or shrink it")
+    if width * height > max_pixels:
+        raise CaseError(f"images must have at most {max_pixels:,} pixels, got {width} x {height}; crop or shrink it")
 
 
 def _exif_orientation(image) -> int:

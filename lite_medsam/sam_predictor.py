@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lite_medsam.calibration import calibrated
 from lite_medsam.errors import PromptError, WeightsError
 from lite_medsam.predictor import POINT_TOKENS, Predictor, check_image
 from lite_medsam.preprocessing import Frame, boxes_to_model, logits_to_window, points_to_model, to_model
@@ -184,7 +185,7 @@ class SamPredictor:
         has_previous = np.array([mask_input is not None], np.float32)
         all_logits, all_scores = self._backend.decode(features, coords, labels, previous, has_previous)
         chosen = slice(1, None) if multimask_output else slice(0, 1)
-        low_res, scores = all_logits[0, chosen], all_scores[0, chosen]
+        low_res, scores = all_logits[0, chosen], calibrated(all_scores[0, chosen], self._spec)
         masks = np.stack([logits_to_window(logits, frame) for logits in low_res])  # (C, H, W)
         return masks if return_logits else masks > self.model.mask_threshold, scores, low_res
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lite_medsam.case import Case
-from lite_medsam.errors import CaseError, PromptError
+from lite_medsam.errors import PromptError
 from lite_medsam.predictor import Prediction, Predictor, prompt_kinds
 from lite_medsam.prompts import Prompt
 from lite_medsam.volume_objects import (
@@ -26,7 +25,6 @@ __all__ = [
     "VolumePrediction",
     "propagate",
     "seeds_from_boxes",
-    "segment_volume_case",
 ]
 
 
@@ -87,41 +85,6 @@ def propagate(
         if on_slice is not None:
             on_slice(done, len(steps))
     return follower.result(stopped)
-
-
-def segment_volume_case(
-    predictor: Predictor,
-    case: Case,
-    seeds: Iterable[VolumeObject] | None = None,
-    *,
-    limits: PropagationLimits | None = None,
-    on_slice: Callable[[int, int], None] | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> VolumePrediction:
-    """Segments a volume case: its own 3D boxes, or the given objects.
-
-    Args:
-        predictor: The model.
-        case: A volume, (D, H, W).
-        seeds: The objects; None for the boxes of the case.
-        limits: See `propagate`.
-        on_slice: See `propagate`.
-        stop: See `propagate`.
-
-    Raises:
-        CaseError: If the case is no volume.
-        PromptError: If there is nothing to segment, or a prompt does not fit.
-    """
-    if not case.is_volume:
-        raise CaseError(f"{case.name} must be a volume, got an image {case.image.shape}; use Predictor.segment")
-    if seeds is None:
-        if case.boxes is None or not len(case.boxes):
-            raise PromptError(f"{case.name} must hold 3D boxes x0 y0 z0 x1 y1 z1, but has none; give objects")
-        names = None
-        if case.label_names and len(case.label_names) == len(case.boxes):
-            names = [name[:200] or None for _, name in sorted(case.label_names.items())]
-        seeds = seeds_from_boxes(case.boxes, names)
-    return propagate(predictor, case.image, seeds, limits=limits, on_slice=on_slice, stop=stop)
 
 
 class _Follower:

@@ -350,7 +350,7 @@ IMAGES = {
     ),
     "a jpg of 65535 x 65535": (
         encoded("JPEG").replace(b"\0\x0c\0\x10\3", b"\xff\xff\xff\xff\3"),
-        "at most 268435456",
+        "at most 268,435,456",
     ),
 }
 

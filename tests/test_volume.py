@@ -16,7 +16,6 @@ from lite_medsam.volume import (
     VolumePrediction,
     propagate,
     seeds_from_boxes,
-    segment_volume_case,
 )
 from lite_medsam.volume_paths import UP, Look, between, grown, look_of, paths_of, why_different
 from lite_medsam.volume_prediction import SliceMask
@@ -326,12 +325,8 @@ def test_wrong_3d_boxes_are_refused(boxes, names, message):
 def test_a_case_is_segmented_from_its_own_boxes(predictor):
     volume, truth = squares({z: (20, 20) for z in range(1, 4)}, 5)
     case = Case(volume, boxes=np.array([[20, 20, 1, 31, 31, 3]], np.float32), is_volume=True, label_names={1: "block"})
-    result = segment_volume_case(predictor, case)
+    result = propagate(predictor, case.image, seeds_from_boxes(case.boxes, ["block"]))
     assert np.array_equal(result.label_map(), truth.astype(np.uint8)) and result.names == ("block",)
-    with pytest.raises(PromptError, match="must hold 3D boxes"):
-        segment_volume_case(predictor, Case(volume, is_volume=True))
-    with pytest.raises(CaseError, match="must be a volume"):
-        segment_volume_case(predictor, Case(volume[0]))
 
 
 def cut(inside, logits=None):
