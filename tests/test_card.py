@@ -15,7 +15,7 @@ from lite_medsam.card.halves import Observation, fit, halves, is_fitted, report
 from lite_medsam.card.markdown import number, percent, with_interval
 from lite_medsam.card.page import PICTURES
 from lite_medsam.card.plots import draw_curves, draw_reliability
-from lite_medsam.card.reuse import RawBackend
+from lite_medsam.card.raw_scores import RawBackend
 from lite_medsam.card.sheets import draw_examples, draw_failures, find_failures, small_png
 from lite_medsam.card.summary import plain_values, table
 from lite_medsam.card.sweeps import MAX_CLICKS, MOVED, click_columns, moved_protocols, run_clicks
@@ -87,25 +87,12 @@ def test_groups_come_from_the_table(folder):
     assert {row["group"] for row in found.runs["box"]} == {"one patient"}
 
 
-def test_equal_views_are_encoded_once_and_answers_stay():
-    rng = np.random.default_rng(0)
-    pixels = rng.random((3, 3, 64, 64), np.float32)
-    plain, inner = FakeBackend(), FakeBackend()
-    raw = RawBackend(inner)
-    raw.encode(pixels[:1])
-    found = raw.encode(pixels[[1, 0, 1]])
-    assert [len(batch) for batch in inner.encoded] == [1, 1]  # only the second view was new, and only once
-    assert np.array_equal(found[0], plain.encode(pixels[[1, 0, 1]])[0])
-    assert (raw.encoded, raw.reused) == (2, 2) and raw.name == "fake"
-
-
-def test_the_memory_of_views_is_bounded():
-    view = np.zeros((1, 3, 64, 64), np.float32)
-    inner = FakeBackend()
-    raw = RawBackend(inner, kept_bytes=2 * 64 * 64 * 4)  # two features of the fake
-    for value in (1, 2, 3, 3, 2, 1):
-        raw.encode(view + value)
-    assert len(inner.encoded) == 4  # 1 was dropped for 3
+def test_equal_views_are_encoded_once(folder):
+    backend = FakeBackend()
+    found = measure(backend, sorted(folder.iterdir())[:1], CardSettings())
+    encoded = sum(len(batch) for batch in backend.encoded)
+    distinct = {view.tobytes() for batch in backend.encoded for view in batch}
+    assert encoded == len(distinct) and 0.5 < found.reused < 1
 
 
 def test_scores_are_measured_without_their_calibration():

@@ -7,7 +7,7 @@ from typing import Any
 
 from lite_medsam.baselines import BaselineSegmenter, ThresholdOracle
 from lite_medsam.card.halves import Observation
-from lite_medsam.card.reuse import RawBackend
+from lite_medsam.card.raw_scores import RawBackend
 from lite_medsam.card.sweeps import (
     CLICK_CURVE,
     MAX_CLICKS,
@@ -18,6 +18,7 @@ from lite_medsam.card.sweeps import (
 )
 from lite_medsam.card.targets import Targets, family_of, target_of
 from lite_medsam.case import Case, slices
+from lite_medsam.encoding_cache import EncodingCache
 from lite_medsam.evaluation import loaded_cases, score_object
 from lite_medsam.metrics import challenge_nsd, dice, iou, surface_dice
 from lite_medsam.predictor import Predictor
@@ -94,7 +95,10 @@ def measure(
         settings: What to run.
         progress: Called with each case's name when it is loaded.
     """
+    # moved boxes often share a view, and the protocols look at each image some forty times
+    views = EncodingCache()
     raw = RawBackend(backend)
+    predictor, whole = Predictor(raw, settings.zoom, views), Predictor(raw, "off", views)
     measured = Measured()
     for name, case in loaded_cases(cases, measured.skipped, progress):
         if name in settings.groups:
@@ -104,22 +108,21 @@ def measure(
         measured.curve_cases += with_curves
         found = False
         for picture in slices(case, settings.slices_per_volume) if case.is_volume else [case]:
-            found |= _measure_picture(raw, picture, settings, with_curves, measured)
+            found |= _measure_picture(predictor, whole, picture, settings, with_curves, measured)
         if not found:
             measured.skipped.append((name, "no object that is large enough"))
-    measured.reused = raw.reused / max(1, raw.reused + raw.encoded)
+    measured.reused = views.hits / max(1, views.hits + views.misses)
     return measured
 
 
 def _measure_picture(
-    raw: RawBackend, case: Case, settings: CardSettings, with_curves: bool, measured: Measured
+    predictor: Predictor, whole: Predictor, case: Case, settings: CardSettings, with_curves: bool, measured: Measured
 ) -> bool:
-    """All runs on one picture; False if it holds no object."""
+    """All runs on one picture, `whole` without zoom; False if it holds no object."""
     box = load_protocol("box")
     objects = simulate_prompts(case.label, box, case.name).objects
     if not objects:
         return False
-    predictor = Predictor(raw, settings.zoom)
     rows = []
     user = SimulatedUser(predictor, case.image, [prompt for _, prompt in objects])
     for (label, _), mask, score in zip(objects, user.masks, user.scores, strict=True):
@@ -132,7 +135,7 @@ def _measure_picture(
     measured.observations += [Observation("box", r["group"], r["modality"], r["score"], r["iou"]) for r in rows]
 
     same = {row["label"]: {name: row[name] for name in _SAME} | {"hd95": None} for row in rows}
-    others: dict[str, Segmenter] = {"box, zoom off": Predictor(raw, "off")}
+    others: dict[str, Segmenter] = {"box, zoom off": whole}
     others |= {f"baseline {kind}": BaselineSegmenter(kind) for kind in BASELINES}
     others[f"baseline {ORACLE}"] = ThresholdOracle({p.name: case.label == label for label, p in objects})
     for name, segmenter in others.items():
