@@ -5,6 +5,7 @@ import base64
 import cv2
 import numpy as np
 
+from lite_medsam.image_io import png_bytes
 from lite_medsam.interactive import Session
 from lite_medsam.interactive_state import ObjectState
 from lite_medsam.measurements import UNITS, fluid, is_fluid, measure
@@ -30,10 +31,7 @@ def picture_of(pixels: np.ndarray) -> str:
     if step > 1:
         height, width = (-(-n // step) for n in pixels.shape[:2])
         pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    if pixels.ndim == 3:
-        pixels = pixels[:, :, ::-1]
-    _, data = cv2.imencode(".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    return "data:image/png;base64," + base64.b64encode(data).decode()
+    return "data:image/png;base64," + base64.b64encode(png_bytes(pixels, 3)).decode()
 
 
 def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:

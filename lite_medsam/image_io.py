@@ -1,4 +1,4 @@
-"""Reading image files: png, jpg, bmp, tif; 8, 16 and 32 bit; grey, RGB, alpha, palette."""
+"""Image files: png, jpg, bmp and tif of 8, 16 and 32 bit, grey, RGB, alpha or palette, are read; png is written."""
 
 import contextlib
 import io
@@ -78,6 +78,26 @@ def read_pixels(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> np.nda
         raise CaseError(f"{shown}: must be a grey or colour image, holds an array of shape {pixels.shape}")
     # Pillow's arrays are read-only
     return pixels if pixels.flags.writeable and pixels.flags.c_contiguous else np.array(pixels)
+
+
+def png_bytes(pixels: np.ndarray, compression: int = 1) -> bytes:
+    """An image as the content of a PNG file.
+
+    Args:
+        pixels: (H, W) or (H, W, 3) RGB, uint8 or uint16.
+        compression: 0 to 9; the lowest that packs is several times faster and little larger for label maps.
+
+    Raises:
+        OSError: If it cannot be encoded.
+    """
+    import cv2
+
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", np.ascontiguousarray(pixels), [cv2.IMWRITE_PNG_COMPRESSION, compression])
+    if not done:
+        raise OSError("the PNG could not be encoded")
+    return data.tobytes()
 
 
 def shown_path(path: str | os.PathLike) -> str:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
 from lite_medsam.files import atomic_write
+from lite_medsam.image_io import png_bytes
 from lite_medsam.jobs import Job, SegmentOptions
 from lite_medsam.overlay import draw_masks, draw_prompts
 from lite_medsam.predictor import Predictor
@@ -130,7 +130,7 @@ def write_outputs(
             if stack is not None or labels.dtype == np.uint32:
                 write_pages(output("_label.tif"), labels if stack is None else stack.view(np.uint8) * np.uint8(255))
             else:
-                output("_label.png").write_bytes(_png(labels))
+                output("_label.png").write_bytes(png_bytes(labels))
         if "overlay" in options.save:
             write_overlay(output("_overlay.png"), image, labels if stack is None else stack, prompts)
 
@@ -145,15 +145,7 @@ def write_pages(path: Path, pages: np.ndarray) -> None:
 def write_overlay(path: Path, image: np.ndarray, masks: np.ndarray, prompts: Sequence[Prompt]) -> None:
     """Writes the image with a label map or a stack of masks in colour, and what was asked."""
     picture = draw_prompts(draw_masks(image, masks), prompts)
-    path.write_bytes(_png(np.ascontiguousarray(picture[:, :, ::-1])))
-
-
-def _png(array: np.ndarray) -> bytes:
-    # the lowest compression level is several times faster and little larger for label maps
-    done, data = cv2.imencode(".png", array, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
-        raise OSError("the PNG could not be encoded")
-    return data.tobytes()
+    path.write_bytes(png_bytes(picture))
 
 
 def fingerprint(image: np.ndarray, prompts: list[Prompt], predictor: Predictor, options: SegmentOptions) -> str:

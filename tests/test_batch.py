@@ -89,7 +89,7 @@ def test_a_failed_write_leaves_nothing(predictor, case, tmp_path, monkeypatch):
     def full_disk(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("lite_medsam.job_outputs._png", full_disk)
+    monkeypatch.setattr("lite_medsam.job_outputs.png_bytes", full_disk)
     with pytest.raises(OSError, match="No space"):
         run_job(predictor, Job(case, tmp_path / "out" / "a"), SegmentOptions())
     assert list((tmp_path / "out").iterdir()) == []

@@ -170,7 +170,7 @@ def test_a_failed_write_leaves_nothing(predictor, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     path = volume_npz(tmp_path / "a.npz")
-    monkeypatch.setattr("lite_medsam.job_outputs._png", full_disk)
+    monkeypatch.setattr("lite_medsam.job_outputs.png_bytes", full_disk)
     with pytest.raises(OSError, match="No space"):
         run_job(predictor, Job(path, tmp_path / "out" / "a"), SegmentOptions())
     assert names(tmp_path / "out") == []

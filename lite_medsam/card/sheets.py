@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from lite_medsam.case import Case
+from lite_medsam.image_io import png_bytes
 from lite_medsam.metrics import dice
 from lite_medsam.overlay import draw_masks, draw_prompts
 from lite_medsam.phantoms import KINDS, bundled_cases, make_phantom
@@ -159,7 +160,7 @@ def small_png(picture: np.ndarray, limit_bytes: int) -> bytes:
         for bits in range(5):
             # to the middle of the step, so that nothing gets darker; black and white stay
             rounded = (np.rint(picture / 2**bits) * 2**bits).clip(0, 255).astype(np.uint8)
-            data = cv2.imencode(".png", rounded[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes()
+            data = png_bytes(rounded, 9)
             if len(data) <= limit_bytes or max(picture.shape[:2]) <= 16:
                 return data
         height, width = (max(1, round(side * 0.85)) for side in picture.shape[:2])

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from lite_medsam.files import atomic_write
+from lite_medsam.image_io import png_bytes
 from lite_medsam.learning.curves import draw_training
 from lite_medsam.learning.finetune_data import Division, evenly
 from lite_medsam.learning.finetune_settings import FinetuneSettings
@@ -79,7 +79,7 @@ def write_report(
 def write_png(path: Path, image: np.ndarray) -> None:
     """Writes an (H, W, 3) uint8 RGB image, atomically."""
     with atomic_write(path) as temporary:
-        temporary.write_bytes(cv2.imencode(".png", image[:, :, ::-1])[1].tobytes())
+        temporary.write_bytes(png_bytes(image))
 
 
 def card(result: "FinetuneResult", settings: FinetuneSettings, division: Division, spec: ModelSpec) -> str:
