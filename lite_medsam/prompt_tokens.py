@@ -12,6 +12,8 @@ from lite_medsam.prompts import Prompt
 MASK_LOGIT = 6.0
 # prompts with clicks are padded to as many tokens as in training; without the padding a single click loses a Dice point
 POINT_TOKENS = 5
+# kind of the token that says that an object is called by the first of the model's targets; the others follow
+FIRST_TARGET = 4
 
 
 def prompt_kinds(prompt: Prompt) -> set[str]:

@@ -102,9 +102,7 @@ def average(rows: Iterable[Row], measure: str, over_modalities: bool = False) ->
     return _mean([_mean([_mean([row.get(measure) for row in image]) for image in _images(part)]) for part in parts])
 
 
-def interval(
-    rows: Iterable[Row], measure: str, over_modalities: bool = False, seed: int = 0
-) -> tuple[float, float]:
+def interval(rows: Iterable[Row], measure: str, over_modalities: bool = False, seed: int = 0) -> tuple[float, float]:
     """The 95 % bootstrap interval of `average`, see `summarise`; NaN if a modality has a single group."""
     rows = list(rows)
     parts = _split(rows, lambda row: row["modality"]).values() if over_modalities else [rows]

@@ -171,6 +171,8 @@ class ModelSpec:
         files: SHA-256 by file name of the other files of the directory.
         notes: Free text for `lite-medsam info`.
         int8: What there is to say of an int8 version; left out of spec.json where it is none.
+        targets: Names that a prompt may give its object, in the order of the network's table; left out of spec.json where
+            the network knows none. `prompts/targets.json` is the vocabulary that they come from.
     """
 
     name: str = "lite-medsam"
@@ -185,12 +187,15 @@ class ModelSpec:
     files: dict[str, str] = field(default_factory=dict)
     notes: str = ""
     int8: Int8 = field(default_factory=Int8)
+    targets: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The text of spec.json, indented, keys in the order of the fields."""
         record = {"format": FORMAT, "version": FORMAT_VERSION, **dataclasses.asdict(self)}
         if not self.int8.source:
             del record["int8"]
+        if not self.targets:
+            del record["targets"]
         return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -219,6 +224,10 @@ class ModelSpec:
         unknown = sorted(set(spec.prompts) - set(PROMPT_KINDS))
         if unknown or not spec.prompts:
             raise WeightsError(f"{origin}: prompts must be some of {', '.join(PROMPT_KINDS)}, got {list(spec.prompts)}")
+        if not all(isinstance(name, str) and name for name in spec.targets) or len(set(spec.targets)) < len(
+            spec.targets
+        ):
+            raise WeightsError(f"{origin}: targets must be different names, got {list(spec.targets)}")
         for name, choices in PREPROCESSING_CHOICES.items():
             value = getattr(spec.preprocessing, name)
             if value not in choices:

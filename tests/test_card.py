@@ -19,7 +19,6 @@ from lite_medsam.card.raw_scores import RawBackend
 from lite_medsam.card.sheets import draw_examples, draw_failures, find_failures, small_png
 from lite_medsam.card.summary import plain_values, table
 from lite_medsam.card.sweeps import MAX_CLICKS, MOVED, click_columns, moved_protocols, run_clicks
-from lite_medsam.card.targets import family_of, read_targets, target_of
 from lite_medsam.card.weaknesses import weaknesses
 from lite_medsam.case import Case, save_case
 from lite_medsam.errors import CaseError
@@ -30,6 +29,7 @@ from lite_medsam.predictor import Predictor
 from lite_medsam.prompts import load_protocol, simulate_prompts
 from lite_medsam.results import MEAN, average, interval
 from lite_medsam.spec import ModelSpec, ScoreCalibration, load_spec
+from lite_medsam.targets import family_of, read_targets, target_of
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ LEVELS = [
     {"spec", "intensity", "signed_cache"},
     {"image_io", "case_fields", "prompt_object", "geometry", "calibration"},
     {"npz_io", "strict_json"},
-    {"case", "protocol", "coco", "measurements"},
+    {"case", "protocol", "coco", "measurements", "vocabulary"},
     {"prompts", "metrics", "overlay", "baselines", "results", "scan", "volume_prediction"},
     {"preprocessing", "simulated_user", "phantoms", "engines", "volume_objects", "nifti_io", "dicom_fields"},
     {"zoom", "engine_choice", "download", "datasets", "prompt_tokens", "mask_support", "dicom_io"}
@@ -33,6 +33,7 @@ LEVELS = [
     {"volume_jobs", "following"},
     {"interactive"},
     {"evaluation", "batch", "adapters", "volume_study"},
+    {"targets"},
     {"card", "bench", "int8"},
     {"learning"},
     {"cli"},

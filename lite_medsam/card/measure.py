@@ -16,7 +16,6 @@ from lite_medsam.card.sweeps import (
     run_clicks,
     states_for_calibration,
 )
-from lite_medsam.card.targets import Targets, family_of, target_of
 from lite_medsam.case import Case, slices
 from lite_medsam.encoding_cache import EncodingCache
 from lite_medsam.evaluation import loaded_cases, score_object
@@ -26,6 +25,7 @@ from lite_medsam.prompts import Protocol, load_protocol, simulate_prompts
 from lite_medsam.results import Row
 from lite_medsam.runtime import Backend
 from lite_medsam.simulated_user import Segmenter, SimulatedUser
+from lite_medsam.targets import Targets, family_of, target_of
 
 BASELINES = ("box", "ellipse", "grabcut")
 ORACLE = "threshold"

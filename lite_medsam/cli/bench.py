@@ -21,7 +21,9 @@ Examples:
               help="Repeatable; the first runs everything, others the graphs.  [default: all that are installed]")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]")
 @click.option("--repeats", type=click.IntRange(1), help="Rounds of each comparison.  [default: 15, quick 5]")
-@click.option("--quick", is_flag=True, help="A minute or two; long counts of the reference are computed, marked with *.")
+@click.option(
+    "--quick", is_flag=True, help="A minute or two; long counts of the reference are computed, marked with *."
+)
 @click.option("--no-reference", is_flag=True, help="Leave out the published LiteMedSAM architecture.")
 @click.option(
     "--part", "parts", multiple=True, help="Only this part; repeatable: graphs, roofline, threads, files, ..."

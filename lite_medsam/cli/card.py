@@ -67,10 +67,10 @@ def command(
     from lite_medsam.bundled import DEFAULT_WEIGHTS
     from lite_medsam.card import CardSettings, summarise_card, write_card
     from lite_medsam.card.halves import fit
-    from lite_medsam.card.targets import read_targets
     from lite_medsam.errors import CaseError
     from lite_medsam.files import atomic_write
     from lite_medsam.spec import save_spec
+    from lite_medsam.targets import read_targets
 
     directory = Path(weights or DEFAULT_WEIGHTS)
     output = output or directory

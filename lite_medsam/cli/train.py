@@ -17,13 +17,17 @@ Example:
               help="Folder of labelled npz cases, names 2D_<modality>_<data set>_<rest>. Repeatable.")  # fmt: skip
 @click.option("--start", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder with the recipe's starting weights.")  # fmt: skip
+@click.option("--targets", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="CSV dataset,label,target: what objects are called, for recipes that teach names.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue from the checkpoint in the folder.")
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default="cpu", show_default=True,
               help="What computes.")  # fmt: skip
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
-def command(recipe: Path, cases: tuple[Path, ...], start, output: Path, resume, threads, accelerator, devices) -> None:
+def command(
+    recipe: Path, cases: tuple[Path, ...], start, targets, output: Path, resume, threads, accelerator, devices
+) -> None:
     """Train a model from a recipe.
 
     Writes checkpoint.pt, log.csv and settings.json; `lite-medsam export` makes a model directory of them. Real cases and
@@ -41,7 +45,7 @@ def command(recipe: Path, cases: tuple[Path, ...], start, output: Path, resume, 
     fabric = make_fabric(accelerator, devices, precision="bf16-mixed" if loaded.train.bfloat16 else "32-true")
     fabric.launch()
     try:
-        trainer = run_recipe(loaded, cases, start, output, resume, fabric)
+        trainer = run_recipe(loaded, cases, start, output, resume, fabric, targets)
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from None
     print(f"{trainer.step} steps in {trainer.seconds / 60:.1f} minutes -> {output / 'checkpoint.pt'}")

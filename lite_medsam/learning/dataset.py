@@ -1,8 +1,8 @@
 """Cases to training batches: which image, which view of it, which objects, which prompts."""
 
 import concurrent.futures
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,9 @@ from lite_medsam.learning.augmentation import BY_MODALITY, Augmentation, augment
 from lite_medsam.learning.model import OBJECT, PADDING
 from lite_medsam.learning.prompting import simulate_tokens
 from lite_medsam.preprocessing import Frame, intensity_range, mask_to_model, normalise, resample
+from lite_medsam.prompt_tokens import FIRST_TARGET
 from lite_medsam.spec import Preprocessing
+from lite_medsam.targets import Targets, target_of
 from lite_medsam.zoom import crop_frame
 
 
@@ -32,6 +34,9 @@ class Sampling:
         stroke_share: Share of the mixed prompts that are points along a stroke.
         slices_per_volume: Labelled slices taken from a volume.
         minimum_area_px: Smallest object in the model frame; smaller ones in a view are not asked for.
+        named_share: Share of batches whose prompts say what the object is called, for models that know names.
+        modality_name_share: Share of the prompts there that give the modality's name instead of the object's.
+        dataset_weights: Factor by data set for how often it is drawn within its modality; 1 for others.
     """
 
     objects_per_image: int = 3
@@ -43,6 +48,9 @@ class Sampling:
     stroke_share: float = 0.0
     slices_per_volume: int = 6
     minimum_area_px: float = 6.0
+    named_share: float = 0.4
+    modality_name_share: float = 0.2
+    dataset_weights: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +66,7 @@ class LabelledImage:
         modality: Name of the modality.
         dataset: Name of the data set, for balance.
         name: Name of the case.
+        targets: What each object is called, "" where that is unknown.
     """
 
     image: np.ndarray
@@ -68,10 +77,16 @@ class LabelledImage:
     modality: str
     dataset: str
     name: str
+    targets: tuple[str, ...] = ()
 
     @classmethod
-    def from_case(cls, case: Case) -> "LabelledImage | None":
-        """None if the case has no object."""
+    def from_case(cls, case: Case, names: Targets | None = None) -> "LabelledImage | None":
+        """None if the case has no object.
+
+        Args:
+            case: A labelled picture.
+            names: From `lite_medsam.targets.read_targets`.
+        """
         from scipy import ndimage
 
         label = case.label
@@ -90,10 +105,11 @@ class LabelledImage:
             modality=case.modality or "unknown",
             dataset=parts[2] if len(parts) > 2 else "",
             name=case.name,
+            targets=tuple(target_of(names or {}, case, label) for label in windows),
         )
 
 
-def load_images(paths: Sequence[Path], slices_per_volume: int) -> list[LabelledImage]:
+def load_images(paths: Sequence[Path], slices_per_volume: int, names: Targets | None = None) -> list[LabelledImage]:
     """All labelled 2D images of npz cases, in the order of the paths; volumes give a few of their labelled slices."""
     images = []
     for path in paths:
@@ -101,7 +117,7 @@ def load_images(paths: Sequence[Path], slices_per_volume: int) -> list[LabelledI
         if case.label is None:
             continue
         for flat in slices(case, slices_per_volume) if case.is_volume else [case]:
-            image = LabelledImage.from_case(flat)
+            image = LabelledImage.from_case(flat, names)
             if image is not None:
                 images.append(image)
     return images
@@ -150,19 +166,29 @@ class BatchSource:
     """Endless batches; batch number n is a function of the seed and n alone, so a run can continue anywhere."""
 
     def __init__(
-        self, images: Sequence[LabelledImage], settings: Preprocessing, sampling: Sampling, batch_size: int, seed: int
+        self,
+        images: Sequence[LabelledImage],
+        settings: Preprocessing,
+        sampling: Sampling,
+        batch_size: int,
+        seed: int,
+        vocabulary: Sequence[str] = (),
     ):
         if not images:
             raise ValueError("training needs at least one labelled image, got none; check --cases")
         self.images, self.settings, self.sampling = images, settings, sampling
         self.batch_size, self.seed = batch_size, seed
-        self.by_modality = index_by_modality(images)
+        self.by_modality = index_by_modality(images, sampling.dataset_weights)
+        self.number_of = {name: i for i, name in enumerate(vocabulary)}
+        self.can_name = {m for m in self.by_modality if m in self.number_of}
 
     def batch(self, number: int) -> Batch:
         """Batch `number`, counted from 0."""
         rng = np.random.default_rng([self.seed, number])
         mixed = rng.random() < self.sampling.mixed_share
-        views = [self._view(rng, mixed) for _ in range(self.batch_size)]
+        # a batch as a whole, because prompts without a name have no token for it, neither here nor in use
+        named = bool(self.can_name) and rng.random() < self.sampling.named_share
+        views = [self._view(rng, mixed, named) for _ in range(self.batch_size)]
         pixels, targets, valid, coords, labels = (np.stack(part) for part in zip(*views, strict=True))
         objects = targets.shape[1]
         labels = labels.reshape(-1, labels.shape[-1])
@@ -185,11 +211,12 @@ class BatchSource:
                 batch, upcoming = upcoming.result(), pool.submit(self.batch, start)
                 yield batch
 
-    def _view(self, rng: np.random.Generator, mixed: bool) -> tuple[np.ndarray, ...]:
+    def _view(self, rng: np.random.Generator, mixed: bool, named: bool) -> tuple[np.ndarray, ...]:
         """One view with its prompts; views without an object that is large enough are passed over."""
         view = None
+        modalities = [m for m in self.by_modality if not named or m in self.can_name]
         while view is None:
-            modality = rng.choice(list(self.by_modality))
+            modality = rng.choice(modalities)
             members, weights = self.by_modality[modality]
             source = self.images[rng.choice(members, p=weights)]
             view = draw_view(source, self.settings, self.sampling, rng)
@@ -198,7 +225,16 @@ class BatchSource:
         settings = self.sampling
         prompts = [simulate_tokens(mask, settings.jitter, mixed, rng, settings.stroke_share) for mask in masks]
         coords, labels = (np.stack(part) for part in zip(*prompts, strict=True))
+        if named:
+            names = [view.targets[i % len(view.targets)] for i in range(wanted)]
+            tokens = [self._name_token(name, source.modality, rng) for name in names]
+            coords = np.concatenate([coords, np.zeros((wanted, 1, 2), np.float32)], 1)
+            labels = np.concatenate([labels, np.array(tokens, np.float32)[:, None]], 1)
         return view.pixels, masks, view.valid, coords, labels
+
+    def _name_token(self, name: str, modality: str, rng: np.random.Generator) -> int:
+        by_modality = name not in self.number_of or rng.random() < self.sampling.modality_name_share
+        return FIRST_TARGET + self.number_of[modality if by_modality else name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,12 +246,14 @@ class View:
         masks: (K, S, S) float32, share of each pixel that each object covers.
         valid: (S, S) uint8, 1 where the image is, 0 in the padding.
         occupied: (S, S) float32, share of each pixel that any labelled object covers, asked for or not.
+        targets: What each object is called, "" where that is unknown.
     """
 
     pixels: np.ndarray
     masks: np.ndarray
     valid: np.ndarray
     occupied: np.ndarray
+    targets: tuple[str, ...] = ()
 
 
 def draw_view(
@@ -251,12 +289,14 @@ def draw_view(
     if augment:
         padded, masks, valid = augment_geometry(padded, masks, valid, changes, rng)
     masks, occupied = masks[:-1], masks[-1]
-    masks = masks[masks.sum((1, 2)) >= sampling.minimum_area_px]
+    large = masks.sum((1, 2)) >= sampling.minimum_area_px
+    masks, chosen = masks[large], chosen[large]
     if not len(masks):
         return None
     if augment:
         padded = augment_intensity(padded, value_range, changes, rng)
-    return View(normalise(padded, frame, value_range, settings) * valid, masks, valid, occupied)
+    targets = tuple(source.targets[i] for i in chosen) if source.targets else ("",) * len(chosen)
+    return View(normalise(padded, frame, value_range, settings) * valid, masks, valid, occupied, targets)
 
 
 def _choose(
@@ -289,8 +329,15 @@ def _choose(
     return frame, np.concatenate([[anchor], others]).astype(int)
 
 
-def index_by_modality(images: Sequence[LabelledImage]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Members and draw weights by modality; a data set's share grows with the square root of its size."""
+def index_by_modality(
+    images: Sequence[LabelledImage], dataset_weights: Mapping[str, float] | None = None
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Members and draw weights by modality; a data set's share grows with the square root of its size.
+
+    Args:
+        images: The images.
+        dataset_weights: Factors for the shares of data sets, 1 where there is none.
+    """
     members: dict[str, list[int]] = {}
     for i, image in enumerate(images):
         members.setdefault(image.modality, []).append(i)
@@ -298,7 +345,8 @@ def index_by_modality(images: Sequence[LabelledImage]) -> dict[str, tuple[np.nda
     for modality in sorted(members):
         indices = np.array(members[modality])
         names, sizes = np.unique([images[i].dataset for i in indices], return_counts=True)
-        per_image = dict(zip(names, 1 / np.sqrt(sizes), strict=True))
+        factors = [(dataset_weights or {}).get(str(name), 1.0) for name in names]
+        per_image = dict(zip(names, factors / np.sqrt(sizes), strict=True))
         weights = np.array([per_image[images[i].dataset] for i in indices])
         result[modality] = indices, weights / weights.sum()
     return result

@@ -21,6 +21,7 @@ from lite_medsam.learning.checkpoint import WEIGHTS_FILE, Segmenter, round_to_st
 from lite_medsam.learning.graph_decoder import GraphDecoder
 from lite_medsam.learning.litemedsam_encoder import fuse_conv_norm
 from lite_medsam.learning.model import PADDING
+from lite_medsam.prompt_tokens import FIRST_TARGET
 from lite_medsam.spec import OWN_FAMILY, ModelSpec, save_spec, sha256_of
 
 FEATURE_NAMES = ("embedding", "skip4", "skip2", "detail")
@@ -98,7 +99,9 @@ def export_model(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec
     del encoder
     with torch.no_grad():
         features = model.encode(pixels) if own else model.example_features()
-    prompts = [torch.from_numpy(a) for a in example_prompts(4, size, 0, spec.preprocessing.mask_size)]
+    prompts = [
+        torch.from_numpy(a) for a in example_prompts(4, size, 0, spec.preprocessing.mask_size, len(spec.targets))
+    ]
     inputs = [*names, *DECODER_INPUTS]
     if own:
         prompts.append(torch.tensor(spec.architecture.mask_tokens))
@@ -134,7 +137,7 @@ def parity(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec) -> f
             pixels = np.random.default_rng(images).standard_normal((images, 3, size, size), np.float32)
             encoded[images] = torch_backend.encode(pixels), onnx_backend.encode(pixels)
         expected, features = encoded[images]
-        prompts = example_prompts(count, size, count, spec.preprocessing.mask_size)
+        prompts = example_prompts(count, size, count, spec.preprocessing.mask_size, len(spec.targets))
         pairs = [*zip(expected, features, strict=True)]
         answers = torch_backend.decode(expected, *prompts)
         pairs += zip(answers, onnx_backend.decode(features, *prompts), strict=True)
@@ -144,14 +147,17 @@ def parity(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec) -> f
     return worst
 
 
-def example_prompts(count: int, size: int, seed: int, mask_size: int | None = None) -> tuple[np.ndarray, ...]:
-    """Prompts of mixed kinds as decoder inputs: boxes, clicks, both, with and without a previous mask.
+def example_prompts(
+    count: int, size: int, seed: int, mask_size: int | None = None, targets: int = 0
+) -> tuple[np.ndarray, ...]:
+    """Prompts of mixed kinds as decoder inputs: boxes, clicks, both, with and without a previous mask or a name.
 
     Args:
         count: Number of prompts N.
         size: Side of the model frame.
         seed: Of what is drawn.
         mask_size: Side of previous masks M; S by default.
+        targets: How many names the model knows; the last third of the prompts has one.
 
     Returns:
         coords (N, 4, 2), labels (N, 4), previous (N, 1, M, M) and has_previous (N,), float32.
@@ -161,6 +167,9 @@ def example_prompts(count: int, size: int, seed: int, mask_size: int | None = No
     coords = np.sort(rng.uniform(0, size - 1, (count, 4, 2)).astype(np.float32), axis=1)
     kinds = np.array([[2, 3, PADDING, PADDING], [1, 0, PADDING, PADDING], [2, 3, 1, 0]], np.float32)
     labels = kinds[np.arange(count) % 3]
+    if targets:
+        named = np.arange(count) >= count - count // 3
+        labels[named, 3] = FIRST_TARGET + rng.integers(targets, size=named.sum())
     previous = rng.standard_normal((count, 1, mask_size, mask_size), np.float32) * 5
     return coords, labels, previous, (np.arange(count) % 2).astype(np.float32)
 

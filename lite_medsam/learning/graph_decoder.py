@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lite_medsam.learning.model import PADDING, PromptedSegmenter
+from lite_medsam.learning.model import PADDING, PromptedSegmenter, film
+from lite_medsam.prompt_tokens import FIRST_TARGET
 
 # attention weights and differences of scores below these count for nothing next to the largest; without the bounds they
 # become denormal numbers, which many CPUs multiply a hundred times slower than others
@@ -47,6 +48,8 @@ class GraphDecoder(nn.Module):
         own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).unsqueeze(0)  # (1, 1 + M, C)
         tokens = torch.cat([own.expand(coords.shape[0], -1, -1), embed_tokens(encoder, coords, labels)], dim=1)
         source = self._source(embedding, previous, has_previous)  # (G, K, C), G images or prompts
+        if decoder.target_film is not None:
+            source = _name_source(source, film(decoder.target_film, labels))
         place = encoder.get_dense_pe().flatten(2).transpose(1, 2)  # (1, K, C)
         tokens, keys = two_way(decoder.transformer, source, place, tokens)
 
@@ -94,10 +97,21 @@ def _branch(
     return source
 
 
+def _named(source: Tensor, change: Tensor) -> Tensor:
+    # (G, K, C) to (N, K, C) if any of the N prompts has a name, else as it is
+    if bool((change != 0).any()):
+        scale, shift = change.reshape(source.shape[0], -1, 1, 2 * source.shape[2]).chunk(2, dim=3)
+        named = (source.unsqueeze(1) * (1 + scale) + shift).flatten(0, 1)
+    else:
+        named = source
+    return named
+
+
 with warnings.catch_warnings():
     # a trace would follow one of the two ways for ever; the graph gets both from a script, whatever torch advises
     warnings.simplefilter("ignore")
     _choose_source = torch.jit.script(_branch)
+    _name_source = torch.jit.script(_named)
 
 
 def embed_tokens(encoder: nn.Module, coords: Tensor, labels: Tensor) -> Tensor:
@@ -106,8 +120,11 @@ def embed_tokens(encoder: nn.Module, coords: Tensor, labels: Tensor) -> Tensor:
     angles = (2 * ((coords + 0.5) / side) - 1) @ encoder.pe_layer.positional_encoding_gaussian_matrix * (2 * math.pi)
     encoding = torch.cat([angles.sin(), angles.cos()], dim=-1)
     table = torch.cat([encoder.not_a_point_embed.weight, *(e.weight for e in encoder.point_embeddings)])
-    is_padding = (labels == PADDING).unsqueeze(-1)
-    return encoding.masked_fill(is_padding, 0.0) + table[(labels + 1).long()]
+    no_place = labels == PADDING
+    if encoder.target_embedding is not None:
+        table = torch.cat([table, encoder.target_embedding.weight])
+        no_place = no_place | (labels >= FIRST_TARGET)
+    return encoding.masked_fill(no_place.unsqueeze(-1), 0.0) + table[(labels + 1).long()]
 
 
 def two_way(transformer: nn.Module, source: Tensor, place: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,9 +7,11 @@ from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 
 from lite_medsam.learning.encoder import ImageEncoder
+from lite_medsam.prompt_tokens import FIRST_TARGET
 from lite_medsam.spec import ModelSpec
 
-# Meaning of a prompt token's label, as in segment_anything: padding, background click, object click, two box corners
+# Meaning of a prompt token's label, as in segment_anything: padding, background click, object click, two box corners.
+# Labels from FIRST_TARGET on say what the object is called; their coordinates mean nothing.
 PADDING, BACKGROUND, OBJECT, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
 
 
@@ -19,7 +21,18 @@ class BatchPromptEncoder(PromptEncoder):
     The original assigns embeddings through boolean masks, which a traced graph cannot follow, and knows either boxes or
     points or a mask for the whole batch. Here every token carries its label and every object says whether it has a
     previous mask.
+
+    Args:
+        targets: How many names of objects there are.
+        kwargs: As of the original.
     """
+
+    def __init__(self, targets: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.target_embedding = None
+        if targets:  # silent at first, so that a model without names can go on from where it was
+            self.target_embedding = nn.Embedding(targets, self.embed_dim)
+            nn.init.zeros_(self.target_embedding.weight)
 
     def forward(
         self, coords: Tensor, labels: Tensor, previous: Tensor | None, has_previous: Tensor | None
@@ -40,6 +53,9 @@ class BatchPromptEncoder(PromptEncoder):
         sparse = torch.where(kind == PADDING, self.not_a_point_embed.weight, encoding)
         for label, embedding in enumerate(self.point_embeddings):
             sparse = torch.where(kind == label, encoding + embedding.weight, sparse)
+        if self.target_embedding is not None:
+            named = self.target_embedding((labels - FIRST_TARGET).clamp(min=0).long())
+            sparse = torch.where(kind >= FIRST_TARGET, named, sparse)
 
         unmasked = self.no_mask_embed.weight.reshape(1, -1, 1, 1)
         if previous is None:
@@ -56,7 +72,9 @@ class SkipMaskDecoder(MaskDecoder):
     equal groups: one image with all its prompts, or one crop per prompt, or anything between, in one batch.
     """
 
-    def __init__(self, dim: int, skip_dims: tuple[int, int, int], transformer: nn.Module, mask_tokens: int):
+    def __init__(
+        self, dim: int, skip_dims: tuple[int, int, int], transformer: nn.Module, mask_tokens: int, targets: int = 0
+    ):
         super().__init__(
             transformer_dim=dim,
             transformer=transformer,
@@ -73,6 +91,11 @@ class SkipMaskDecoder(MaskDecoder):
         for mlp in self.detail_hypernetworks_mlps:  # the detail starts silent
             nn.init.zeros_(mlp.layers[-1].weight)
             nn.init.zeros_(mlp.layers[-1].bias)
+        # what a name does to the image features: a scale and a shift per channel (FiLM; Perez et al., 2018)
+        self.target_film = None
+        if targets:
+            self.target_film = nn.Embedding(targets, 2 * dim)
+            nn.init.zeros_(self.target_film.weight)
 
     def forward(
         self,
@@ -81,6 +104,7 @@ class SkipMaskDecoder(MaskDecoder):
         sparse: Tensor,
         dense: Tensor,
         mask_tokens: int | None = None,
+        labels: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Masks and predicted IoU of N prompts on B images, N a multiple of B.
 
@@ -90,6 +114,7 @@ class SkipMaskDecoder(MaskDecoder):
             sparse: (N, P, C) prompt tokens.
             dense: (N, C, S/8, S/8) dense prompt embedding.
             mask_tokens: Draw only the first so many masks; all by default.
+            labels: (N, P) kinds of the tokens, for the names among them.
 
         Returns:
             (N, M, S, S) logits and (N, M) predicted IoU.
@@ -99,6 +124,9 @@ class SkipMaskDecoder(MaskDecoder):
         tokens = torch.cat([self.iou_token.weight, self.mask_tokens.weight])  # (1 + M, C)
         tokens = torch.cat([tokens.unsqueeze(0).expand(count, -1, -1), sparse], dim=1)
         source = _add_per_image(dense, embedding)  # (N, C, S/8, S/8)
+        if self.target_film is not None and labels is not None:
+            scale, shift = film(self.target_film, labels).unsqueeze(-1).unsqueeze(-1).chunk(2, dim=1)
+            source = source * (1 + scale) + shift
         tokens, keys = self.transformer(source, image_pe.expand(count, -1, -1, -1), tokens)
 
         x = keys.transpose(1, 2).unflatten(2, source.shape[2:])
@@ -111,6 +139,12 @@ class SkipMaskDecoder(MaskDecoder):
         fine = _weigh(self.detail_hypernetworks_mlps, answers, detail)
         logits = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False) + fine
         return logits, self.iou_prediction_head(tokens[:, 0])[:, :drawn]
+
+
+def film(table: nn.Embedding, labels: Tensor) -> Tensor:
+    """Scale - 1 and shift of each prompt's name: (N, P) labels to (N, 2 C), 0 for prompts without a name."""
+    rows = torch.cat([torch.zeros_like(table.weight[:1]), table.weight])
+    return rows[(labels - FIRST_TARGET + 1).clamp(min=0).amax(1).long()]
 
 
 def _add_per_image(x: Tensor, feature: Tensor) -> Tensor:
@@ -139,7 +173,11 @@ class PromptedSegmenter(nn.Module):
         self.spec = spec
         self.image_encoder = ImageEncoder(a)
         self.prompt_encoder = BatchPromptEncoder(
-            embed_dim=a.embedding_dim, image_embedding_size=grid, input_image_size=(size, size), mask_in_chans=16
+            targets=len(spec.targets),
+            embed_dim=a.embedding_dim,
+            image_embedding_size=grid,
+            input_image_size=(size, size),
+            mask_in_chans=16,
         )
         transformer = TwoWayTransformer(
             depth=a.transformer_depth,
@@ -147,7 +185,7 @@ class PromptedSegmenter(nn.Module):
             mlp_dim=a.transformer_mlp_dim,
             num_heads=a.transformer_heads,
         )
-        self.mask_decoder = SkipMaskDecoder(a.embedding_dim, a.skip_dims, transformer, a.mask_tokens)
+        self.mask_decoder = SkipMaskDecoder(a.embedding_dim, a.skip_dims, transformer, a.mask_tokens, len(spec.targets))
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, S, S) float32 to the tuple of features, each with leading dimension B."""
@@ -164,4 +202,4 @@ class PromptedSegmenter(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """N prompts to (N, M, S, S) logits and (N, M) predicted IoU; see the two parts for the shapes."""
         sparse, dense = self.prompt_encoder(coords, labels, previous, has_previous)
-        return self.mask_decoder(features, self.prompt_encoder.get_dense_pe(), sparse, dense, mask_tokens)
+        return self.mask_decoder(features, self.prompt_encoder.get_dense_pe(), sparse, dense, mask_tokens, labels)

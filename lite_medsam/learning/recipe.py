@@ -1,5 +1,6 @@
 """A training run as a file: model, settings and starting point, so that a model can be made again."""
 
+import dataclasses
 import json
 import os
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from lite_medsam.learning.dataset import load_images
 from lite_medsam.learning.encoder import load_folded_mobilenetv2
 from lite_medsam.learning.training import Trainer, TrainSettings, new_model
 from lite_medsam.spec import ModelSpec, build_dataclass
+from lite_medsam.targets import read_targets
+from lite_medsam.vocabulary import load_vocabulary
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,13 @@ class Recipe:
         start: Name of the safetensors file in the folder of starting points, "" for random weights: a whole model, as
             model.safetensors of a model directory; the backbone as timm names its parameters; or `mobilenetv2_100` with
             batch normalisation folded in.
+        named: Teach the names of `prompts/targets.json`; the spec then lists them.
     """
 
     spec: ModelSpec = field(default_factory=ModelSpec)
     train: TrainSettings = field(default_factory=TrainSettings)
     start: str = ""
+    named: bool = False
 
 
 def load_recipe(path: str | os.PathLike) -> Recipe:
@@ -45,7 +50,11 @@ def load_recipe(path: str | os.PathLike) -> Recipe:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError) as error:
         raise WeightsError(f"the recipe must be a JSON file, got {path} ({error})") from None
-    return build_dataclass(Recipe, record, str(path))
+    recipe = build_dataclass(Recipe, record, str(path))
+    if not recipe.named:
+        return recipe
+    names = tuple(target.name for target in load_vocabulary())
+    return dataclasses.replace(recipe, spec=dataclasses.replace(recipe.spec, targets=names))
 
 
 def run_recipe(
@@ -55,6 +64,7 @@ def run_recipe(
     out: Path,
     resume: bool,
     fabric: Fabric | None = None,
+    targets: Path | None = None,
 ) -> Trainer:
     """Trains a recipe to its end and returns the trainer.
 
@@ -66,6 +76,8 @@ def run_recipe(
         out: Folder of the run: checkpoint, settings, log.
         resume: Continue from the checkpoint in `out` if there is one.
         fabric: Device and processes; one CPU process by default.
+        targets: CSV of what the labels of data sets are called, see `lite_medsam.targets.read_targets`; without it only
+            cases that say it themselves are known by name.
 
     Raises:
         CaseError: If a case is damaged.
@@ -75,7 +87,7 @@ def run_recipe(
     settings = recipe.train
     folders = [cases] if isinstance(cases, Path) else list(cases)
     paths = [path for folder in folders for path in sorted(folder.rglob("*.npz"))]
-    images = load_images(paths, settings.sampling.slices_per_volume)
+    images = load_images(paths, settings.sampling.slices_per_volume, read_targets(targets))
     model = new_model(recipe.spec, settings.seed)
     trainer = Trainer(model, images, settings, fabric)
     checkpoint = out / "checkpoint.pt"
@@ -111,6 +123,9 @@ def start_model(model: nn.Module, tensors: dict[str, Tensor], origin: str) -> No
         WeightsError: If they are of another architecture.
     """
     expected = {k: v.shape for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    for name in ("prompt_encoder.target_embedding.weight", "mask_decoder.target_film.weight"):
+        if name not in tensors:  # a model that knew no names learns them from nothing
+            expected.pop(name, None)
     wrong = [name for name in expected if name not in tensors or tensors[name].shape != expected[name]]
     if wrong or set(tensors) - set(expected):
         raise WeightsError(

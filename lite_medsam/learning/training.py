@@ -42,7 +42,9 @@ class TrainSettings:
             lengthened or shortened while it is under way.
         clip_norm: Largest norm of the gradient.
         ema_decay: Averaging of the weights that are kept.
-        second_round: Share of the mixed batches that get a click on the error with the previous mask.
+        second_round: Share of the mixed batches that get a click on the error with the previous mask, and of those that got
+            one that get another.
+        corrections: Most such clicks.
         seed: Of everything that is drawn.
         bfloat16: Compute in bfloat16 where it is safe (autocast).
         checkpoint_every: Steps between checkpoints.
@@ -59,6 +61,7 @@ class TrainSettings:
     clip_norm: float = 1.0
     ema_decay: float = 0.998
     second_round: float = 0.6
+    corrections: int = 1
     seed: int = 0
     bfloat16: bool = False
     checkpoint_every: int = 250
@@ -91,7 +94,12 @@ class Trainer(Stepper):
     ):
         self.settings = settings
         self.source = BatchSource(
-            images, model.spec.preprocessing, settings.sampling, settings.batch_size, settings.seed
+            images,
+            model.spec.preprocessing,
+            settings.sampling,
+            settings.batch_size,
+            settings.seed,
+            model.spec.targets,
         )
         fabric = fabric or make_fabric(precision="bf16-mixed" if settings.bfloat16 else "32-true")
         model = model.to(memory_format=torch.channels_last)
@@ -142,27 +150,26 @@ class Trainer(Stepper):
     def _loss(self, batch: Batch) -> Tensor:
         batch = batch.to(self.fabric.device)
         features = self.model.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
-        boxes_only = batch.coords.shape[1] == 2
+        boxes_only = batch.coords.shape[1] <= 3  # its corners, and a name
         logits, scores = self.model.decode(features, batch.coords, batch.labels, mask_tokens=1 if boxes_only else None)
         loss = prompt_loss(logits, scores, batch.targets, batch.valid, batch.ambiguous)
         rng = np.random.default_rng([self.settings.seed, self.step, 1])
-        if boxes_only or rng.random() >= self.settings.second_round:
-            return loss
-        # a click where the first answer is wrong, together with that answer
-        answer = logits[:, 0].detach().float()
-        clicks, kinds = error_click(answer.cpu().numpy(), batch.targets.cpu().numpy(), batch.valid.cpu().numpy(), rng)
-        # a previous mask may also come from a file: then there are two values instead of logits
-        previous = torch.where(answer > 0, 6.0, -6.0) if rng.random() < 0.3 else answer.clamp(-12, 12)
-        refined, refined_scores = self.model.decode(
-            features,
-            torch.cat([batch.coords, torch.tensor(clicks).to(answer.device)], 1),
-            torch.cat([batch.labels, torch.tensor(kinds).to(answer.device)], 1),
-            previous.unsqueeze(1),
-            torch.ones(len(previous), device=answer.device),
-            mask_tokens=1,
-        )
-        nobody = torch.zeros_like(batch.ambiguous)
-        return loss + prompt_loss(refined, refined_scores, batch.targets, batch.valid, nobody)
+        coords, labels, nobody = batch.coords, batch.labels, torch.zeros_like(batch.ambiguous)
+        for _ in range(self.settings.corrections):
+            if boxes_only or rng.random() >= self.settings.second_round:
+                break
+            # a click where the last answer is wrong, together with that answer
+            answer = logits[:, 0].detach().float()
+            truth, valid = batch.targets.cpu().numpy(), batch.valid.cpu().numpy()
+            clicks, kinds = error_click(answer.cpu().numpy(), truth, valid, rng)
+            coords = torch.cat([coords, torch.tensor(clicks).to(answer.device)], 1)
+            labels = torch.cat([labels, torch.tensor(kinds).to(answer.device)], 1)
+            # a previous mask may also come from a file: then there are two values instead of logits
+            previous = torch.where(answer > 0, 6.0, -6.0) if rng.random() < 0.3 else answer.clamp(-12, 12)
+            given = torch.ones(len(previous), device=answer.device)
+            logits, scores = self.model.decode(features, coords, labels, previous.unsqueeze(1), given, mask_tokens=1)
+            loss = loss + prompt_loss(logits, scores, batch.targets, batch.valid, nobody)
+        return loss
 
     def save(self, path: Path) -> None:
         """Writes everything that continuing needs, atomically."""
