@@ -20,6 +20,7 @@ from lite_medsam.phantoms import (
     make_phantom_volume,
 )
 from lite_medsam.phantoms import oct as oct_phantom
+from lite_medsam.phantoms import scene
 from lite_medsam.phantoms.shapes import boxes_of, fill, largest_part, random_blob, spline
 from lite_medsam.phantoms.texture import smooth_noise, smooth_stack, speckle
 
@@ -399,3 +400,28 @@ def test_largest_part_keeps_one():
     kept = largest_part(mask)
     assert kept.sum() == 16 and kept[6, 6] and not kept[1, 1]
     assert not largest_part(np.zeros((4, 4), bool)).any()
+
+
+def test_scenes_to_train_on_have_no_modality_and_many_kinds_of_things():
+    cases = [make_phantom("scene", seed) for seed in range(30)]
+    again = make_phantom("scene", 7)
+    assert np.array_equal(again.image, cases[7].image) and np.array_equal(again.label, cases[7].label)
+    counts, elongated, full_width, dark, bright = [], 0, 0, 0, 0
+    for case in cases:
+        assert case.modality is None and "scene" not in KINDS
+        values = np.unique(case.label)
+        assert values.tolist() == list(range(len(values))) and len(values) > 1
+        counts.append(len(values) - 1)
+        for value in values[1:]:
+            mask = case.label == value
+            assert np.count_nonzero(mask) >= scene.MIN_AREA_PX
+            rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            box = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+            elongated += np.count_nonzero(mask) < 0.25 * box
+            full_width += columns[-1] - columns[0] + 1 == mask.shape[1]
+            near = ndimage.binary_dilation(mask, iterations=6) & (case.label == 0)
+            difference = case.image[mask].mean() - case.image[near].mean() if near.any() else 0.0
+            dark, bright = dark + (difference < -5), bright + (difference > 5)
+    assert min(counts) < 4 and max(counts) > 6
+    assert min(elongated, full_width, dark, bright) >= 10
+    assert {case.image.ndim for case in cases} == {2, 3}

@@ -23,6 +23,7 @@ from lite_medsam.phantoms import (
     mr,
     oct,
     pet,
+    scene,
     ultrasound,
     xray,
 )
@@ -36,7 +37,7 @@ MIN_SIDE_PX = 96  # below this, lesions and layers have no room
 class _Kind(NamedTuple):
     """A kind of phantom: its modality, how it is drawn, and the size when none is asked for."""
 
-    modality: str
+    modality: str | None
     draw: Callable[[np.random.Generator, tuple[int, ...]], Drawing]
     size: tuple[int, ...]
 
@@ -76,6 +77,8 @@ _PICTURES = {
     "mammography": _Kind("Mammography", mammography.draw, (640, 448)),
     "pet": _Kind("PET", pet.draw, (640, 320)),
 }
+# for training, not among the kinds that stand for a modality
+_SCENES = {"scene": _Kind(None, scene.draw, (384, 384))}
 KINDS = tuple(_PICTURES)
 VOLUME_KINDS = tuple(_VOLUMES)
 # (kind, seed): one per modality, and two OCT; the seeds were chosen by looking at the pictures.
@@ -91,7 +94,7 @@ def make_phantom(kind: str, seed: int = 0, size_hw: tuple[int, int] | None = Non
     The same arguments give the same case; another platform or OpenCV may round a few pixels differently.
 
     Args:
-        kind: One of `KINDS`.
+        kind: One of `KINDS`; or "scene", things of no modality to train on.
         seed: Non-negative; varies anatomy, pathology, contrast and noise.
         size_hw: (H, W), each at least `MIN_SIDE_PX`; None for the kind's usual size.
 
@@ -102,7 +105,7 @@ def make_phantom(kind: str, seed: int = 0, size_hw: tuple[int, int] | None = Non
     Raises:
         ValueError: If the kind is unknown, or seed or size are not as described.
     """
-    return _make(_PICTURES, "2D", kind, seed, size_hw)
+    return _make(_PICTURES | _SCENES, "2D", kind, seed, size_hw)
 
 
 def make_phantom_volume(kind: str, seed: int = 0, size_dhw: tuple[int, int, int] | None = None) -> Case:
@@ -145,7 +148,7 @@ def _make(kinds: dict[str, _Kind], dims: str, kind: str, seed: int, size: tuple[
         label=drawn.label,
         boxes=boxes_of(drawn.label),
         spacing_mm=drawn.spacing_mm,
-        name=f"{dims}_{modality}_{kind}-{seed:04d}",
+        name=f"{dims}_{modality}_{kind}-{seed:04d}" if modality else f"{kind}-{seed:04d}",
         modality=modality,
         group=f"phantom-{kind}-{seed}",
         is_volume=dims == "3D",
