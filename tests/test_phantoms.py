@@ -18,9 +18,9 @@ from lite_medsam.phantoms import (
     bundled_cases,
     make_phantom,
     make_phantom_volume,
+    scene,
 )
 from lite_medsam.phantoms import oct as oct_phantom
-from lite_medsam.phantoms import scene
 from lite_medsam.phantoms.shapes import boxes_of, fill, largest_part, random_blob, spline
 from lite_medsam.phantoms.texture import smooth_noise, smooth_stack, speckle
 

@@ -7,7 +7,12 @@ import click
 
 @click.command(name="phantoms")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the npz cases.")
-@click.option("--kind", "kinds", multiple=True, help="Which to make, or scene: things to train on. Repeatable.  [default: the bundled set]")
+@click.option(
+    "--kind",
+    "kinds",
+    multiple=True,
+    help="Which to make, or scene: things to train on. Repeatable.  [default: the bundled set]",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="First seed.")
 @click.option("--count", type=click.IntRange(1), default=1, show_default=True, help="Cases per kind.")
 def command(output: Path, kinds: tuple[str, ...], seed: int, count: int) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lite_medsam.errors import WeightsError
 from lite_medsam.learning.dataset import load_images
 from lite_medsam.learning.encoder import load_folded_mobilenetv2
+from lite_medsam.learning.gluon_resnet import is_gluon_resnet, load_gluon_resnet50v2
 from lite_medsam.learning.training import Trainer, TrainSettings, new_model
 from lite_medsam.spec import ModelSpec, build_dataclass
 from lite_medsam.targets import read_targets
@@ -29,8 +30,8 @@ class Recipe:
         spec: The model to build.
         train: The settings of the run.
         start: Name of the safetensors file in the folder of starting points, "" for random weights: a whole model, as
-            model.safetensors of a model directory; the backbone as timm names its parameters; or `mobilenetv2_100` with
-            batch normalisation folded in.
+            model.safetensors of a model directory; the backbone as timm names its parameters; `mobilenetv2_100` with batch
+            normalisation folded in; or the first stages of Gluon's ResNet-50 v2.
         named: Teach the names of `prompts/targets.json`; the spec then lists them.
     """
 
@@ -148,6 +149,9 @@ def start_backbone(backbone: nn.Module, tensors: dict[str, Tensor], images: Tens
     Raises:
         WeightsError: If they are of another network.
     """
+    if is_gluon_resnet(tensors):
+        load_gluon_resnet50v2(backbone, tensors)
+        return
     # feature networks of timm write stages_0 where the whole model has stages.0
     named = {name: value.float() for name, value in tensors.items()}
     named |= {name.replace(".", "_", 1): value for name, value in named.items()}
