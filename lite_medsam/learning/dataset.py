@@ -109,13 +109,27 @@ class LabelledImage:
         )
 
 
-def load_images(paths: Sequence[Path], slices_per_volume: int, names: Targets | None = None) -> list[LabelledImage]:
-    """All labelled 2D images of npz cases, in the order of the paths; volumes give a few of their labelled slices."""
+def load_images(
+    paths: Sequence[Path],
+    slices_per_volume: int,
+    names: Targets | None = None,
+    check: Callable[[Case], None] | None = None,
+) -> list[LabelledImage]:
+    """All labelled 2D images of npz cases, in the order of the paths; volumes give a few of their labelled slices.
+
+    Args:
+        paths: The cases.
+        slices_per_volume: At most so many.
+        names: What labels are called, from `lite_medsam.targets.read_targets`.
+        check: Called with each labelled case; raises if it must not be used.
+    """
     images = []
     for path in paths:
         case = load_case(path)
         if case.label is None:
             continue
+        if check is not None:
+            check(case)
         for flat in slices(case, slices_per_volume) if case.is_volume else [case]:
             image = LabelledImage.from_case(flat, names)
             if image is not None:

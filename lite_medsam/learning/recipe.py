@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +12,16 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from lite_medsam.errors import WeightsError
-from lite_medsam.learning.dataset import load_images
+from lite_medsam.adapters.check import pixel_sha256
+from lite_medsam.adapters.split import Split
+from lite_medsam.adapters.split_file import load_split
+from lite_medsam.case import Case
+from lite_medsam.errors import CaseError, WeightsError
+from lite_medsam.learning.dataset import LabelledImage, load_images
 from lite_medsam.learning.encoder import load_folded_mobilenetv2
 from lite_medsam.learning.gluon_resnet import is_gluon_resnet, load_gluon_resnet50v2
 from lite_medsam.learning.training import Trainer, TrainSettings, new_model
+from lite_medsam.phantoms import make_phantom
 from lite_medsam.spec import ModelSpec, build_dataclass
 from lite_medsam.targets import read_targets
 from lite_medsam.vocabulary import load_vocabulary
@@ -33,12 +38,17 @@ class Recipe:
             model.safetensors of a model directory; the backbone as timm names its parameters; `mobilenetv2_100` with batch
             normalisation folded in; or the first stages of Gluon's ResNet-50 v2.
         named: Teach the names of `prompts/targets.json`; the spec then lists them.
+        scenes: So many phantom scenes of no modality are drawn with seeds 0, 1, ... and take the share of one more modality.
+        split: File beside the recipe that names the cases of its training part with the hashes of their images; others are
+            refused. "" for whatever lies in the folders.
     """
 
     spec: ModelSpec = field(default_factory=ModelSpec)
     train: TrainSettings = field(default_factory=TrainSettings)
     start: str = ""
     named: bool = False
+    scenes: int = 0
+    split: str = ""
 
 
 def load_recipe(path: str | os.PathLike) -> Recipe:
@@ -52,6 +62,8 @@ def load_recipe(path: str | os.PathLike) -> Recipe:
     except (OSError, json.JSONDecodeError) as error:
         raise WeightsError(f"the recipe must be a JSON file, got {path} ({error})") from None
     recipe = build_dataclass(Recipe, record, str(path))
+    if recipe.split:
+        recipe = dataclasses.replace(recipe, split=str(Path(path).parent / recipe.split))
     if not recipe.named:
         return recipe
     names = tuple(target.name for target in load_vocabulary())
@@ -88,7 +100,9 @@ def run_recipe(
     settings = recipe.train
     folders = [cases] if isinstance(cases, Path) else list(cases)
     paths = [path for folder in folders for path in sorted(folder.rglob("*.npz"))]
-    images = load_images(paths, settings.sampling.slices_per_volume, read_targets(targets))
+    check = training_part(load_split(recipe.split)) if recipe.split else None
+    images = load_images(paths, settings.sampling.slices_per_volume, read_targets(targets), check)
+    images += [LabelledImage.from_case(make_phantom("scene", seed)) for seed in range(recipe.scenes)]
     model = new_model(recipe.spec, settings.seed)
     trainer = Trainer(model, images, settings, fabric)
     checkpoint = out / "checkpoint.pt"
@@ -110,6 +124,22 @@ def run_recipe(
         trainer.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     trainer.train(out)
     return trainer
+
+
+def training_part(split: Split) -> Callable[[Case], None]:
+    """A check that raises CaseError for a case that the split does not train on, or whose image it does not know so."""
+    train = set(split.parts.get("train", ()))
+
+    def check(case: Case) -> None:
+        if case.name not in train:
+            part = split.part_of(case.name)
+            where = f"is in its {part} part" if part else "is not in it"
+            raise CaseError(f"{case.name} must be in the recipe's training part, but {where}; remove it from --cases")
+        known = split.images.get(case.name)
+        if known is not None and pixel_sha256(case.image) != known:
+            raise CaseError(f"{case.name} must be the image that the recipe was made with, but its pixels differ")
+
+    return check
 
 
 def start_model(model: nn.Module, tensors: dict[str, Tensor], origin: str) -> None:

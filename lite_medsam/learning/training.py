@@ -25,6 +25,7 @@ from lite_medsam.learning.trainable import parameter_groups
 from lite_medsam.spec import ModelSpec
 
 CHECKPOINT_KEYS = ("spec", "average", "step")
+KEPT = "kept"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class TrainSettings:
         seed: Of everything that is drawn.
         bfloat16: Compute in bfloat16 where it is safe (autocast).
         checkpoint_every: Steps between checkpoints.
+        keep_every: Every so many steps the averaged weights are kept as `kept/checkpoint-<step>.pt`, for `lite-medsam history`;
+            0 for never.
         sampling: How samples are drawn.
     """
 
@@ -65,6 +68,7 @@ class TrainSettings:
     seed: int = 0
     bfloat16: bool = False
     checkpoint_every: int = 250
+    keep_every: int = 0
     sampling: Sampling = field(default_factory=Sampling)
 
     def rate(self, step: int) -> float:
@@ -137,6 +141,8 @@ class Trainer(Stepper):
                 losses = []
             if writes and (self.step % self.settings.checkpoint_every == 0 or self.step == self.settings.steps):
                 self.save(out / "checkpoint.pt")
+            if writes and self.settings.keep_every and self.step % self.settings.keep_every == 0:
+                self.keep(out / KEPT / f"checkpoint-{self.step:06d}.pt")
         bar.close()
         if log:
             log.close()
@@ -174,6 +180,12 @@ class Trainer(Stepper):
     def save(self, path: Path) -> None:
         """Writes everything that continuing needs, atomically."""
         write_checkpoint(path, self.state() | {"spec": self.model.spec.to_json(), "seed": self.settings.seed})
+
+    def keep(self, path: Path) -> None:
+        """Writes what `load_averaged` reads, atomically: the averaged weights alone."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        state = {"spec": self.model.spec.to_json(), "average": self.average, "step": self.step}
+        write_checkpoint(path, state)
 
     def resume(self, path: Path) -> None:
         """Continues from a checkpoint of the same model and seed.

@@ -1,5 +1,7 @@
+import csv
 import dataclasses
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,8 +9,11 @@ import safetensors.torch
 import torch
 from tiny import TINY, disc_case
 
-from lite_medsam.case import save_case
-from lite_medsam.errors import WeightsError
+from lite_medsam.adapters.check import pixel_sha256
+from lite_medsam.adapters.split import Split
+from lite_medsam.adapters.split_file import load_split, save_split
+from lite_medsam.case import load_case, save_case
+from lite_medsam.errors import CaseError, WeightsError
 from lite_medsam.learning.checkpoint import save_weights
 from lite_medsam.learning.dataset import LabelledImage, Sampling
 from lite_medsam.learning.losses import mask_iou, mask_loss, prompt_loss
@@ -177,3 +182,52 @@ def test_processes_share_the_views_of_a_batch():
         assert torch.equal(torch.cat([getattr(half, name) for half in halves]), getattr(batch, name))
     with pytest.raises(ValueError, match="multiple of the number of processes 3"):
         batch.share(0, 3)
+
+
+def test_a_recipe_with_a_split_refuses_other_cases_and_other_pixels(tmp_path):
+    for i, part in enumerate(["train", "train", "val"]):
+        save_case(tmp_path / "cases" / f"{part}{i}.npz", dataclasses.replace(disc_case(i), name=f"{part}{i}"))
+    known = {p.stem: load_case(p) for p in sorted((tmp_path / "cases").glob("*.npz"))}
+    parts = {"train": ("train0", "train1"), "val": ("val2",)}
+    images = {name: pixel_sha256(case.image) for name, case in known.items()}
+    save_split(tmp_path / "split.json", Split(parts, {name: name for name in known}, images))
+    (tmp_path / "recipe.json").write_text('{"split": "split.json", "scenes": 2}', encoding="utf-8")
+    recipe = load_recipe(tmp_path / "recipe.json")
+    settings = dataclasses.replace(SETTINGS, steps=2, keep_every=1)
+    recipe = dataclasses.replace(recipe, spec=TINY, train=settings)
+
+    def run(name):
+        return run_recipe(recipe, tmp_path / "cases", None, tmp_path / name, resume=False)
+
+    with pytest.raises(CaseError, match=r"val2 must be in the recipe's training part, but is in its val part"):
+        run("a")
+    (tmp_path / "cases/val2.npz").unlink()
+    trainer = run("b")
+    modalities = [image.modality for image in trainer.source.images]
+    assert modalities.count("unknown") == 2 and len(modalities) == 4
+    kept = sorted((tmp_path / "b/kept").iterdir())
+    assert [path.name for path in kept] == ["checkpoint-000001.pt", "checkpoint-000002.pt"]
+    final = load_averaged(tmp_path / "b/checkpoint.pt").state_dict()
+    last = load_averaged(kept[-1]).state_dict()
+    assert all(torch.equal(final[name], last[name]) for name in final)
+    changed = dataclasses.replace(disc_case(7), name="train1")
+    save_case(tmp_path / "cases/train1.npz", changed)
+    with pytest.raises(CaseError, match="train1 must be the image that the recipe was made with"):
+        run("c")
+
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
+def test_the_default_recipe_names_the_shared_split():
+    split = load_split(Path(__file__).parents[2] / "weights/recipes/split.json")
+    with (SHARED / "index.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["split"] for row in rows} == set(split.parts) and len(rows) == len(split.groups)
+    for row in rows:
+        name = Path(row["file"]).stem
+        assert split.part_of(name) == row["split"] and split.groups[name] == row["group"]
+    for row in rows[::200]:
+        case = load_case(SHARED / row["file"])
+        assert split.images[case.name] == pixel_sha256(case.image)
