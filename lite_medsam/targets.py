@@ -57,12 +57,17 @@ def target_of(targets: Targets, case: Case, label: int) -> str:
         case: A picture, or a slice of a volume.
         label: Its value in the label map.
     """
-    name = re.sub(r"_z\d+$", "", case.name)  # as `case.slices` calls slices
-    dataset = dataset_from_name(case.name)
+    return known_target(targets, case.name, label) or (case.label_names or {}).get(label, "")
+
+
+def known_target(targets: Targets, case_name: str, label: int) -> str:
+    """What the table calls a label of a case; "" where it does not know it."""
+    name = re.sub(r"_z\d+$", "", case_name)  # as `case.slices` calls slices
+    dataset = dataset_from_name(case_name)
     for (known, ending, value), target in targets.items():
         if known == dataset and name.endswith(ending) and value in (ANY, str(label)):
             return target
-    return (case.label_names or {}).get(label, "")
+    return ""
 
 
 def family_of(modality: str, target: str) -> str:

@@ -18,6 +18,7 @@ COMMANDS = {
     "phantoms": "Write synthetic sample cases with exact labels.",
     "finetune": "Make a model better on your own labelled images.",
     "train": "Train a model from a recipe.",
+    "history": "Measure the learning curve of a training run.",
     "distill": "Teach a small model to answer as a large one does.",
     "export": "Turn a training run into a model directory.",
     "card": "Measure a model on validation cases and write its card.",
