@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from fakes import FakeBackend
 
 from lite_medsam.card import CardSettings, measure, summarise_card, write_card
+from lite_medsam.card.ablation import read_reports
 from lite_medsam.card.halves import Observation, fit, halves, is_fitted, report
 from lite_medsam.card.markdown import number, percent, with_interval
 from lite_medsam.card.page import PICTURES
@@ -492,3 +493,39 @@ def test_no_case_is_an_error(card_command, tmp_path, folder):
 
     words = ["-i", str(tmp_path / "none"), "--weights", str(tmp_path)]
     assert isinstance(CliRunner().invoke(module.command, words).exception, CaseError)
+
+
+# -- ablation ----------------------------------------------------------------------------------------------------------
+
+
+def write_report(folder, name, cases):
+    result = evaluate(Predictor(FakeBackend()), cases, load_protocol("box"))
+    (folder / f"{name}.json").write_text(result.to_json(), encoding="utf-8")
+    return result
+
+
+def test_the_ablation_is_the_mean_of_each_report_in_order(folder, record, tmp_path):
+    cases = sorted(folder.iterdir())
+    first = write_report(tmp_path, "1-random", cases)
+    write_report(tmp_path, "2-ImageNet start", cases)
+    lines = read_reports(tmp_path)
+    assert [line["name"] for line in lines] == ["random", "ImageNet start"]
+    mean = next(line for line in first.summary() if line["modality"] == MEAN)
+    assert lines[0]["dice"] == pytest.approx(mean["dice"])
+    lines[1]["dice"] = lines[0]["dice"] + 0.034
+    text = write_card(ModelSpec(), record, None, set(), lines)
+    row = next(line for line in text.splitlines() if line.startswith("| ImageNet start |"))
+    assert " +3.4 " in row and "## Training" in text
+
+
+def test_reports_that_cannot_be_compared_are_refused(folder, tmp_path):
+    with pytest.raises(CaseError, match="got none"):
+        read_reports(tmp_path)
+    cases = sorted(folder.iterdir())
+    write_report(tmp_path, "1-all", cases)
+    write_report(tmp_path, "2-fewer", cases[:3])
+    with pytest.raises(CaseError, match="differ"):
+        read_reports(tmp_path)
+    (tmp_path / "2-fewer.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(CaseError, match=r"2-fewer.json must be a report"):
+        read_reports(tmp_path)

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from lite_medsam.card.ablation import ablation_table
 from lite_medsam.card.markdown import number, percent, table, with_interval
 from lite_medsam.card.measure import BASELINES, ORACLE
 from lite_medsam.card.weaknesses import weaknesses
@@ -14,6 +15,7 @@ PICTURES = {
     "training.png": "Training: loss and learning rate over the steps.",
     "curves.png": "Dice against how far every side of the box is moved, and against the number of clicks; the bands are 95 % "
     "intervals over groups.",
+    "history.png": "Learning curve: validation Dice of the averaged weights that the run kept along its way.",
     "reliability.png": "Score against measured IoU, before and after calibration, on the groups that it was not fitted on.",
     "failures.png": "The phantoms that it gets most wrong: the truth in green, the answer in magenta, the box in white.",
     "examples.png": "The bundled phantoms (synthetic images) with the boxes that were given and the masks that came back.",
@@ -28,6 +30,11 @@ Research on segmentation, and labelling of images under a person's eyes: prompt,
 looked at; nothing in the file warns when an image is unlike those it was trained on.
 """
 
+ABLATION = (
+    "What each part brings, from short runs with equally many steps that are far from finished (see "
+    "`weights/recipes/ablation`); every line adds to the one above it, unless its name says otherwise.\n\n"
+)
+
 LIMITS = (
     "It answers every prompt with some mask, also where there is no object.",
     "A box cannot say which of two nested or crossing things is meant: vessels, single layers, heart walls, tumour parts, tubes.",
@@ -37,7 +44,13 @@ LIMITS = (
 )
 
 
-def write_card(spec: ModelSpec, record: dict[str, Any], training_data: Path | None, pictures: set[str]) -> str:
+def write_card(
+    spec: ModelSpec,
+    record: dict[str, Any],
+    training_data: Path | None,
+    pictures: set[str],
+    ablation: list[dict[str, Any]] | None = None,
+) -> str:
     """The card as Markdown.
 
     Args:
@@ -45,6 +58,7 @@ def write_card(spec: ModelSpec, record: dict[str, Any], training_data: Path | No
         record: From `summarise_card`.
         training_data: CSV with dataset, modality, targets, training_files, copy_taken_from, source_and_terms.
         pictures: Those of `PICTURES` that lie beside the card; the others are not shown.
+        ablation: From `read_reports`.
     """
     parts = [
         f"# {spec.name}",
@@ -69,8 +83,10 @@ def write_card(spec: ModelSpec, record: dict[str, Any], training_data: Path | No
         "## Known weaknesses",
         "\n".join(f"- {sentence}" for sentence in (*weaknesses(record), *LIMITS)),
         _picture("failures.png", pictures),
-        "## Training" if training_data or "training.png" in pictures else "",
+        "## Training" if training_data or ablation or pictures & {"training.png", "history.png"} else "",
         _picture("training.png", pictures),
+        _picture("history.png", pictures),
+        ABLATION + ablation_table(ablation) if ablation else "",
         _training(training_data) if training_data else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

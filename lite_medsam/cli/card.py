@@ -34,6 +34,10 @@ Examples:
               help="CSV of the sets behind the weights and their terms.")  # fmt: skip
 @click.option("--log", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="log.csv of the training run, for the picture of its loss.")  # fmt: skip
+@click.option("--history", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="CSV of `lite-medsam history`, for the picture of the learning curve.")  # fmt: skip
+@click.option("--ablation", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Folder of reports of `evaluate --report NUMBER-NAME.json`: runs that differ in one thing.")  # fmt: skip
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take only every n-th case.")
 @click.option("--curves-every", type=click.IntRange(1), default=2, show_default=True,
               help="Of these, prompt every n-th with moved boxes and up to 20 clicks.")  # fmt: skip
@@ -49,6 +53,8 @@ def command(
     targets,
     training_data,
     log,
+    history,
+    ablation,
     every,
     curves_every,
     phantoms,
@@ -66,12 +72,14 @@ def command(
 
     from lite_medsam.bundled import DEFAULT_WEIGHTS
     from lite_medsam.card import CardSettings, summarise_card, write_card
+    from lite_medsam.card.ablation import read_reports
     from lite_medsam.card.halves import fit
     from lite_medsam.errors import CaseError
     from lite_medsam.files import atomic_write
     from lite_medsam.spec import save_spec
     from lite_medsam.targets import read_targets
 
+    reports = read_reports(ablation) if ablation else None
     directory = Path(weights or DEFAULT_WEIGHTS)
     output = output or directory
     cases = labelled_cases(inputs)[::every]
@@ -93,14 +101,14 @@ def command(
             failed = error
     record = {"model": {"name": spec.name, "engine": predictor.backend.name, "files": spec.files}}
     record |= summarise_card(measured, settings, spec.score_calibration)
-    _write_pictures(output, record, predictor, phantoms, log)
+    _write_pictures(output, record, predictor, phantoms, log, history)
     with atomic_write(output / "scores.json") as path:
         path.write_text(
             json.dumps(record, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n", encoding="utf-8"
         )
     pictures = {path.name for path in output.glob("*.png")}
     with atomic_write(output / "README.md") as path:
-        path.write_text(write_card(spec, record, training_data, pictures), encoding="utf-8")
+        path.write_text(write_card(spec, record, training_data, pictures, reports), encoding="utf-8")
     size = sum(path.stat().st_size for path in output.iterdir() if path.is_file())
     if size > MODEL_BYTES:
         print(f"{output} holds {size / 1e6:.1f} MB, more than {MODEL_BYTES / 1e6:.0f} MB", file=sys.stderr)
@@ -118,7 +126,9 @@ def _measure(backend, cases, settings):
         return measure(backend, cases, settings, lambda _: bar.update())
 
 
-def _write_pictures(output: Path, record: dict, predictor, phantoms: int, log: Path | None) -> None:
+def _write_pictures(
+    output: Path, record: dict, predictor, phantoms: int, log: Path | None, history: Path | None
+) -> None:
     """The sheets of phantoms; the plots too, where matplotlib is installed. Pictures that were not drawn are removed."""
     from lite_medsam.card.plots import draw_curves, draw_reliability
     from lite_medsam.card.sheets import FIRST_SEED, draw_examples, draw_failures, find_failures, small_png
@@ -145,3 +155,7 @@ def _write_pictures(output: Path, record: dict, predictor, phantoms: int, log: P
         from lite_medsam.learning.curves import draw_training
 
         draw_training(log, output / "training.png")
+    if history:
+        from lite_medsam.learning.history import draw_history, read_history
+
+        draw_history(read_history(history), output / "history.png")
