@@ -144,7 +144,9 @@ def _checked(item: VolumeObject, what: str, shape: tuple[int, int, int]) -> Volu
     target = target_of_object(item)
     for z, prompt in prompts.items():
         if prompt.target not in (None, target):
-            raise PromptError(f"{what}, slice {z}: target must be that of the object, {target!r}, got {prompt.target!r}")
+            raise PromptError(
+                f"{what}, slice {z}: target must be that of the object, {target!r}, got {prompt.target!r}"
+            )
         prompts[z] = replace(prompt, target=target)
     return replace(item, prompts=prompts, z_range=z_range, target=target)
 
