@@ -62,11 +62,13 @@ def by_modality(names: tuple[str, ...], first: str | None = None) -> tuple[tuple
         first: The modality whose group comes first.
 
     Returns:
-        (modality, its names) pairs; a name that occurs in several modalities is under the first that the vocabulary lists.
+        (modality, its names) pairs; a name of several modalities is under `first` if that is one of them, else under the
+        first that the vocabulary lists.
     """
     if not names:
         return ()
-    modality_of = {target.name: target.modalities[0] for target in load_vocabulary() if target.modalities}
+    vocabulary = [target for target in load_vocabulary() if target.modalities]
+    modality_of = {t.name: first if first in t.modalities else t.modalities[0] for t in vocabulary}
     groups: dict[str, list[str]] = {}
     for name in sorted(names, key=lambda name: (name != modality_of.get(name), name.lower())):
         groups.setdefault(modality_of.get(name, OTHER), []).append(name)
