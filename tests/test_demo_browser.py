@@ -469,7 +469,8 @@ def test_what_it_is_can_be_chosen_where_the_model_knows_names(browser, server, m
     chooser = editor.page.get_by_label("What is it? (optional)")
     assert not chooser.is_visible()
     editor.sample("US")
-    assert chooser.is_visible() and chooser.input_value() == ""
+    chooser.wait_for(state="visible")  # the picture is decoded first
+    assert chooser.input_value() == ""
     shown = chooser.evaluate("(n) => [...n.querySelectorAll('optgroup')].map((g) => [g.label, g.innerText.trim()])")
     assert [label for label, _ in shown] == ["US", "CT", "other"]  # that of the picture first
     texts = chooser.evaluate("(n) => [...n.options].map((o) => o.text)")
