@@ -197,7 +197,10 @@ def _model(desk: Desk, seat: Seat, request: dict) -> dict:
     if seat.session is not None:
         seat.session.set_predictor(predictor)
     seat.model, seat.engine, seat.compared = model, engine, None
-    return {}
+    objects = () if seat.session is None else seat.session.now.objects
+    targets = (item.target for item in objects if item.target not in (None, *predictor.spec.targets))
+    lost = ", ".join(dict.fromkeys(targets))
+    return {"message": f"This model does not know {lost}: it is asked without, the objects keep it."} if lost else {}
 
 
 # -- objects and prompts
@@ -216,6 +219,11 @@ def _object_operation(call: Callable, message: str = "") -> Callable:
 def _do_add(session, request, index, target):
     name = request.get("name")
     session.add_object(None if name is None else text_of(name, "name"))
+
+
+def _do_target(session, request, index, target):
+    name = request.get("target")
+    session.set_target(None if name in (None, "") else text_of(name, "target"), target)
 
 
 def _do_box(session, request, index, target):
@@ -331,6 +339,7 @@ OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {
     "add": _object_operation(_do_add, "A new object: draw its box, or click on it."),
     "select": _object_operation(lambda s, r, z, o: s.select(o)),
     "rename": _object_operation(lambda s, r, z, o: s.rename(o, text_of(r.get("name"), "name"))),
+    "target": _object_operation(_do_target, "Noted: the masks of this object follow."),
     "remove": _object_operation(lambda s, r, z, o: s.remove(o), "The object is removed."),
     "clear": _object_operation(lambda s, r, z, o: s.clear(z, o, r.get("everywhere") is True), "The object is cleared."),
     "box": _object_operation(_do_box),

@@ -1,6 +1,7 @@
 """The same prompts on another model, to look at beside one's own."""
 
 import time
+from dataclasses import replace
 
 from lite_medsam.choices import overlap
 from lite_medsam.errors import PromptError
@@ -13,6 +14,8 @@ from .view import shown_step
 
 def compare(session: Session, predictor: Predictor, model: str, engine: str, index: int) -> dict:
     """What another model makes of the prompts on one slice.
+
+    Each model is told of an object's target if it knows the name.
 
     Args:
         session: The prompts.
@@ -30,9 +33,12 @@ def compare(session: Session, predictor: Predictor, model: str, engine: str, ind
     asked = [(item, prompt) for item, prompt in session.prompts(index) if not prompt.final]
     if not asked:
         raise PromptError("a comparison needs a box or clicks on this slice, got none; a painted mask asks no model")
+    known = predictor.spec.targets
+    prompts = [replace(prompt, target=item.target_among(known)) for item, prompt in asked]
+    without = list(dict.fromkeys(item.target for item, _ in asked if item.target not in (None, *known)))
     pixels, step = session.pixels(index), shown_step(session.image_hw)
     started = time.perf_counter()
-    prediction = predictor.segment(pixels, [prompt for _, prompt in asked])
+    prediction = predictor.segment(pixels, prompts)
     seconds = time.perf_counter() - started
     objects = []
     for number, (item, _) in enumerate(asked):
@@ -48,4 +54,6 @@ def compare(session: Session, predictor: Predictor, model: str, engine: str, ind
         )
     plural = "" if len(objects) == 1 else "s"
     timing = f"{model} on {engine}: {1000 * seconds:.0f} ms for {len(objects)} object{plural}, all read anew"
+    if without:
+        timing += f"; {model} does not know {', '.join(without)} and was asked without"
     return {"title": f"{model}, {engine}", "timing": timing, "objects": objects}

@@ -39,7 +39,7 @@ def segment_file(desk: Desk, path: str | None, prompts, model: str | None, engin
         engine: Name of an engine; None for the default.
 
     Returns:
-        Files as (name, content), and a record: objects with value, name, score, area.
+        Files as (name, content), and a record: objects with value, name, target, score, area.
 
     Raises:
         ValueError: If an argument is not as above; the message is for the caller.
@@ -72,7 +72,13 @@ def segment_file(desk: Desk, path: str | None, prompts, model: str | None, engin
         "shape": list(result.labels.shape),
         "spacing_mm": None if scan.spacing_mm is None else list(scan.spacing_mm),
         "objects": [
-            {"value": i + 1, "name": name, "score": scores[i], "area_px": int(np.count_nonzero(result.labels == i + 1))}
+            {
+                "value": i + 1,
+                "name": name,
+                "target": result.targets[i],
+                "score": scores[i],
+                "area_px": int(np.count_nonzero(result.labels == i + 1)),
+            }
             for i, name in enumerate(result.names)
         ],
         "notice": "research use only: not a medical device",

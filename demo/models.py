@@ -73,13 +73,14 @@ class Models:
         text = path.read_text(encoding="utf-8") if path.is_file() else f"# {name}\n\nThis model has no card."
         return "\n".join(line for line in text.splitlines() if not line.startswith("!["))
 
-    def facts(self, name: str) -> dict[str, str]:
+    def facts(self, name: str) -> dict[str, str | list[str]]:
         """Name, licence and the like of a model, for a table."""
         spec = load_spec(self.directories[name])
         return {
             "name": spec.name,
             "licence": spec.licence,
             "prompts": ", ".join(spec.prompts),
+            "targets": list(spec.targets),
             "input": f"{spec.preprocessing.image_size} x {spec.preprocessing.image_size}",
             "trained on": ", ".join(spec.training_data) or "unknown",
             "notes": spec.notes,

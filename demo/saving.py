@@ -122,8 +122,13 @@ def record_of(session: Session, result: Result) -> bytes:
         "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
         "shape": list(result.labels.shape),
         "objects": [
-            {"value": i + 1, "name": name, "score": None if result.scores is None else result.scores[i]}
-            for i, name in enumerate(result.names)
+            {
+                "value": i + 1,
+                "name": name,
+                "target": target,
+                "score": None if result.scores is None else result.scores[i],
+            }
+            for i, (name, target) in enumerate(zip(result.names, result.targets, strict=True))
         ],
         "notes": list(session.scan.notes),
     }

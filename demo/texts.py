@@ -26,7 +26,8 @@ NOTICE = (
 LIMITS = """
 ### What to expect
 
-* A box cannot name a target: retinal vessels, single layers, tubes, nested parts of a heart or a tumour come out poorly.
+* A box alone cannot name a target: retinal vessels, single layers, tubes, nested parts of a heart or a tumour come out
+  poorly. Where the model knows names, say what it is.
 * The score is the model's own guess of the overlap. It is not a probability that the mask is right.
 * A CT needs the window that shows what you look for; the model sees what the picture shows.
 * Measurements are as good as the mask and the pixel size. Check the pixel size that the file states.
@@ -42,11 +43,13 @@ HELP = """
 3. Wrong somewhere? **Click +** on what is missing, **Click −** on what is too much: each click refines the mask. Or draw a
    line with the scribbles. Or take the **Brush** and **Eraser**, which change exactly the pixels under them.
 4. One click can mean several things: choose among the masks under *Objects*.
-5. **New object** for the next one, or hold Shift while drawing its box. *Split* tries to divide a mask into its instances,
+5. *What is it?* under *Objects* is there where the model knows names: say what the object is, and its mask is made with that.
+   Without, nothing is assumed.
+6. **New object** for the next one, or hold Shift while drawing its box. *Split* tries to divide a mask into its instances,
    *Merge with* makes one object of two.
-6. In a volume, draw on one slice, then **Follow through slices**. Correct any slice, and follow again: slices that you
+7. In a volume, draw on one slice, then **Follow through slices**. Correct any slice, and follow again: slices that you
    settled stay as they are.
-7. **Everything (ZIP)** holds label map, overlay, npz, NIfTI, COCO, measurements, and the prompts. The command in its
+8. **Everything (ZIP)** holds label map, overlay, npz, NIfTI, COCO, measurements, and the prompts. The command in its
    README.txt makes the same label map again.
 
 Boxes and clicks are kept in pixels of the picture; zooming and moving change nothing about them. Keyboard and mouse are
@@ -68,6 +71,7 @@ files, record = client.predict(
 ```
 
 `files` are the label map (object 1 has the value 1) and an overlay; `record` has the score and the area of each object.
-`prompts` are boxes, or a prompt set with names and clicks. For a volume they are objects with slices:
+`prompts` are boxes, or a prompt set with names and clicks; `"target": "optic cup"` on an object says what it is, out of the
+names that `/info` lists for the model. For a volume they are objects with slices:
 `{"version": 1, "objects": [{"name": "liver", "slices": [{"z": 12, "box": [40, 60, 180, 170]}]}]}`; a NIfTI file comes back.
 """

@@ -11,6 +11,7 @@ from lite_medsam.interactive_state import ObjectState
 from lite_medsam.measurements import UNITS, fluid, is_fluid, measure
 from lite_medsam.overlay import PALETTE
 from lite_medsam.region import Region
+from lite_medsam.vocabulary import by_modality
 
 MAX_SHOWN_SIDE = 4096  # larger pictures are shown smaller; prompts and results keep the full resolution
 
@@ -58,6 +59,7 @@ def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:
         "ms": {name: round(1000 * value, 1) for name, value in seconds.items()},
         "summary": summary_of(session, index, unit),
         "compared": seat.compared,
+        "targets": by_modality(session.predictor.spec.targets, session.scan.modality),
     }
 
 
@@ -116,6 +118,7 @@ def object_view(session: Session, item: ObjectState, index: int, unit: str) -> d
     return {
         "id": item.id,
         "name": item.name,
+        "target": item.target,
         "box": None if answer is None or answer.box is None else list(answer.box),
         "points": [] if answer is None else [list(point) for point in answer.points],
         "mask": None if region is None else region.runs(step),

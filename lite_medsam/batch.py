@@ -19,6 +19,7 @@ from lite_medsam.job_inputs import (
     is_one_picture,
     read_scan,
     scan_facts,
+    with_target,
 )
 from lite_medsam.job_outputs import (
     Result,
@@ -185,7 +186,7 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
     else:
         check_window(job, options)
         image = load_image(job.path)
-    prompts = _picture_prompts(job, objects, boxes)
+    prompts = with_target(_picture_prompts(job, objects, boxes), options.target)
     digest = fingerprint(image, prompts, predictor, options)
     finished = None if options.overwrite else finished_record(record_path(job), digest)
     facts = {"image_hw": list(image.shape[:2]), **facts}
@@ -237,7 +238,8 @@ def _segment(predictor: Predictor, image: np.ndarray, prompts: list[Prompt], ove
 def _segment_with_quirks(predictor: Predictor, image: np.ndarray, prompts: list[Prompt]) -> Result:
     from lite_medsam.reference_quirks import label_map_with_quirks, segment_with_quirks
 
-    if any(prompt.box is None or len(prompt.points) or prompt.mask is not None for prompt in prompts):
+    others = (p.box is None or len(p.points) or p.mask is not None or p.target is not None for p in prompts)
+    if any(others):
         raise PromptError("--reference-quirks knows boxes only, got other prompts; leave them out")
     boxes = np.array([validate(prompt, image.shape[:2]).box for prompt in prompts])
     labels = label_map_with_quirks(segment_with_quirks(predictor.backend, image, boxes))

@@ -40,6 +40,14 @@ def modality_from_name(name: str) -> str | None:
     return _ALIASES.get(re.sub(r"[_\- ]", "", match["modality"]).lower()) if match else None
 
 
+def dataset_from_name(name: str) -> str:
+    """The data set in a file name like 2D_CT_btcv_0001: the part after the modality; "" for other names."""
+    parts = name.split("_")
+    if len(parts) < 4 or parts[0][:2].upper() not in ("2D", "3D") or modality_from_name(name) is None:
+        return ""
+    return "" if parts[2].isdigit() else parts[2]
+
+
 def checked_image(image: np.ndarray, is_volume: bool) -> np.ndarray:
     """The image, contiguous in memory (OpenCV wants that), if it is uint8 of a known shape; else
     CaseError."""

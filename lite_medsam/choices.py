@@ -89,7 +89,7 @@ def choices(predictor: Predictor, image: np.ndarray, prompt: Prompt) -> list[Cho
     checked = validate(prompt, image.shape[:2])
     settings, threshold = predictor.spec.preprocessing, predictor.spec.mask_threshold
     encoded = predictor.encode(image, prediction.frames[0])
-    inputs = decoder_inputs([checked], [encoded.frame], settings.image_size, settings.mask_size)
+    inputs = decoder_inputs([checked], [encoded.frame], settings.image_size, settings.mask_size, predictor.spec.targets)
     logits, scores = predictor.backend.decode(encoded.features, *inputs)
     scores = calibrated(np.clip(scores[0, 1:], 0, 1), predictor.spec)
     for low_res, score in zip(logits[0, 1:], scores.tolist(), strict=True):

@@ -12,12 +12,14 @@ import numpy as np
 
 from lite_medsam import results
 from lite_medsam.baselines import BaselineSegmenter
-from lite_medsam.case import Case, load_case, modality_from_name, slices
+from lite_medsam.case import Case, load_case, slices
+from lite_medsam.case_fields import dataset_from_name
 from lite_medsam.errors import CaseError
 from lite_medsam.metrics import dice, hausdorff95, iou, surface_dice
 from lite_medsam.npz_io import read_npz
 from lite_medsam.prompts import Prompt, Protocol, rng_for, simulate_prompts
 from lite_medsam.simulated_user import Segmenter, SimulatedUser
+from lite_medsam.targets import Targets, named_prompts
 
 __all__ = [
     "BaselineSegmenter",
@@ -26,6 +28,7 @@ __all__ = [
     "dataset_from_name",
     "evaluate",
     "evaluate_predictions",
+    "known_targets",
     "loaded_cases",
     "score_object",
 ]
@@ -100,6 +103,7 @@ def evaluate(
     tolerance_px: float = 2.0,
     slices_per_volume: int = 6,
     groups: Mapping[str, str] | None = None,
+    targets: Targets | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Evaluation:
     """Prompts a segmenter as the protocol says and scores every object of every case.
@@ -115,6 +119,8 @@ def evaluate(
         tolerance_px: Of surface Dice, in pixels of the case's image.
         slices_per_volume: At most this many slices of a volume.
         groups: Patient, eye or video by case name, for cases that do not carry it; intervals are over groups.
+        targets: What labels are called, from `targets.read_targets`: prompts say the names that the segmenter's spec knows.
+            None: no prompt has a name.
         progress: Called with the name of each case when it is done (also when it was skipped).
 
     Returns:
@@ -125,7 +131,8 @@ def evaluate(
     """
     rows: list[results.Row] = []
     skipped: list[tuple[str, str]] = []
-    too_small = over_limit = images = 0
+    too_small = over_limit = images = named = 0
+    known = known_targets(segmenter)
     for name, case in loaded_cases(cases, skipped, progress):
         if groups and name in groups:
             case = dataclasses.replace(case, group=groups[name])
@@ -133,8 +140,12 @@ def evaluate(
         for image_case in slices(case, slices_per_volume) if case.is_volume else [case]:
             simulated = simulate_prompts(image_case.label, protocol, image_case.name)
             too_small, over_limit = too_small + simulated.too_small, over_limit + simulated.over_limit
-            if simulated.objects:
-                for row in _score_image(segmenter, image_case, simulated.objects, protocol, tolerance_px):
+            objects = simulated.objects
+            if targets is not None:
+                objects = named_prompts(objects, image_case, targets, known)
+                named += sum(prompt.target is not None for _, prompt in objects)
+            if objects:
+                for row in _score_image(segmenter, image_case, objects, protocol, tolerance_px):
                     rows.append({"image": images} | row)
                 images, found = images + 1, found + 1
         if not found:
@@ -145,8 +156,15 @@ def evaluate(
         "sha256": protocol.sha256,
         "tolerance_px": tolerance_px,
         "slices_per_volume": slices_per_volume,
+        **({} if targets is None else {"named_objects": named}),
     }
     return Evaluation(rows, settings, skipped, too_small, over_limit)
+
+
+def known_targets(segmenter: Segmenter) -> tuple[str, ...]:
+    """The names of objects that a segmenter knows; none for those without a spec, as baselines."""
+    spec = getattr(segmenter, "spec", None)
+    return () if spec is None else spec.targets
 
 
 def evaluate_predictions(
@@ -294,11 +312,3 @@ def _box_size(mask: np.ndarray) -> int:
         filled = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
         sides.append(int(filled[-1] - filled[0]) + 1 if filled.size else 0)
     return math.prod(sides)
-
-
-def dataset_from_name(name: str) -> str:
-    """The data set in a file name like 2D_CT_btcv_0001: the part after the modality; "" for other names."""
-    parts = name.split("_")
-    if len(parts) < 4 or parts[0][:2].upper() not in ("2D", "3D") or modality_from_name(name) is None:
-        return ""
-    return "" if parts[2].isdigit() else parts[2]

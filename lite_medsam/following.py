@@ -1,6 +1,6 @@
 """Objects of a session followed through a volume, and what has become of them there"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +31,8 @@ def follow(
         stop: Polled for every slice; what is finished by then is returned.
     """
     items = [item for item in snapshot.objects if item.is_settled]
-    found = propagate(predictor, volume, [seed_of(item) for item in items], on_slice=on_slice, stop=stop)
+    seeds = [seed_of(item, predictor.spec.targets) for item in items]
+    found = propagate(predictor, volume, seeds, on_slice=on_slice, stop=stop)
     selected = snapshot.selected
     for number, item in enumerate(items):
         mask, followed, scores = found.mask(number), {}, {}
@@ -55,27 +56,33 @@ def adopted(now: Snapshot, found: Snapshot) -> Snapshot:
     return replace(now, objects=objects)
 
 
-def seed_of(item: ObjectState) -> VolumeObject:
-    """What was settled of an object, slice by slice."""
+def seed_of(item: ObjectState, known: Sequence[str] = ()) -> VolumeObject:
+    """What was settled of an object, slice by slice; its target where it is one of the known names."""
     given = {z: Prompt(mask=answer.region.full(), name=item.name) for z, answer in item.answers.items()}
-    return VolumeObject(given, item.name)
+    return VolumeObject(given, item.name, target=item.target_among(known))
 
 
 def volume_objects(
-    snapshot: Snapshot, shape: tuple[int, int, int]
+    snapshot: Snapshot, shape: tuple[int, int, int], known: Sequence[str] = ()
 ) -> tuple[list[VolumeObject], list[np.ndarray], list[float | None]]:
-    """What was settled of each object that has a mask, its (D, H, W) bool mask, and the mean of its scores."""
+    """What was settled of each object that has a mask, its (D, H, W) bool mask, and the mean of its scores.
+
+    Args:
+        snapshot: The objects.
+        shape: (D, H, W).
+        known: The names that the model knows.
+    """
     seeds, masks, scores = [], [], []
     for item in _with_masks(snapshot):
         regions = item.regions()
         mask = np.zeros(shape, bool)
         for z, region in regions.items():
             mask[z] = region.full()
-        known = [item.answers[z].score if z in item.answers else item.scores.get(z) for z in regions]
-        known = [score for score in known if score is not None and np.isfinite(score)]
-        seeds.append(seed_of(item))
+        sure = [item.answers[z].score if z in item.answers else item.scores.get(z) for z in regions]
+        sure = [score for score in sure if score is not None and np.isfinite(score)]
+        seeds.append(seed_of(item, known))
         masks.append(mask)
-        scores.append(float(np.mean(known)) if known else None)
+        scores.append(float(np.mean(sure)) if sure else None)
     return seeds, masks, scores
 
 

@@ -16,6 +16,7 @@ from lite_medsam.prompts import Prompt, validate
 from lite_medsam.region import Region
 from lite_medsam.scan import Scan
 from lite_medsam.strokes import brushed, checked_stroke, clicks_along
+from lite_medsam.vocabulary import check_target
 
 MAX_OBJECTS = 100
 MAX_HISTORY = 60
@@ -90,6 +91,8 @@ class Session:
     def set_predictor(self, predictor: Predictor) -> None:
         """Takes another model; every answer is decoded anew.
 
+        Objects keep their targets; a model that does not know one is asked without it.
+
         Raises:
             PromptError: If it was not trained on the prompts that are there.
         """
@@ -113,6 +116,25 @@ class Session:
         item = self.now.find(object_id)
         self._commit(self.now.with_object(replace(item, name=checked_name(name))))
 
+    def set_target(self, target: str | None, object_id: int | None = None) -> None:
+        """Says what an object is; its answers are decoded anew.
+
+        Args:
+            target: One of the names that the model knows; None: not said.
+            object_id: None for the selected object; the first one is made when there is none.
+
+        Raises:
+            PromptError: If the model does not know the name.
+        """
+        spec = self.predictor.spec
+        if target is not None:
+            check_target(target, spec.targets, spec.name)
+        elif object_id is None and not self.now.objects:
+            return
+        item = self._target(object_id)
+        if target != item.target:
+            self._commit(self.now.with_object(self._decoded_anew(replace(item, target=target))))
+
     def remove(self, object_id: int | None = None) -> None:
         """Removes an object."""
         item = self.now.find(object_id)
@@ -129,7 +151,7 @@ class Session:
         self._commit(self.now.with_object(item))
 
     def merge(self, object_ids: list[int]) -> None:
-        """Makes one object of several: on each slice the union of their masks, under the name of the first."""
+        """Makes one object of several: on each slice the union of their masks, under name and target of the first."""
         items = [self.now.find(object_id) for object_id in dict.fromkeys(object_ids)]
         if len(items) < 2:
             raise PromptError("merging needs two objects at least, got one; choose another one")
@@ -162,7 +184,7 @@ class Session:
                 part = replace(item, answers=item.answers | {index: Answer(painted=Region.of(piece))})
             else:
                 part = self._new_object(f"{item.name} {number}", snapshot)
-                part = replace(part, answers={index: Answer(painted=Region.of(piece))})
+                part = replace(part, target=item.target, answers={index: Answer(painted=Region.of(piece))})
             snapshot = snapshot.with_object(part)
         self._commit(replace(snapshot, selected=item.id))
         return len(pieces)
@@ -180,12 +202,12 @@ class Session:
         item = self._target(object_id)
         old = item.answers.get(index, Answer())
         checked = validate(Prompt(box=box), self.image_hw).box
-        self._store(item, index, self._decode(index, checked, old.points, None))
+        self._store(item, index, self._decode(item, index, checked, old.points, None))
 
     def draw_new(self, box, index: int = 0) -> None:
         """Draws the box of an object that is not there yet."""
         item = self._new_object(None)
-        self._store(item, index, self._decode(index, validate(Prompt(box=box), self.image_hw).box, (), None))
+        self._store(item, index, self._decode(item, index, validate(Prompt(box=box), self.image_hw).box, (), None))
 
     def click(self, x: float, y: float, positive: bool, index: int = 0, object_id: int | None = None) -> None:
         """Clicks on the object, or where it is not; the mask so far is refined."""
@@ -206,7 +228,7 @@ class Session:
         if old.box is None and not any(label for _, _, label in points):
             self._commit(self.now.with_object(replace(item, answers=_without(item.answers, index))))
         else:
-            self._store(item, index, self._decode(index, old.box, points, None))
+            self._store(item, index, self._decode(item, index, old.box, points, None))
 
     def paint(self, stroke, radius_px: float, add: bool, index: int = 0, object_id: int | None = None) -> None:
         """Adds or erases exactly the pixels under a brush; the model is not asked."""
@@ -229,14 +251,17 @@ class Session:
         self._store(item, index, replace(old, chosen=number, painted=None))
 
     def prompts(self, index: int = 0) -> list[tuple[ObjectState, Prompt]]:
-        """The objects that have a mask on a slice, with the prompt that makes it."""
+        """The objects that have a mask on a slice, with the prompt that makes it.
+
+        The prompt has the object's target where the model knows it, so that it can be given to the same model.
+        """
         found = []
         for item in self.now.objects:
             region = item.region(index)
             if region is None or not region.area_px:
                 continue
             answer = item.answers.get(index) or Answer(painted=region)
-            found.append((item, answer.prompt(item.name)))
+            found.append((item, answer.prompt(item.name, item.target_among(self.predictor.spec.targets))))
         return found
 
     # -- history
@@ -297,7 +322,7 @@ class Session:
 
     def volume_objects(self) -> tuple[list, list[np.ndarray], list[float | None]]:
         """See `following.volume_objects`."""
-        return volume_objects(self.now, (self.slices, *self.image_hw))
+        return volume_objects(self.now, (self.slices, *self.image_hw), self.predictor.spec.targets)
 
     def label_map(self) -> np.ndarray:
         """(H, W) or (D, H, W), see `following.label_map`."""
@@ -342,12 +367,13 @@ class Session:
         if len(old.points) + len(points) > MAX_POINTS:
             raise PromptError(f"an object must have at most {MAX_POINTS} clicks on a slice; clear it and start again")
         added = tuple((x, y, int(positive)) for x, y in points)
-        self._store(item, index, self._decode(index, old.box, old.points + added, previous))
+        self._store(item, index, self._decode(item, index, old.box, old.points + added, previous))
 
-    def _decode(self, index: int, box, points: tuple, previous: Region | None) -> Answer:
+    def _decode(self, item: ObjectState, index: int, box, points: tuple, previous: Region | None) -> Answer:
         pixels = self.pixels(index)
         xy, labels = [point[:2] for point in points], [point[2] for point in points]
-        prompt = Prompt(box, xy, labels, None if previous is None else previous.full())
+        mask, target = None if previous is None else previous.full(), item.target_among(self.predictor.spec.targets)
+        prompt = Prompt(box, xy, labels, mask, target=target)
         spent = getattr(self.predictor.backend, "spent", dict)
         spent()
         found = choices(self.predictor, pixels, prompt)
@@ -360,7 +386,7 @@ class Session:
             if old.painted is not None:
                 answers[index] = old
             else:
-                new = self._decode(index, old.box, old.points, old.previous)
+                new = self._decode(item, index, old.box, old.points, old.previous)
                 answers[index] = replace(new, chosen=0) if old.chosen == 0 else replace(old, painted=old.region)
         return replace(item, answers=answers)
 

@@ -1,5 +1,6 @@
 """What a session knows: objects, what was said about each on each slice, and the masks that it led to"""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lite_medsam.choices import Choice
@@ -40,7 +41,7 @@ class Answer:
         """The model's estimate of the mask's IoU, None for a painted one."""
         return None if self.painted is not None else self.choices[self.chosen].score
 
-    def prompt(self, name: str | None = None) -> Prompt:
+    def prompt(self, name: str | None = None, target: str | None = None) -> Prompt:
         """The prompt that `Predictor.segment` answers with exactly the mask that is shown.
 
         A mask that the model does not answer by itself, painted or an alternative, is a final one.
@@ -48,7 +49,7 @@ class Answer:
         final = self.painted is not None or self.chosen > 0
         mask = self.region if final else self.previous
         xy, labels = [point[:2] for point in self.points], [point[2] for point in self.points]
-        return Prompt(self.box, xy, labels, None if mask is None else mask.full(), name, final)
+        return Prompt(self.box, xy, labels, None if mask is None else mask.full(), name, final, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,7 @@ class ObjectState:
         answers: Slices that the user has said something about.
         followed: Masks that propagation found on other slices.
         scores: The model's estimate for the followed ones.
+        target: What it is, as `Prompt.target`; None: not said.
     """
 
     id: int
@@ -68,12 +70,17 @@ class ObjectState:
     answers: dict[int, Answer] = field(default_factory=dict)
     followed: dict[int, Region] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
+    target: str | None = None
 
     def region(self, index: int) -> Region | None:
         """The mask on a slice, None where there is none."""
         if index in self.answers:
             return self.answers[index].region
         return self.followed.get(index)
+
+    def target_among(self, known: Sequence[str]) -> str | None:
+        """What a model that knows these names is told: the target, None where the model does not know it."""
+        return self.target if self.target in known else None
 
     @property
     def is_settled(self) -> bool:

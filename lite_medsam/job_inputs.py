@@ -9,7 +9,7 @@ from lite_medsam.prompts import MAX_PROMPT_FILE_BYTES, Prompt, load_prompts
 from lite_medsam.scan import Scan
 from lite_medsam.strict_json import read_json
 from lite_medsam.volume_io import load_volume
-from lite_medsam.volume_objects import VolumeObject
+from lite_medsam.volume_objects import VolumeObject, target_of_object
 from lite_medsam.volume_prompts import load_volume_prompts
 
 
@@ -58,6 +58,15 @@ def given_objects(job: Job) -> list[Prompt] | list[VolumeObject] | None:
     document = read_json(job.prompt_file, PromptError, MAX_PROMPT_FILE_BYTES)
     is_volume = isinstance(document, dict) and "volume" in document
     return load_volume_prompts(job.prompt_file) if is_volume else load_prompts(job.prompt_file)
+
+
+def with_target(objects: Sequence[Prompt] | Sequence[VolumeObject], target: str | None) -> list:
+    """The objects, with the target where they have none of their own."""
+
+    def own(item: Prompt | VolumeObject) -> str | None:
+        return target_of_object(item) if isinstance(item, VolumeObject) else item.target
+
+    return [replace(item, target=target) if target is not None and own(item) is None else item for item in objects]
 
 
 def are_of_volume(objects: Sequence[Prompt | VolumeObject] | None) -> bool:

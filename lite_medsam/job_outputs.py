@@ -82,6 +82,7 @@ def describe(result: Result, prompts: list[Prompt]) -> list[dict]:
             {
                 "id": i + 1,
                 "name": prompt.name,
+                "target": prompt.target,
                 "score": result.scores[i],
                 "area_px": int(np.count_nonzero(inside)),
                 "box": box,
@@ -159,8 +160,8 @@ def fingerprint(image: np.ndarray, prompts: list[Prompt], predictor: Predictor, 
 def begin_fingerprint(image: np.ndarray, predictor: Predictor, options: SegmentOptions) -> Any:
     """The hash of the model, the settings and the pixels; prompts are to be added."""
     digest = hashlib.sha256(predictor.spec.to_json().encode())
-    # the window is in the pixels already
-    chosen = {k: v for k, v in asdict(options).items() if k not in ("overwrite", "window")}
+    # the window is in the pixels already, the target in the prompts
+    chosen = {k: v for k, v in asdict(options).items() if k not in ("overwrite", "window", "target")}
     digest.update(json.dumps([[predictor.zoom, predictor.backend.name, chosen], image.shape]).encode())
     digest.update(np.ascontiguousarray(image))
     return digest
@@ -169,7 +170,8 @@ def begin_fingerprint(image: np.ndarray, predictor: Predictor, options: SegmentO
 def add_prompt(digest: Any, prompt: Prompt) -> None:
     """Adds all that a prompt says to a hash."""
     points = [prompt.points.tolist(), prompt.point_labels.tolist()]
-    digest.update(json.dumps([prompt.box, points, prompt.name, *(["final"] if prompt.final else [])]).encode())
+    more = [*(["final"] if prompt.final else []), *([["target", prompt.target]] if prompt.target is not None else [])]
+    digest.update(json.dumps([prompt.box, points, prompt.name, *more]).encode())
     if prompt.mask is not None:
         digest.update(np.ascontiguousarray(prompt.mask))
 

@@ -32,6 +32,7 @@ class SegmentOptions:
         reference_quirks: Work bug for bug as LiteMedSAM's own script; needs its converted weights and boxes alone.
         window: Centre and width for the grey values of NIfTI and DICOM files; None: the default window for CT, percentiles
             for others.
+        target: What objects are whose prompts do not say it, as `Prompt.target`; None: not said.
     """
 
     save: tuple[str, ...] = OUTPUTS
@@ -39,6 +40,7 @@ class SegmentOptions:
     overwrite: bool = False
     reference_quirks: bool = False
     window: tuple[float, float] | None = None
+    target: str | None = None
 
     def __post_init__(self):
         unknown = [name for name in self.save if name not in OUTPUTS]

@@ -13,11 +13,12 @@ from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.mask_support import CompactLogits
 from lite_medsam.prediction import OVERLAPS, Prediction
 from lite_medsam.preprocessing import Frame, intensity_range, to_model
-from lite_medsam.prompt_tokens import POINT_TOKENS, decoder_inputs, prompt_kinds, token_count
+from lite_medsam.prompt_tokens import POINT_TOKENS, decoder_inputs, prompt_kinds, share_a_call
 from lite_medsam.prompts import Prompt, as_prompts, validate
 from lite_medsam.recentring import recentre, restore, shifts
 from lite_medsam.runtime import Backend, decode_first, open_backend
 from lite_medsam.spec import ModelSpec
+from lite_medsam.vocabulary import check_target
 from lite_medsam.zoom import anchor_box, found_box, plan_frames, zoom_frame
 
 __all__ = ["OVERLAPS", "POINT_TOKENS", "ZOOM_MODES", "EncodedImage", "Prediction", "Predictor", "check_image"]
@@ -123,7 +124,8 @@ class Predictor:
             prompts: (N, 4) boxes, or prompts.
 
         Raises:
-            PromptError: If a prompt does not fit the image, or is of a kind that the model was not trained on.
+            PromptError: If a prompt does not fit the image, is of a kind that the model was not trained on, or has a target
+                that the model does not know.
         """
         checked = self._check(prompts, encoded.image_hw)
         side = self.spec.preprocessing.mask_size
@@ -146,7 +148,8 @@ class Predictor:
 
         Raises:
             CaseError: If the image has another type or shape.
-            PromptError: If a prompt does not fit the image, or is of a kind that the model was not trained on.
+            PromptError: If a prompt does not fit the image, is of a kind that the model was not trained on, or has a target
+                that the model does not know.
         """
         source = _Source(self, image)
         checked = self._check(prompts, source.hw)
@@ -192,6 +195,8 @@ class Predictor:
         for i, prompt in enumerate(given):
             try:
                 checked.append(validate(prompt, image_hw))
+                if prompt.target is not None and not prompt.final:
+                    check_target(prompt.target, self.spec.targets, self.spec.name)
             except PromptError as error:
                 raise PromptError(f"object {i + 1}: {error}" if len(given) > 1 else str(error)) from None
             missing = prompt_kinds(prompt) - known
@@ -223,7 +228,8 @@ class Predictor:
     def _decode(self, features: Features, frame: Frame, prompts, chosen: Sequence[int], logits, scores) -> None:
         """Decodes prompts of one frame in bounded chunks.
 
-        Only prompts with equally many tokens share a call, so an answer does not depend on what else is asked.
+        Only prompts with equally many tokens of the same kind share a call, so an answer does not depend on what else is
+        asked.
         """
         for part in _alike(prompts, chosen):
             masks, ious = decode_first(self.backend, features, *self._inputs(prompts, part, frame))
@@ -246,8 +252,9 @@ class Predictor:
                 scores[i] = ious[place, 0]
 
     def _inputs(self, prompts, part: Sequence[int], frame: Frame) -> tuple[np.ndarray, ...]:
-        settings = self.spec.preprocessing
-        return decoder_inputs([prompts[i] for i in part], [frame] * len(part), settings.image_size, settings.mask_size)
+        settings, chosen = self.spec.preprocessing, [prompts[i] for i in part]
+        frames = [frame] * len(part)
+        return decoder_inputs(chosen, frames, settings.image_size, settings.mask_size, self.spec.targets)
 
     def _prediction(self, prompts, logits, scores, frames, image_hw: tuple[int, int]) -> Prediction:
         names = tuple(prompt.name for prompt in prompts)
@@ -295,10 +302,10 @@ def _asked(prompts: Sequence[Prompt]) -> list[int]:
 
 
 def _alike(prompts: Sequence[Prompt], chosen: Sequence[int], most: int = DECODE_CHUNK) -> Iterator[list[int]]:
-    """Indices of prompts with equally many tokens, in chunks."""
-    by_tokens: dict[int, list[int]] = {}
+    """Indices of prompts with equally many tokens, all or none of them with a target, in chunks."""
+    by_tokens: dict[tuple[int, bool], list[int]] = {}
     for i in chosen:
-        by_tokens.setdefault(token_count(prompts[i]), []).append(i)
+        by_tokens.setdefault(share_a_call(prompts[i]), []).append(i)
     for alike in by_tokens.values():
         for start in range(0, len(alike), most):
             yield alike[start : start + most]

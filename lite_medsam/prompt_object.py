@@ -32,6 +32,8 @@ class Prompt:
         mask: A previous mask to refine: (H, W) bool, or float32 logits (above 0 is inside).
         name: What the object is called in outputs.
         final: The mask is the answer, taken as it is: painted by hand, say. Nothing is asked of the model then.
+        target: What the object is, in the words of `ModelSpec.targets`, for models that know names; beside a box, points
+            or a mask, never alone. None: not said.
 
     Raises:
         PromptError: If a field has another type or shape, or a final prompt has no mask.
@@ -43,6 +45,7 @@ class Prompt:
     mask: np.ndarray | None = None
     name: str | None = None
     final: bool = False
+    target: str | None = None
 
     def __post_init__(self):
         if self.box is not None:
@@ -67,8 +70,9 @@ class Prompt:
             object.__setattr__(self, "points", points.astype(np.float32))
         object.__setattr__(self, "point_labels", labels.astype(np.int64))
         object.__setattr__(self, "mask", _checked_mask(self.mask))
-        if self.name is not None and not (isinstance(self.name, str) and 1 <= len(self.name) <= MAX_NAME):
-            raise PromptError(f"name must be a text of 1 to {MAX_NAME} characters, got {_short(self.name)!r}")
+        for field_name, text in (("name", self.name), ("target", self.target)):
+            if text is not None and not (isinstance(text, str) and 1 <= len(text) <= MAX_NAME):
+                raise PromptError(f"{field_name} must be a text of 1 to {MAX_NAME} characters, got {_short(text)!r}")
         if self.final and self.mask is None:
             raise PromptError("a final prompt must have a mask, which is taken as the answer; got none")
 

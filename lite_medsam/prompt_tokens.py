@@ -7,6 +7,7 @@ import numpy as np
 
 from lite_medsam.preprocessing import Frame, boxes_to_model, mask_to_model, points_to_model
 from lite_medsam.prompts import Prompt
+from lite_medsam.vocabulary import check_target
 
 # a yes-no mask as logits, for refining a mask that comes without them; training showed the same value
 MASK_LOGIT = 6.0
@@ -26,14 +27,26 @@ def prompt_kinds(prompt: Prompt) -> set[str]:
 
 
 def token_count(prompt: Prompt) -> int:
-    """Tokens that a prompt is given to the decoder with: two for a box alone, else padded to POINT_TOKENS at least."""
+    """Tokens that a prompt is given to the decoder with: two for a box alone, else padded to POINT_TOKENS at least.
+
+    A target is one more.
+    """
     used = 2 * (prompt.box is not None) + len(prompt.points)
     box_alone = prompt.box is not None and not len(prompt.points) and prompt.mask is None
-    return used if box_alone else max(used, POINT_TOKENS)
+    return (used if box_alone else max(used, POINT_TOKENS)) + (prompt.target is not None)
+
+
+def share_a_call(prompt: Prompt) -> tuple[int, bool]:
+    """What prompts of one call of the decoder must have in common, so that none gets a token because of the others."""
+    return token_count(prompt), prompt.target is not None
 
 
 def decoder_inputs(
-    prompts: Sequence[Prompt], frames: Sequence[Frame], size: int, mask_size: int | None = None
+    prompts: Sequence[Prompt],
+    frames: Sequence[Frame],
+    size: int,
+    mask_size: int | None = None,
+    targets: Sequence[str] = (),
 ) -> tuple[np.ndarray, ...]:
     """Prompts in image coordinates as the decoder's inputs.
 
@@ -42,10 +55,15 @@ def decoder_inputs(
         frames: The model frame of each.
         size: Side S of the model frame.
         mask_size: Side M of previous masks; S by default.
+        targets: Names that the model knows, `ModelSpec.targets`.
 
     Returns:
         coords (N, P, 2), labels (N, P), previous (N, 1, M, M), has_previous (N,), float32; P is the largest
-        `token_count`, shorter prompts are padded.
+        `token_count`, shorter prompts are padded. A target is the last token, at (0, 0), with the label FIRST_TARGET plus
+        its place among the names.
+
+    Raises:
+        PromptError: If a target is none of the names.
     """
     mask_size = mask_size or size
     count = len(prompts)
@@ -68,6 +86,9 @@ def decoder_inputs(
         inside = ((points >= -0.5) & (points <= size - 0.5)).all(1) | (prompt.point_labels == 1)
         end = used + np.count_nonzero(inside)
         coords[i, used:end], labels[i, used:end] = points[inside], prompt.point_labels[inside]
+        if prompt.target is not None:
+            check_target(prompt.target, targets, "the model")
+            labels[i, -1] = FIRST_TARGET + targets.index(prompt.target)
         if prompt.mask is not None:
             previous[i, 0], has_previous[i] = _previous(prompt.mask, replace(frame, size=mask_size)), 1
     return coords, labels, previous, has_previous

@@ -206,7 +206,9 @@ def prompt_json(prompt: Prompt, place: str, mask_stem: str) -> dict:
         item["mask"] = mask_stem + (".png" if prompt.mask.dtype == bool else ".tif")
     if prompt.final:
         item["final"] = True
-    if not item.keys() - {"name"}:
+    if prompt.target is not None:
+        item["target"] = prompt.target
+    if not item.keys() - {"name", "target"}:
         raise PromptError(f"{place} must have a box, points or a mask, got nothing")
     numbers = np.concatenate([np.array(prompt.box or (), np.float64), prompt.points.ravel()])
     if not (np.abs(numbers) <= MAX_COORDINATE).all():  # also refuses NaN
@@ -220,7 +222,7 @@ def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
     Raises:
         PromptError: If it is not valid; the message says the place.
     """
-    item = check.mapping(item, place, (), ("name", "box", "points", "mask", "final"))
+    item = check.mapping(item, place, (), ("name", "target", "box", "points", "mask", "final"))
     if not item.keys() & {"box", "points", "mask"}:
         raise check.fail(place, "have a box, points or a mask")
 
@@ -242,8 +244,8 @@ def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
         labels.append(check.integer(label, f"{where}[2]", 0, 1))
     if "mask" in item:
         mask = _read_mask(check, check.text(item["mask"], f"{place}.mask", 1000), f"{place}.mask", folder)
-    name = check.text(item["name"], f"{place}.name", MAX_NAME) if "name" in item else None
-    return Prompt(box=box, points=points, point_labels=labels, mask=mask, name=name, final=final)
+    name, target = (check.text(item[k], f"{place}.{k}", MAX_NAME) if k in item else None for k in ("name", "target"))
+    return Prompt(box=box, points=points, point_labels=labels, mask=mask, name=name, final=final, target=target)
 
 
 def _read_mask(check: Checker, name: str, place: str, folder: Path) -> np.ndarray:

@@ -22,8 +22,10 @@ from lite_medsam.calibration import calibrated
 from lite_medsam.errors import PromptError, WeightsError
 from lite_medsam.predictor import POINT_TOKENS, Predictor, check_image
 from lite_medsam.preprocessing import Frame, boxes_to_model, logits_to_window, points_to_model, to_model
+from lite_medsam.prompt_tokens import FIRST_TARGET
 from lite_medsam.runtime import Backend
 from lite_medsam.spec import OWN_FAMILY
+from lite_medsam.vocabulary import check_target
 
 IMAGE_FORMATS = ("RGB", "BGR")
 PADDING, PADDING_POINT = -1, -2
@@ -157,6 +159,7 @@ class SamPredictor:
         mask_input: np.ndarray | None = None,
         multimask_output: bool = True,
         return_logits: bool = False,
+        target: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Masks of one object.
 
@@ -167,12 +170,14 @@ class SamPredictor:
             mask_input: (1, L, L) logits of an earlier answer, the third value that it returned.
             multimask_output: Three alternatives, for prompts that can mean several things; else one answer.
             return_logits: Logits in place of masks.
+            target: What the object is, for models that know names; segment_anything has no such argument.
 
         Returns:
             (C, H, W) bool masks, or float32 logits; (C,) predicted IoU; (C, L, L) logits for `mask_input`.
 
         Raises:
-            PromptError: If a prompt has another shape, or is of a kind that the weights were not trained on.
+            PromptError: If a prompt has another shape, is of a kind that the weights were not trained on, or the model does
+                not know the target.
             RuntimeError: If no image is set.
         """
         features, frame = self._current()
@@ -181,7 +186,10 @@ class SamPredictor:
         previous = np.zeros((1, 1, side, side), np.float32)
         if mask_input is not None:
             previous[0, 0] = _numbers(mask_input, (1, side, side), "mask_input", "logits of an earlier answer")[0]
-        self._refuse_untrained(point_coords is not None, box is not None, mask_input is not None)
+        given = point_coords is not None, box is not None, mask_input is not None
+        self._refuse_untrained(*given)
+        if target is not None:
+            coords, labels = self._with_target(coords, labels, target, any(given))
         has_previous = np.array([mask_input is not None], np.float32)
         all_logits, all_scores = self._backend.decode(features, coords, labels, previous, has_previous)
         chosen = slice(1, None) if multimask_output else slice(0, 1)
@@ -220,6 +228,14 @@ class SamPredictor:
             coords.append(np.zeros((POINT_TOKENS - used, 2), np.float32))  # as in training
             labels.append(np.full(POINT_TOKENS - used, PADDING, np.float32))
         return np.concatenate(coords)[None], np.concatenate(labels)[None]
+
+    def _with_target(self, coords: np.ndarray, labels: np.ndarray, target: str, beside: bool) -> tuple[np.ndarray, ...]:
+        """The tokens with that of a name behind them."""
+        check_target(target, self._spec.targets, self._spec.name)
+        if not beside:
+            raise PromptError(f"target must come with a box, points or a mask, got {target!r} alone")
+        kind = np.full((1, 1), FIRST_TARGET + self._spec.targets.index(target), np.float32)
+        return np.concatenate([coords, np.zeros((1, 1, 2), np.float32)], 1), np.concatenate([labels, kind], 1)
 
     def _refuse_untrained(self, points: bool, box: bool, mask: bool) -> None:
         asked = {"box+points"} if points and box else {"points"} if points else {"box"} if box else set()

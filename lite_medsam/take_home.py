@@ -23,7 +23,7 @@ from lite_medsam.measurements import fluid, is_fluid, measure_objects, measureme
 from lite_medsam.nifti_io import nifti_bytes
 from lite_medsam.overlay import draw_masks, draw_prompts
 from lite_medsam.prompts import Prompt, prompt_files
-from lite_medsam.volume_objects import VolumeObject
+from lite_medsam.volume_objects import VolumeObject, target_of_object
 from lite_medsam.volume_prompts import volume_prompt_files
 
 _COMPRESSION = 4  # files that are taken home once: smaller, a little slower
@@ -77,6 +77,12 @@ class Result:
         count = max(len(self.prompts), int(np.max(self.labels, initial=0)))
         names = [prompt.name for prompt in self.prompts]
         return names + [None] * (count - len(names))
+
+    @property
+    def targets(self) -> list[str | None]:
+        """What the objects were said to be, as many as there are names."""
+        targets = [p.target if isinstance(p, Prompt) else target_of_object(p) for p in self.prompts]
+        return targets + [None] * (len(self.names) - len(targets))
 
     def mask(self, index: int) -> np.ndarray:
         """(H, W) or (D, H, W) bool mask of one object."""

@@ -2,12 +2,14 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lite_medsam.case import Case
+from lite_medsam.case_fields import dataset_from_name
 from lite_medsam.errors import CaseError
-from lite_medsam.evaluation import dataset_from_name
+from lite_medsam.prompts import Prompt
 
 ANY = "*"
 Targets = Mapping[tuple[str, str, str], str]
@@ -68,6 +70,25 @@ def known_target(targets: Targets, case_name: str, label: int) -> str:
         if known == dataset and name.endswith(ending) and value in (ANY, str(label)):
             return target
     return ""
+
+
+def named_prompts(
+    objects: Sequence[tuple[int, Prompt]], case: Case, targets: Targets, known: Sequence[str]
+) -> list[tuple[int, Prompt]]:
+    """Simulated prompts that say what their object is.
+
+    Args:
+        objects: (label value, prompt), as `prompts.SimulatedPrompts.objects`.
+        case: The picture that they are for.
+        targets: From `read_targets`.
+        known: Names that the model knows, `ModelSpec.targets`; where a label's name is not among them, or it has none, the
+            prompt stays as it is.
+    """
+    named = []
+    for label, prompt in objects:
+        target = target_of(targets, case, label)
+        named.append((label, replace(prompt, target=target) if target in known else prompt))
+    return named
 
 
 def family_of(modality: str, target: str) -> str:

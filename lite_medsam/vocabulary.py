@@ -1,6 +1,7 @@
 """The names that an object may be given beside its prompt: `prompts/targets.json`."""
 
 import difflib
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from lite_medsam.strict_json import Checker, read_json
 
 VOCABULARY_FILE = PROMPTS_DIR / "targets.json"
 MAX_TARGETS, MAX_BYTES = 10_000, 5_000_000
+OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,29 @@ def load_vocabulary(path: str | os.PathLike = VOCABULARY_FILE) -> tuple[Target, 
     if twice is not None:
         raise PromptError(f"{Path(path)}: each target must have a name of its own, got {twice!r} twice")
     return tuple(targets)
+
+
+@functools.lru_cache
+def by_modality(names: tuple[str, ...], first: str | None = None) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Names in groups for a menu: by modality, sorted, the name of a modality itself in front of its group.
+
+    Args:
+        names: Of a model; those that the vocabulary does not have are under "other", last.
+        first: The modality whose group comes first.
+
+    Returns:
+        (modality, its names) pairs; a name of several modalities is under `first` if that is one of them, else under the
+        first that the vocabulary lists.
+    """
+    if not names:
+        return ()
+    vocabulary = [target for target in load_vocabulary() if target.modalities]
+    modality_of = {t.name: first if first in t.modalities else t.modalities[0] for t in vocabulary}
+    groups: dict[str, list[str]] = {}
+    for name in sorted(names, key=lambda name: (name != modality_of.get(name), name.lower())):
+        groups.setdefault(modality_of.get(name, OTHER), []).append(name)
+    order = sorted(groups, key=lambda group: (group != first, group == OTHER, group))
+    return tuple((group, tuple(groups[group])) for group in order)
 
 
 def check_target(name: str, known: Sequence[str], model: str) -> None:

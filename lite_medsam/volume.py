@@ -8,6 +8,7 @@ import numpy as np
 from lite_medsam.errors import PromptError
 from lite_medsam.predictor import Prediction, Predictor, prompt_kinds
 from lite_medsam.prompts import Prompt
+from lite_medsam.vocabulary import check_target
 from lite_medsam.volume_objects import (
     PropagationLimits,
     VolumeObject,
@@ -58,12 +59,18 @@ def propagate(
 
     Raises:
         CaseError: If the volume has another type or shape.
-        PromptError: If a prompt does not fit its slice, or is of a kind that the model was not trained on.
+        PromptError: If a prompt does not fit its slice, is of a kind that the model was not trained on, or an object has a
+            target that the model does not know.
     """
     check_volume(volume)
     objects = checked_objects(seeds, volume.shape[:3])
     known = set(predictor.spec.prompts)
     for i, item in enumerate(objects):
+        if item.target is not None:
+            try:
+                check_target(item.target, predictor.spec.targets, predictor.spec.name)
+            except PromptError as error:
+                raise PromptError(f"object {i + 1}: {error}") from None
         for z, prompt in item.prompts.items():
             missing = set() if is_finished(prompt) else prompt_kinds(prompt) - known
             if missing:
@@ -161,12 +168,14 @@ class _Follower:
             before, after = (found.get(end) for end in path.between)
             share = (z - path.between[0]) / (path.between[1] - path.between[0])
             box = between(before, after, share)
-            return None if box is None else Prompt(box=grown(box, self.limits, image_hw, item.bounds))
+            box = None if box is None else grown(box, self.limits, image_hw, item.bounds)
+            return None if box is None else Prompt(box=box, target=item.target)
         mask = found.get(z - path.direction)
         if mask is None or mask.box is None:
             return None
         previous = self.logits.get((i, path.direction)) if self.limits.use_mask else None
-        return Prompt(box=grown(mask.box, self.limits, image_hw, item.bounds), mask=previous)
+        box = grown(mask.box, self.limits, image_hw, item.bounds)
+        return Prompt(box=box, mask=previous, target=item.target)
 
     def _why_ended(self, mask: SliceMask, i: int, path: Path, z: int) -> str | None:
         """Why the object is not on this slice any more, None if it is. What the user asked for is never refused."""

@@ -13,7 +13,7 @@ import numpy as np
 from lite_medsam.case import Case
 from lite_medsam.errors import CaseError, MissingExtraError, PromptError
 from lite_medsam.geometry import Geometry
-from lite_medsam.job_inputs import are_of_volume, check_window, scan_facts
+from lite_medsam.job_inputs import are_of_volume, check_window, scan_facts, with_target
 from lite_medsam.job_outputs import (
     add_prompt,
     all_or_none,
@@ -31,7 +31,7 @@ from lite_medsam.prompts import Prompt
 from lite_medsam.scan import Scan
 from lite_medsam.volume import PropagationLimits, VolumeObject, VolumePrediction, propagate, seeds_from_boxes
 from lite_medsam.volume_io import nifti_bytes
-from lite_medsam.volume_objects import is_finished
+from lite_medsam.volume_objects import is_finished, target_of_object
 
 VOLUME_NEEDS = (
     'give --box x0,y0,z0,x1,y1,z1 (pixels and slices, the last inside) or --prompts of a volume ("volume": true)'
@@ -89,6 +89,7 @@ def read_volume(
         objects = seeds_from_boxes(scan.boxes, _box_names(scan))
     elif objects and not are_of_volume(objects):
         raise PromptError(f"{name} is a volume of {depth} slices, but the prompts do not say on which; {VOLUME_NEEDS}")
+    objects = with_target(objects, options.target)
     spacing = scan.spacing_mm
     facts = {
         "volume_dhw": list(scan.label_shape),
@@ -166,7 +167,7 @@ def run_volume_with_quirks(predictor: Predictor, job: Job, case: Case, options: 
     from lite_medsam.reference_quirks import segment_volume_with_quirks
 
     check_window(job, options)
-    if job.prompts is not None or job.prompt_file is not None:
+    if job.prompts is not None or job.prompt_file is not None or options.target is not None:
         raise PromptError(f"--reference-quirks knows the 3D boxes in {job.path.name} only; leave other prompts out")
     if case.boxes is None or not len(case.boxes):
         raise PromptError(f"{job.path.name} must hold 3D boxes for --reference-quirks, but has none")
@@ -208,7 +209,8 @@ def _fingerprint(predictor: Predictor, options: SegmentOptions, scan: Scan, obje
         digest.update(json.dumps([geometry.file_shape, geometry.axes, geometry.flipped]).encode())
         digest.update(np.ascontiguousarray(geometry.affine))
     for item in objects:
-        digest.update(json.dumps([item.name, item.z_range, item.bounds, len(item.prompts)]).encode())
+        said = [item.name, item.z_range, item.bounds, len(item.prompts)]
+        digest.update(json.dumps(said if item.target is None else [*said, ["target", item.target]]).encode())
         for z, prompt in sorted(item.prompts.items()):
             digest.update(json.dumps(int(z)).encode())
             add_prompt(digest, prompt)
@@ -234,6 +236,7 @@ def _describe(loaded: LoadedVolume, prediction: VolumePrediction, labels: np.nda
             {
                 "id": i + 1,
                 "name": prediction.names[i],
+                "target": target_of_object(item),
                 "score": round(sum(known) / len(known), 4) if known else None,
                 "voxels": voxels,
                 **(

@@ -21,12 +21,14 @@ class VolumeObject:
         z_range: First and last slice of the object, both inside. None: it is followed until it ends by itself.
         bounds: x0, y0, x1, y1, last pixel inside: no slice of the object reaches beyond, as a 3D box promises. None:
             it may move anywhere.
+        target: What the object is, as `Prompt.target`, on every slice; None: what its prompts say, which must agree.
     """
 
     prompts: Mapping[int, Prompt] = field(default_factory=dict)
     name: str | None = None
     z_range: tuple[int, int] | None = None
     bounds: tuple[float, float, float, float] | None = None
+    target: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,12 @@ def checked_objects(seeds: Iterable[VolumeObject], shape: tuple[int, int, int]) 
     return [_checked(item, f"object {i + 1}", shape) for i, item in enumerate(seeds)]
 
 
+def target_of_object(item: VolumeObject) -> str | None:
+    """What an object is: its own target, else that of the first slice that says it."""
+    said = (prompt.target for _, prompt in sorted(item.prompts.items()) if prompt.target is not None)
+    return next(said, None) if item.target is None else item.target
+
+
 def is_finished(prompt: Prompt) -> bool:
     """Whether the prompt is a mask alone: the answer itself, nothing to segment."""
     return prompt.mask is not None and prompt.box is None and not len(prompt.points)
@@ -133,7 +141,14 @@ def _checked(item: VolumeObject, what: str, shape: tuple[int, int, int]) -> Volu
         if not isinstance(prompt, Prompt):
             raise PromptError(f"{what}, slice {z}: must be a Prompt, got {type(prompt).__name__}")
         prompts[int(z)] = _checked_prompt(prompt, f"{what}, slice {z}", shape[1:])
-    return replace(item, prompts=prompts, z_range=z_range)
+    target = target_of_object(item)
+    for z, prompt in prompts.items():
+        if prompt.target not in (None, target):
+            raise PromptError(
+                f"{what}, slice {z}: target must be that of the object, {target!r}, got {prompt.target!r}"
+            )
+        prompts[z] = replace(prompt, target=target)
+    return replace(item, prompts=prompts, z_range=z_range, target=target)
 
 
 def _checked_prompt(prompt: Prompt, where: str, image_hw: tuple[int, int]) -> Prompt:

@@ -25,8 +25,8 @@ MAX_SLICE = 10**6
 def volume_prompt_files(objects: Iterable[VolumeObject], stem: str = "prompts") -> dict[str, bytes]:
     """The files of a volume's prompts by name, the masks first, `<stem>.json` last.
 
-    The document is `{"version": 1, "volume": true, "objects": [{"name", "z_range", "bounds", "slices": [{"z", "box",
-    "points", "mask"}]}]}`; what an object does not have is left out.
+    The document is `{"version": 1, "volume": true, "objects": [{"name", "target", "z_range", "bounds", "slices": [{"z",
+    "box", "points", "mask"}]}]}`; what an object does not have is left out.
 
     Raises:
         PromptError: If a prompt says nothing or a number is not finite.
@@ -35,6 +35,8 @@ def volume_prompt_files(objects: Iterable[VolumeObject], stem: str = "prompts") 
     items = []
     for i, volume_object in enumerate(objects):
         item: dict = {} if volume_object.name is None else {"name": volume_object.name}
+        if volume_object.target is not None:
+            item["target"] = volume_object.target
         if volume_object.z_range is not None:
             item["z_range"] = [int(z) for z in volume_object.z_range]
         if volume_object.bounds is not None:
@@ -71,11 +73,11 @@ def load_volume_prompts(path: str | os.PathLike) -> list[VolumeObject]:
 
 
 def _object(check: Checker, item, place: str, folder: Path) -> VolumeObject:
-    item = check.mapping(item, place, ("slices",), ("name", "z_range", "bounds"))
+    item = check.mapping(item, place, ("slices",), ("name", "target", "z_range", "bounds"))
     prompts = {}
     for k, entry in enumerate(check.array(item["slices"], f"{place}.slices", maximum=MAX_OBJECTS)):
         where = f"{place}.slices[{k}]"
-        entry = dict(check.mapping(entry, where, ("z",), ("name", "box", "points", "mask")))
+        entry = dict(check.mapping(entry, where, ("z",), ("name", "target", "box", "points", "mask")))
         z = check.integer(entry.pop("z"), f"{where}.z", 0, MAX_SLICE)
         if z in prompts:
             raise check.fail(f"{where}.z", "be a slice that comes once", z)
@@ -90,8 +92,8 @@ def _object(check: Checker, item, place: str, folder: Path) -> VolumeObject:
         sides = check.array(item["bounds"], f"{place}.bounds", 4)
         limit = MAX_COORDINATE
         bounds = tuple(check.number(v, f"{place}.bounds[{k}]", -limit, limit) for k, v in enumerate(sides))
-    name = check.text(item["name"], f"{place}.name", MAX_NAME) if "name" in item else None
-    return VolumeObject(prompts, name, z_range, bounds)
+    name, target = (check.text(item[k], f"{place}.{k}", MAX_NAME) if k in item else None for k in ("name", "target"))
+    return VolumeObject(prompts, name, z_range, bounds, target)
 
 
 def _list(value) -> list:

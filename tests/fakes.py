@@ -1,4 +1,7 @@
-"""A backend whose right answer is known: it fills the box, or a disc around the first click."""
+"""A backend whose right answer is known: it fills the box, or a disc around the first click.
+
+The i-th of its targets makes that smaller by i + 1 model pixels on every side.
+"""
 
 import numpy as np
 
@@ -12,8 +15,15 @@ class FakeBackend:
 
     name = "fake"
 
-    def __init__(self, size: int = 64, zoom: Zoom | None = None, prompts: tuple[str, ...] | None = None):
-        spec = ModelSpec(name="fake", preprocessing=Preprocessing(image_size=size), zoom=zoom or Zoom())
+    def __init__(
+        self,
+        size: int = 64,
+        zoom: Zoom | None = None,
+        prompts: tuple[str, ...] | None = None,
+        targets: tuple[str, ...] = (),
+    ):
+        settings = Preprocessing(image_size=size)
+        spec = ModelSpec(name="fake", preprocessing=settings, zoom=zoom or Zoom(), targets=targets)
         self.spec = spec if prompts is None else ModelSpec(**{**vars(spec), "prompts": prompts})
         self.encoded, self.decoded = [], []
 
@@ -31,6 +41,10 @@ class FakeBackend:
         return logits[:, None].astype(np.float32), np.full((count, 1), 0.9, np.float32)
 
     def _answer(self, coords, labels):
+        # the label of target i is 4 + i
+        return self._shape(coords, labels) - max(0.0, float(labels.max()) - 3)
+
+    def _shape(self, coords, labels):
         y, x = np.mgrid[: self.size, : self.size]
         if (labels == 2).any():
             (x0, y0), (x1, y1) = coords[labels == 2][0], coords[labels == 3][0]

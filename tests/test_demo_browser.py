@@ -19,9 +19,11 @@ if CHROMIUM is None:
     pytest.skip("no Chromium on this machine", allow_module_level=True)
 
 from demo_server import running  # noqa: E402
+from fakes import FakeBackend  # noqa: E402
 
 from lite_medsam.demo_loading import load_demo  # noqa: E402
 from lite_medsam.phantoms import make_phantom, make_phantom_volume  # noqa: E402
+from lite_medsam.predictor import Predictor  # noqa: E402
 
 DESKS: dict = {}  # what serves an address
 ROOT = Path(__file__).parents[1]
@@ -452,6 +454,50 @@ def test_two_pages_do_not_see_each_other(browser, server):
     while not all(seats[token].leaving for token in tokens) and time.monotonic() < until:
         time.sleep(0.2)
     assert all(seats[token].leaving for token in tokens)  # the server has seen that the pages are gone
+
+
+def test_what_it_is_can_be_chosen_where_the_model_knows_names(browser, server, monkeypatch):
+    known = {
+        "lite-medsam": Predictor(FakeBackend(64, targets=("CT", "US", "breast lesion", "my own")), "off"),
+        "nameless": Predictor(FakeBackend(64), "off"),
+    }
+    catalogue = DESKS[server].models
+    monkeypatch.setattr(catalogue, "get", lambda name, engine: known[name])
+    monkeypatch.setattr(catalogue, "directories", dict.fromkeys(known, ROOT))
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    editor = Editor(context.new_page(), server)
+    chooser = editor.page.get_by_label("What is it? (optional)")
+    assert not chooser.is_visible()
+    editor.sample("US")
+    chooser.wait_for(state="visible")  # the picture is decoded first
+    assert chooser.input_value() == ""
+    shown = chooser.evaluate("(n) => [...n.querySelectorAll('optgroup')].map((g) => [g.label, g.innerText.trim()])")
+    assert [label for label, _ in shown] == ["US", "CT", "other"]  # that of the picture first
+    texts = chooser.evaluate("(n) => [...n.options].map((o) => o.text)")
+    assert texts == ["not said", "any object in US", "breast lesion", "any object in CT", "my own"]
+    editor.drag((150, 140), (300, 310))
+    before = sum(editor.objects()[0]["mask"]["runs"][1::2])
+    chooser.select_option("breast lesion")
+    editor.settle()
+    (item,) = editor.objects()
+    assert item["target"] == "breast lesion" and sum(item["mask"]["runs"][1::2]) < before
+    editor.page.click("#lm-new")
+    editor.settle()
+    assert chooser.input_value() == ""  # each object has its own
+    editor.page.click("#lm-undo")
+    editor.settle()
+    assert chooser.input_value() == "breast lesion"
+    editor.page.click("#lm-undo")
+    editor.settle()
+    assert chooser.input_value() == "" and sum(editor.objects()[0]["mask"]["runs"][1::2]) == before
+    editor.page.click("#lm-redo")
+    editor.settle()
+    editor.page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
+    editor.page.select_option("#lm-model", "nameless")
+    editor.settle()
+    assert not chooser.is_visible() and "does not know breast lesion" in editor.message()
+    assert editor.objects()[0]["target"] == "breast lesion" and editor.errors == []
+    context.close()
 
 
 def test_side_by_side_keeps_prompts_exact(editor):

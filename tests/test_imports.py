@@ -21,7 +21,7 @@ LEVELS = [
     {"npz_io", "strict_json"},
     {"case", "protocol", "coco", "measurements", "vocabulary"},
     {"prompts", "metrics", "overlay", "baselines", "results", "scan", "volume_prediction"},
-    {"preprocessing", "simulated_user", "phantoms", "engines", "volume_objects", "nifti_io", "dicom_fields"},
+    {"preprocessing", "simulated_user", "phantoms", "engines", "volume_objects", "nifti_io", "dicom_fields", "targets"},
     {"zoom", "engine_choice", "download", "datasets", "prompt_tokens", "mask_support", "dicom_io"}
     | {"volume_paths", "volume_prompts"},
     {"runtime", "take_home", "volume_io", "region", "strokes", "instances", "demo_loading"},
@@ -33,7 +33,6 @@ LEVELS = [
     {"volume_jobs", "following"},
     {"interactive"},
     {"evaluation", "batch", "adapters", "volume_study"},
-    {"targets"},
     {"card", "bench", "int8"},
     {"learning"},
     {"cli"},

@@ -406,3 +406,99 @@ def test_a_result_does_not_overwrite_what_was_changed_meanwhile(bundled):
 def test_words_for_fluid():
     assert all(map(is_fluid, ("fluid 1", "IRF", "Cyst left", "srf-2", "PED")))
     assert not any(map(is_fluid, ("object 1", "layer", "pedicle", "first")))
+
+
+NAMES = ("CT", "optic cup")
+
+
+def named_session(hw=(64, 64), targets=NAMES, **more):
+    backend = FakeBackend(64, targets=targets)
+    return Session(Predictor(backend, "off"), scan_of(np.full(hw, 90, np.uint8), **more)), backend
+
+
+def area(session, index=0):
+    return session.now.find(None).region(index).area_px
+
+
+def test_saying_what_an_object_is_makes_its_mask_anew_and_can_be_undone():
+    session, backend = named_session()
+    session.draw_box((10, 10, 40, 40))
+    assert area(session) == 31**2
+    session.set_target("optic cup")  # two pixels less on every side, as the fake knows it
+    assert area(session) == 27**2 and backend.decoded[-1][1][0, -1] == 5
+    session.draw_box((10, 10, 30, 30))
+    assert area(session) == 17**2
+    session.undo()
+    session.undo()
+    assert area(session) == 31**2 and session.now.find(None).target is None
+    session.redo()
+    assert area(session) == 27**2 and session.now.find(None).target == "optic cup"
+    session.set_target(None)
+    assert area(session) == 31**2
+
+
+def test_a_name_can_be_said_before_anything_is_drawn():
+    session, _ = named_session()
+    session.set_target(None)
+    assert not session.now.objects and not session.can_undo
+    session.set_target("CT")
+    session.click(30, 30, True)
+    assert [item.target for item in session.now.objects] == ["CT"]
+    session.add_object()
+    assert session.now.find(None).target is None  # what one object is says nothing of the next
+    with pytest.raises(PromptError, match="target must be one of the 2 names that fake knows, got 'cup'; did you mean"):
+        session.set_target("cup")
+
+
+def test_targets_go_home_and_make_the_same_masks_there(tmp_path):
+    session, _ = named_session()
+    session.draw_box((10, 10, 40, 40))
+    session.set_target("optic cup")
+    session.draw_new((45, 45, 60, 60))
+    save_prompts(tmp_path / "p.json", [prompt for _, prompt in session.prompts()])
+    prompts = load_prompts(tmp_path / "p.json")
+    assert [prompt.target for prompt in prompts] == ["optic cup", None]
+    again = session.predictor.segment(session.pixels(), prompts)
+    for i, item in enumerate(session.now.objects):
+        np.testing.assert_array_equal(again.mask(i), item.region(0).full())
+
+
+def test_another_model_is_asked_without_a_name_that_it_does_not_know():
+    session, _ = named_session()
+    session.draw_box((10, 10, 40, 40))
+    session.set_target("optic cup")
+    first, nameless = session.predictor, Predictor(FakeBackend(64), "off")
+    session.set_predictor(nameless)
+    assert area(session) == 31**2 and session.now.find(None).target == "optic cup"
+    # the prompts are for the model that is chosen
+    assert [prompt.target for _, prompt in session.prompts()] == [None]
+    session.draw_box((10, 10, 30, 30))
+    session.set_predictor(first)
+    assert area(session) == 17**2 and [prompt.target for _, prompt in session.prompts()] == ["optic cup"]
+
+
+def test_pieces_keep_the_target_and_a_merged_object_has_the_first_ones():
+    session, _ = named_session()
+    session.set_target("CT")
+    session.paint([(12, 12)], 6, True)
+    session.paint([(45, 45)], 6, True)
+    assert session.split() == 2 and [item.target for item in session.now.objects] == ["CT", "CT"]
+    first, second = (item.id for item in session.now.objects)
+    session.set_target("optic cup", second)
+    session.merge([second, first])
+    assert [item.target for item in session.now.objects] == ["optic cup"]
+
+
+def test_objects_are_followed_with_their_target():
+    session, backend = named_session((5, 64, 64), is_volume=True)
+    session.draw_box((10, 10, 50, 50), 2)
+    session.set_target("optic cup")
+    backend.decoded.clear()
+    session.adopt(session.propagate())
+    assert {row[-1] for _, labels, _, _ in backend.decoded for row in labels.tolist()} == {5}
+    assert area(session, 3) < area(session, 2)
+    (seed,), _, _ = session.volume_objects()
+    assert seed.target == "optic cup"
+    session.set_predictor(Predictor(FakeBackend(64), "off"))
+    session.adopt(session.propagate())
+    assert session.volume_objects()[0][0].target is None

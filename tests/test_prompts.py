@@ -267,6 +267,7 @@ VALID_SETS = [
     {"version": 1, "objects": [{"name": "a", "box": BOX, "points": [[1, 2, 1], [3.5, 4, 0]]}]},
     {"version": 1, "objects": [{"points": [[1, 2, 1.0]]}, {"points": []}]},
     {"version": 1, "objects": [{"box": BOX, "final": False}]},
+    {"version": 1, "objects": [{"box": BOX, "target": "optic cup"}]},
 ]
 INVALID_SETS = [
     ([], "the file must be an object {...}, got an array of 0"),
@@ -284,6 +285,10 @@ INVALID_SETS = [
     ({"version": 1, "objects": [{"box": BOX}, 3]}, "objects[1] must be an object {...}, got 3"),
     ({"version": 1, "objects": [{}]}, "objects[0] must have a box, points or a mask"),
     ({"version": 1, "objects": [{"name": "a"}]}, "objects[0] must have a box, points or a mask"),
+    ({"version": 1, "objects": [{"target": "a"}]}, "objects[0] must have a box, points or a mask"),
+    ({"version": 1, "objects": [{"box": BOX, "target": None}]}, "objects[0].target must be a text of 1 to 200"),
+    ({"version": 1, "objects": [{"box": BOX, "target": ""}]}, "objects[0].target must be a text of 1 to 200"),
+    ({"version": 1, "objects": [{"box": BOX, "target": "x" * 201}]}, "objects[0].target must be a text"),
     ({"version": 1, "objects": [{"bbox": BOX}]}, 'unknown key "objects[0].bbox"'),
     (
         {"version": 1, "objects": [{"box": BOX}] * 2 + [{"box": [1, "2", 3, 4]}]},

@@ -170,6 +170,9 @@ const build = () => {
   ui.choices = h("div", { className: "lm-choices", role: "group", "aria-label": "What the prompts can mean" });
   ui.merge = h("select", { id: "lm-merge", "aria-label": "Merge the selected object with",
     onchange: () => { if (ui.merge.value) act({ op: "merge", objects: [state.selected, Number(ui.merge.value)] }); } });
+  ui.target = h("select", { id: "lm-target", onchange: () => act({ op: "target", target: ui.target.value || null }) });
+  ui.targetField = field("What is it? (optional)", ui.target);
+  ui.targetField.hidden = true;
   ui.measures = h("table", { className: "lm-table", id: "lm-measures" });
   ui.side = h("div", { className: "lm-side" }, objectsPart(), measuresPart(), lookPart(), windowPart(), modelPart(), homePart(),
     exactPart(), shortcutsPart());
@@ -196,6 +199,7 @@ const objectsPart = () =>
       button("Split", "Try to split the selected object into instances", () => act({ op: "split" }),
         { aria: "Try to split into instances", node: { id: "lm-split" } }),
       field("Merge with", ui.merge)),
+    ui.targetField,
     ui.choices);
 
 const measuresPart = () => {

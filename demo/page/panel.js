@@ -167,6 +167,7 @@ const panel = (view) => {
     showJob(view.job);
   }
   objectList(view);
+  targetList(view);
   choiceList(view);
   measureTable(view);
   if (image) windowValues(image);
@@ -212,6 +213,24 @@ const objectList = (view) => {
   if (focused) ui.objects.querySelector(`[data-focus="${focused}"]`)?.focus();
   ui.merge.replaceChildren(h("option", { value: "" }, "…"), ...view.objects.filter((item) => item.id !== view.selected)
     .map((item) => h("option", { value: item.id }, item.name)));
+};
+
+// what the selected object can be, for models that know names; a name that only another model knows stays visible
+const targetList = (view) => {
+  const groups = view.targets ?? [];
+  ui.targetField.hidden = !groups.length;
+  const own = view.objects.find((object) => object.id === view.selected)?.target ?? "";
+  const foreign = own && !groups.some(([, names]) => names.includes(own)) ? own : "";
+  const key = JSON.stringify([groups, foreign]);
+  if (ui.target.dataset.shown !== key) {
+    ui.target.dataset.shown = key;
+    const option = (name, text = name) => h("option", { value: name }, text);
+    ui.target.replaceChildren(option("", "not said"),
+      ...groups.map(([group, names]) => h("optgroup", { label: group },
+        ...names.map((name) => option(name, name === group ? `any object in ${group}` : name)))));
+    if (foreign) ui.target.append(h("option", { value: foreign, disabled: true }, `${foreign} (not known to this model)`));
+  }
+  ui.target.value = own;
 };
 
 const choiceList = (view) => {

@@ -14,6 +14,7 @@ from lite_medsam.cli.options import engine_options, open_predictor
 Examples:
   lite-medsam evaluate -i cases -o scores.csv
   lite-medsam evaluate -i cases --protocol clicks --weights runs/mine/model
+  lite-medsam evaluate -i cases --targets targets.csv
   lite-medsam evaluate -i cases --baseline ellipse
   lite-medsam evaluate -i cases --predictions out
 """,
@@ -30,6 +31,8 @@ Examples:
               help="Score this instead of a model.")  # fmt: skip
 @click.option("--groups", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="CSV with the columns file and group: whose image each case is.")  # fmt: skip
+@click.option("--targets", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="CSV with dataset, label (or *) and target: prompts say the names that the model knows.")  # fmt: skip
 @click.option("--by", type=click.Choice(["modality", "dataset", "size"]), default="modality", show_default=True,
               help="Rows of the table that is printed.")  # fmt: skip
 @click.option("--tolerance", type=click.FloatRange(0), default=2.0, show_default=True,
@@ -49,6 +52,7 @@ def command(
     predictions,
     baseline,
     groups,
+    targets,
     by,
     tolerance,
     slices,
@@ -65,12 +69,16 @@ def command(
 
     from lite_medsam.baselines import BaselineSegmenter
     from lite_medsam.errors import CaseError
-    from lite_medsam.evaluation import evaluate, evaluate_predictions
+    from lite_medsam.evaluation import evaluate, evaluate_predictions, known_targets
     from lite_medsam.files import atomic_write
     from lite_medsam.prompts import load_protocol
+    from lite_medsam.targets import read_targets
 
     if predictions and baseline:
         raise click.UsageError("give either --predictions or --baseline, not both")
+    if targets and (predictions or baseline):
+        raise click.UsageError("--targets is for models; leave it out with --predictions and --baseline")
+    names = None if targets is None else read_targets(targets)
     paths = labelled_cases(inputs)[::every]
     if not paths:
         raise CaseError(f"the input must hold npz cases, got none in {', '.join(map(str, inputs))}")
@@ -83,9 +91,11 @@ def command(
             result = evaluate_predictions(paths, predictions, tolerance_px=tolerance, progress=progress)
         else:
             segmenter = BaselineSegmenter(baseline) if baseline else open_predictor(**engine)
+            if names is not None and not known_targets(segmenter):
+                print(f"--targets changes nothing: {segmenter.spec.name} knows no names", file=sys.stderr)
             result = evaluate(
                 segmenter, paths, load_protocol(protocol), tolerance_px=tolerance, slices_per_volume=slices,
-                groups=read_groups(groups), progress=progress,
+                groups=read_groups(groups), targets=names, progress=progress,
             )  # fmt: skip
     for name, reason in result.skipped:
         print(f"left out: {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)

@@ -9,11 +9,14 @@ import click
 @click.command(name="info")
 @click.option("--weights", type=click.Path(path_type=Path), help="Model directory.  [default: the bundled one]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--targets", is_flag=True, help="List the names of objects that the model knows, and nothing else.")
 @click.option("--trial", is_flag=True, help="Measure the engines; --engine auto follows the result on this machine.")
 @click.option("--int8", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="With --trial: an int8 version of the model that takes part.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="With --trial: CPU threads.  [default: physical cores]")
-def command(weights: Path | None, as_json: bool, trial: bool, int8: Path | None, threads: int | None) -> None:
+def command(
+    weights: Path | None, as_json: bool, targets: bool, trial: bool, int8: Path | None, threads: int | None
+) -> None:
     """Show versions, engines, the default model and its terms.
 
     --engine auto is ONNX Runtime until --trial has found something faster on this machine for this model.
@@ -22,9 +25,15 @@ def command(weights: Path | None, as_json: bool, trial: bool, int8: Path | None,
         raise click.UsageError("--int8 and --threads go with --trial")
     measured = measure(weights, int8, threads) if trial else {}
     record = gather(weights) | measured
+    names = record["model"]["targets"]
+    if targets:
+        for line in [json.dumps(names, indent=1, ensure_ascii=False)] if as_json else names:
+            print(line)
+        return
     if as_json:
         print(json.dumps(record, indent=1, ensure_ascii=False))
         return
+    record["model"]["targets"] = f"{len(names)} names; --targets lists them" if names else "knows no names"
     for title, fields in record.items():
         print(title)
         width = max(len(name) for name in fields)
@@ -96,6 +105,7 @@ def gather(weights: Path | None) -> dict[str, dict]:
                 else {}
             ),
             "prompts": list(spec.prompts),
+            "targets": list(spec.targets),
             "licence": spec.licence,
             "trained on": list(spec.training_data),
             "notes": spec.notes,

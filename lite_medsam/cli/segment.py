@@ -15,6 +15,7 @@ from lite_medsam.cli.options import engine_options, open_predictor
 Examples:
   lite-medsam segment -i scan.png --box 120,80,260,190 -o out
   lite-medsam segment -i scan.png --point 180,140,1 --point 60,60,0 -o out
+  lite-medsam segment -i scan.png --box 120,80,260,190 --target "optic cup" -o out
   lite-medsam segment -i scan.png --prompts objects.json -o out
   lite-medsam segment -i folder/of/npz -o out --save npz --quiet
   lite-medsam segment -i ct.nii.gz --box 60,80,3,110,140,17 --window 40,400 -o out
@@ -29,6 +30,9 @@ Examples:
               help="A click: label 1 on the object, 0 on the background. Repeatable; all belong to one object.")  # fmt: skip
 @click.option("--prompts", "prompt_path", type=click.Path(path_type=Path),
               help="JSON with the objects, or a folder with one NAME.json per input.")  # fmt: skip
+@click.option("--target", metavar="NAME",
+              help="What the objects are, for models that know names (lite-medsam info --targets). "
+              "With --prompts: those that do not say it themselves.")  # fmt: skip
 @click.option("--save", default="npz,label,overlay", show_default=True,
               help="What to write beside the JSON record.")  # fmt: skip
 @click.option("--overlap", type=click.Choice(["best", "first", "last", "stack"]), default="best", show_default=True,
@@ -49,6 +53,7 @@ def command(
     boxes,
     points,
     prompt_path,
+    target,
     save,
     overlap,
     window,
@@ -70,15 +75,18 @@ def command(
     from tqdm import tqdm
 
     from lite_medsam.batch import SegmentOptions, find_jobs, run_jobs
+    from lite_medsam.vocabulary import check_target
 
     prompts = objects_from_options(boxes, points)
     if prompts and prompt_path:
         raise click.UsageError("give either --prompts or --box and --point, not both")
     names = tuple(name for name in save.split(",") if name)
     values = None if window is None else tuple(_numbers("--window", window, "centre,width"))
-    options = SegmentOptions(names, overlap, overwrite, reference_quirks, values)
+    options = SegmentOptions(names, overlap, overwrite, reference_quirks, values, target)
     jobs = find_jobs(inputs, output, tuple(prompts) or None, prompt_path)
     predictor = open_predictor(**engine)
+    if target is not None:
+        check_target(target, predictor.spec.targets, predictor.spec.name)
     progress = tqdm(total=len(jobs), unit="file", disable=quiet or len(jobs) < 2, leave=False)
 
     def on_done(job, record: dict) -> None:

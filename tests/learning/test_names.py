@@ -1,6 +1,7 @@
 """Names of objects: in training batches, in the network and in the exported decoder."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -9,14 +10,16 @@ import torch
 from tiny import TINY, disc_case, tiny_model
 
 from lite_medsam.engines import OnnxBackend
-from lite_medsam.errors import WeightsError
+from lite_medsam.errors import PromptError, WeightsError
 from lite_medsam.learning.checkpoint import to_stored
 from lite_medsam.learning.dataset import BatchSource, LabelledImage, Sampling
 from lite_medsam.learning.export import example_prompts, export_model
 from lite_medsam.learning.graph_decoder import GraphDecoder
 from lite_medsam.learning.model import PADDING, PromptedSegmenter
 from lite_medsam.learning.recipe import load_recipe, start_model
+from lite_medsam.predictor import Predictor
 from lite_medsam.prompt_tokens import FIRST_TARGET
+from lite_medsam.prompts import Prompt
 from lite_medsam.spec import ModelSpec, load_spec
 from lite_medsam.vocabulary import load_vocabulary
 
@@ -135,3 +138,25 @@ def test_a_recipe_that_teaches_names_takes_the_vocabulary(tmp_path):
     assert {"OCT", "XRay", "inner nuclear layer", "optic cup"} <= set(spec.targets)
     assert ModelSpec.from_json(spec.to_json()) == spec
     assert "targets" not in TINY.to_json()
+
+
+def test_the_predictor_tells_an_exported_model_what_objects_are(tmp_path):
+    model = named_model()
+    export_model(model, tmp_path, dataclasses.replace(model.spec, name="named"))
+    predictor = Predictor.open(tmp_path, engine="onnxruntime", threads=1, zoom="off")
+    image = disc_case(0).image
+    said = (None, "disc", "other disc", "disc")
+    prompts = [Prompt(box=(15, 20, 60, 70), target=target) for target in said]
+    prompts += [Prompt(points=[[30, 45]], point_labels=[1], target=target) for target in said]
+    together = predictor.segment(image, prompts)
+    logits = together.logits
+    for one, other in itertools.combinations(range(len(said)), 2):
+        for first in (0, len(said)):
+            alike = np.allclose(logits[first + one], logits[first + other], atol=1e-3)
+            assert alike == (said[one] == said[other])
+    for i, prompt in enumerate(prompts):
+        alone = predictor.segment(image, [prompt])
+        np.testing.assert_allclose(alone.logits[0], logits[i], atol=1e-3)
+        np.testing.assert_allclose(alone.scores[0], together.scores[i], atol=1e-3)
+    with pytest.raises(PromptError, match="did you mean 'disc'"):
+        predictor.segment(image, [Prompt(box=(15, 20, 60, 70), target="disk")])
