@@ -37,6 +37,8 @@ class Sampling:
         named_share: Share of batches whose prompts say what the object is called, for models that know names.
         modality_name_share: Share of the prompts there that give the modality's name instead of the object's.
         dataset_weights: Factor by data set for how often it is drawn within its modality; 1 for others.
+        named_weights: Further factors in batches that say names, by data set within its modality and by modality, so that
+            names that settle something are drawn more often.
     """
 
     objects_per_image: int = 3
@@ -51,6 +53,7 @@ class Sampling:
     named_share: float = 0.4
     modality_name_share: float = 0.2
     dataset_weights: dict[str, float] = field(default_factory=dict)
+    named_weights: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +197,12 @@ class BatchSource:
         self.batch_size, self.seed = batch_size, seed
         self.by_modality = index_by_modality(images, sampling.dataset_weights)
         self.number_of = {name: i for i, name in enumerate(vocabulary)}
-        self.can_name = {m for m in self.by_modality if m in self.number_of}
+        self.can_name = [m for m in self.by_modality if m in self.number_of]
+        usual = sampling.dataset_weights
+        more = {name: factor * usual.get(name, 1.0) for name, factor in sampling.named_weights.items()}
+        self.by_modality_named = index_by_modality(images, usual | more)
+        factors = np.array([sampling.named_weights.get(m, 1.0) for m in self.can_name])
+        self.named_shares = factors / factors.sum() if len(factors) else None
 
     def batch(self, number: int) -> Batch:
         """Batch `number`, counted from 0."""
@@ -228,10 +236,9 @@ class BatchSource:
     def _view(self, rng: np.random.Generator, mixed: bool, named: bool) -> tuple[np.ndarray, ...]:
         """One view with its prompts; views without an object that is large enough are passed over."""
         view = None
-        modalities = [m for m in self.by_modality if not named or m in self.can_name]
         while view is None:
-            modality = rng.choice(modalities)
-            members, weights = self.by_modality[modality]
+            modality = rng.choice(self.can_name, p=self.named_shares) if named else rng.choice(list(self.by_modality))
+            members, weights = (self.by_modality_named if named else self.by_modality)[modality]
             source = self.images[rng.choice(members, p=weights)]
             view = draw_view(source, self.settings, self.sampling, rng)
         wanted = self.sampling.objects_per_image

@@ -9,6 +9,8 @@ from lite_medsam.spec import OWN_FAMILY
 
 # share of the backbone's blocks that "encoder-last" trains
 LAST_SHARE = 1 / 3
+# share of the learning rate for the tables of names: a row learns only when its name is drawn, which is rare
+NAMES_RATE = 10.0
 
 
 def select_parameters(model: Segmenter, part: str) -> None:
@@ -69,7 +71,9 @@ def checkpoint_activations(model: Segmenter) -> None:
 
 
 def parameter_groups(model: Segmenter, rate: float, backbone_rate: float, weight_decay: float) -> list[dict]:
-    """Groups for AdamW: backbone or not, matrices and kernels (which decay) or not; frozen parameters left out.
+    """Groups for AdamW: backbone, tables of names, or neither; matrices and kernels (which decay) or not.
+
+    Frozen parameters are left out.
 
     Args:
         model: The model.
@@ -78,20 +82,18 @@ def parameter_groups(model: Segmenter, rate: float, backbone_rate: float, weight
         weight_decay: Of matrices and kernels.
     """
     own = model.spec.architecture.family == OWN_FAMILY
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         in_backbone = name.startswith("image_encoder.backbone") if own else _in_published_backbone(name)
-        groups.setdefault((in_backbone, parameter.ndim >= 2), []).append(parameter)
+        is_table = ".target_" in name
+        factor = NAMES_RATE if is_table else backbone_rate if in_backbone else 1.0
+        decay = weight_decay if parameter.ndim >= 2 and not is_table else 0.0
+        groups.setdefault((factor, decay), []).append(parameter)
     return [
-        {
-            "params": parameters,
-            "base_rate": rate * (backbone_rate if in_backbone else 1.0),
-            "lr": 0.0,
-            "weight_decay": weight_decay if is_matrix else 0.0,
-        }
-        for (in_backbone, is_matrix), parameters in groups.items()
+        {"params": parameters, "base_rate": rate * factor, "lr": 0.0, "weight_decay": decay}
+        for (factor, decay), parameters in groups.items()
     ]
 
 

@@ -17,6 +17,7 @@ from lite_medsam.learning.export import example_prompts, export_model
 from lite_medsam.learning.graph_decoder import GraphDecoder
 from lite_medsam.learning.model import PADDING, PromptedSegmenter
 from lite_medsam.learning.recipe import load_recipe, start_model
+from lite_medsam.learning.trainable import NAMES_RATE, parameter_groups
 from lite_medsam.predictor import Predictor
 from lite_medsam.prompt_tokens import FIRST_TARGET
 from lite_medsam.prompts import Prompt
@@ -128,6 +129,28 @@ def test_batches_say_names_or_none_at_all():
         seen |= set(batch.labels[:, -1].int().tolist())
     assert seen == {FIRST_TARGET + i for i in range(4)}  # both modalities' names and both objects'
     assert 0 < sum((batch.labels >= FIRST_TARGET).any().item() for batch in batches(0.5)) < 10
+
+
+def test_names_that_settle_something_are_drawn_more_often():
+    cases = [dataclasses.replace(disc_case(i, m), name=f"2D_{m}_set{i}_0") for i, m in enumerate(["CT", "CT", "OCT"])]
+    images = [LabelledImage.from_case(case) for case in cases]
+    sampling = Sampling(
+        named_share=0.5, named_weights={"OCT": 3.0, "set1": 9.0}, modality_name_share=1.0, crop_share=0.0
+    )
+    source = BatchSource(images, TINY.preprocessing, sampling, 4, 0, NAMES)
+    assert source.named_shares.tolist() == [0.25, 0.75]
+    assert source.by_modality_named["CT"][1] == pytest.approx([0.1, 0.9])
+    assert source.by_modality["CT"][1] == pytest.approx([0.5, 0.5])
+    kinds = [set(source.batch(i).labels[:, -1].int().tolist()) for i in range(40)]
+    named = [k for k in kinds if min(k) >= FIRST_TARGET]
+    assert 10 <= len(named) <= 30 and set.union(*named) == {FIRST_TARGET, FIRST_TARGET + 1}
+
+
+def test_tables_of_names_learn_faster_and_do_not_decay():
+    groups = parameter_groups(named_model(), 1.0, 0.3, 0.01)
+    tables = [g for g in groups if g["base_rate"] == NAMES_RATE]
+    assert [len(g["params"]) for g in tables] == [2] and tables[0]["weight_decay"] == 0.0
+    assert sum(len(g["params"]) for g in groups) == len(list(named_model().parameters()))
 
 
 def test_a_recipe_that_teaches_names_takes_the_vocabulary(tmp_path):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the default model again: two training runs, the model directory, its learning curve and its card.
+# Makes the default model again: three training runs, the model directory, its learning curve and its card.
 # Usage: weights/recipes/make-default.sh DATA STARTS RUNS OUT
 #   DATA    folder with train/, val/, index.csv and targets.csv (../shared/data)
 #   STARTS  folder with the ImageNet weights (../shared/weights)
@@ -10,12 +10,17 @@ data=$1 starts=$2 runs=$3 out=$4
 recipes=$(dirname "$0")
 lite="${PYTHON:-python} -m lite_medsam"
 
-$lite train --recipe "$recipes/1-boxes-and-clicks.json" --cases "$data/train" --start "$starts" -o "$runs/1" --resume
-[ -f "$runs/1/model/spec.json" ] || $lite export --checkpoint "$runs/1/checkpoint.pt" -o "$runs/1/model"
-$lite train --recipe "$recipes/2-names.json" --cases "$data/train" --targets "$data/targets.csv" \
-  --start "$runs/1/model" -o "$runs/2" --resume
-$lite export --checkpoint "$runs/2/checkpoint.pt" -o "$out"
-$lite history --run "$runs/2" -i "$data/val" --targets "$data/targets.csv" --every 3 -o "$recipes/history.csv"
+stage() {  # NUMBER NAME STARTS: continues what was cut, then writes the model directory
+  $lite train --recipe "$recipes/$1-$2.json" --cases "$data/train" --targets "$data/targets.csv" --start "$3" \
+    -o "$runs/$1" --resume
+  [ -f "$runs/$1/model/spec.json" ] || $lite export --checkpoint "$runs/$1/checkpoint.pt" -o "$runs/$1/model"
+}
+
+stage 1 boxes-and-clicks "$starts"
+stage 2 scenes-and-names "$runs/1/model"
+stage 3 names "$runs/2/model"
+$lite export --checkpoint "$runs/3/checkpoint.pt" -o "$out" --name lite-medsam
+$lite history --run "$runs/3" -i "$data/val" --targets "$data/targets.csv" --every 3 -o "$recipes/history.csv"
 $lite card -i "$data/val" --weights "$out" --groups "$data/index.csv" --targets "$data/targets.csv" \
-  --training-data "$recipes/training-data.csv" --log "$runs/2/log.csv" --history "$recipes/history.csv" \
+  --training-data "$recipes/training-data.csv" --log "$runs/3/log.csv" --history "$recipes/history.csv" \
   --ablation "$recipes/ablation/reports" --calibrate
