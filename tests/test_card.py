@@ -529,3 +529,29 @@ def test_reports_that_cannot_be_compared_are_refused(folder, tmp_path):
     (tmp_path / "2-fewer.json").write_text("[]", encoding="utf-8")
     with pytest.raises(CaseError, match=r"2-fewer.json must be a report"):
         read_reports(tmp_path)
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+def test_names_are_measured_on_the_same_boxes_where_the_model_knows_them(folder):
+    targets = {("us", "", "*"): "lump", ("dermoscopy", "", "*"): "unheard of"}
+    settings = CardSettings(curves_every=9, targets=targets)
+    backend = FakeBackend(targets=("lump",))
+    found = measure(backend, sorted(folder.iterdir()), settings)
+    named, plain = found.runs["box, named"], found.runs["box, unnamed"]
+    assert {row["target"] for row in named} == {"lump"} and len(named) == len(plain) > 0
+    usual = {(row["case"], row["label"]): row["dice"] for row in found.runs["box"]}
+    assert [row["dice"] for row in plain] == [usual[row["case"], row["label"]] for row in plain]
+    # this backend answers a named prompt with a smaller rectangle
+    assert all(new["dice"] != old["dice"] for new, old in zip(named, plain, strict=True))
+    record = summarise_card(found, settings, ScoreCalibration())
+    text = write_card(backend.spec, record, None, set())
+    rows = [line for line in text.splitlines() if line.startswith(("| US |", "| us: lump |")) and "+" not in line[:3]]
+    change = 100 * (average(named, "dice") - average(plain, "dice"))
+    assert any(f"| {change:+.1f} |" in row for row in rows)
+
+
+def test_a_model_without_names_has_no_such_table(record):
+    assert "box, named" not in record["runs"]
+    assert "--target" not in write_card(ModelSpec(), record, None, set())

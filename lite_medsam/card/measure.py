@@ -1,7 +1,7 @@
 """One pass over the validation cases: every run of the card, each image loaded once and each view encoded once."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,11 +21,11 @@ from lite_medsam.encoding_cache import EncodingCache
 from lite_medsam.evaluation import loaded_cases, score_object
 from lite_medsam.metrics import challenge_nsd, dice, iou, surface_dice
 from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Protocol, load_protocol, simulate_prompts
+from lite_medsam.prompts import Prompt, Protocol, load_protocol, simulate_prompts
 from lite_medsam.results import Row
 from lite_medsam.runtime import Backend
 from lite_medsam.simulated_user import Segmenter, SimulatedUser
-from lite_medsam.targets import Targets, family_of, target_of
+from lite_medsam.targets import Targets, family_of, named_prompts, target_of
 
 BASELINES = ("box", "ellipse", "grabcut")
 ORACLE = "threshold"
@@ -132,6 +132,15 @@ def _measure_picture(
         row |= {"challenge_nsd": challenge_nsd(truth, mask, settings.tolerance_px)}
         rows.append(row | {"seconds": user.seconds / len(objects)})
     measured.add("box", rows)
+    named = [
+        (label, prompt)
+        for label, prompt in named_prompts(objects, case, settings.targets, predictor.spec.targets)
+        if prompt.target is not None
+    ]
+    if named:
+        same_rows = {row["label"]: row for row in rows}
+        measured.add("box, unnamed", [same_rows[label] for label, _ in named])
+        measured.add("box, named", _prompted(predictor, case, named, same_rows, settings.tolerance_px))
     measured.observations += [Observation("box", r["group"], r["modality"], r["score"], r["iou"]) for r in rows]
 
     same = {row["label"]: {name: row[name] for name in _SAME} | {"hd95": None} for row in rows}
@@ -171,7 +180,17 @@ def _boxed(
     segmenter: Segmenter, case: Case, protocol: Protocol, same: Mapping[int, Row], tolerance_px: float | None
 ) -> list[Row]:
     """Rows of another segmenter or other boxes on the same objects; surface measures only with a tolerance."""
-    objects = simulate_prompts(case.label, protocol, case.name).objects
+    return _prompted(segmenter, case, simulate_prompts(case.label, protocol, case.name).objects, same, tolerance_px)
+
+
+def _prompted(
+    segmenter: Segmenter,
+    case: Case,
+    objects: Sequence[tuple[int, Prompt]],
+    same: Mapping[int, Row],
+    tolerance_px: float | None,
+) -> list[Row]:
+    """Rows of prompts on objects of which `same` knows what does not depend on the answer."""
     user = SimulatedUser(segmenter, case.image, [prompt for _, prompt in objects])
     rows: list[dict[str, Any]] = []
     for (label, _), mask, score in zip(objects, user.masks, user.scores, strict=True):

@@ -73,6 +73,7 @@ def write_card(
         _apart(record),
         _by_size(record),
         _by_dataset(record),
+        _named(record),
         "## How it depends on the prompt",
         _picture("curves.png", pictures) or NO_PLOT,
         _moved(record),
@@ -170,6 +171,36 @@ def _apart(record: dict) -> str:
     text = "Fundus and OCT apart:\n\n" + table(["what", *_HEADER, *_OTHERS], rows) if rows else ""
     rows = [[line["name"], *_scored(line)] for line in targets]
     return f"{text}\n\nBy what was segmented, as the data sets name it:\n\n" + table(["what", *_HEADER], rows)
+
+
+def _named(record: dict) -> str:
+    """The same boxes with and without a name."""
+    if "box, named" not in record["runs"]:
+        return ""
+    plain, named = record["runs"]["box, unnamed"], record["runs"]["box, named"]
+    rows = []
+    for by in ("modality", "family", "target"):
+        before = {line["name"]: line for line in plain[by]}
+        for line in named[by]:
+            old = before[line["name"]]
+            change = f"{100 * (line['dice'] - old['dice']):+.1f}"
+            name = f"**{line['name']}**" if line["name"] == MEAN else line["name"]
+            rows.append([name, line["objects"], number(old["dice"]), with_interval(line, "dice"), change,
+                         number(old["surface_dice"]), number(line["surface_dice"])])  # fmt: skip
+    text = (
+        "With the object's name beside the box (`--target`), the same boxes without it in the column before. Only objects "
+        "whose name the model knows: modalities first, then families, then targets.\n\n"
+    )
+    header = [
+        "what",
+        "objects",
+        "Dice, no name",
+        "Dice, named",
+        "points",
+        "surface Dice, no name",
+        "surface Dice, named",
+    ]
+    return text + table(header, rows)
 
 
 def _by_size(record: dict) -> str:

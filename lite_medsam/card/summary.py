@@ -41,6 +41,9 @@ def summarise_card(measured: Measured, settings: CardSettings, calibration: Scor
     for kind in (*BASELINES, ORACLE):
         name = f"baseline {kind}"
         runs[name] = {by: table(measured.runs[name], by, plain) for by in ("modality", "dataset", "family")}
+    for name in ("box, unnamed", "box, named"):
+        if name in measured.runs:
+            runs[name] = {by: table(measured.runs[name], by, plain) for by in ("modality", "family", "target")}
     box = load_protocol("box")
     record = {
         "version": VERSION,

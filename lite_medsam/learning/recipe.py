@@ -102,7 +102,8 @@ def run_recipe(
     paths = [path for folder in folders for path in sorted(folder.rglob("*.npz"))]
     check = training_part(load_split(recipe.split)) if recipe.split else None
     images = load_images(paths, settings.sampling.slices_per_volume, read_targets(targets), check)
-    images += [LabelledImage.from_case(make_phantom("scene", seed)) for seed in range(recipe.scenes)]
+    drawn = (LabelledImage.from_case(make_phantom("scene", seed)) for seed in range(recipe.scenes))
+    images += [image for image in drawn if image is not None]  # in some, all things are unlabelled ones
     model = new_model(recipe.spec, settings.seed)
     trainer = Trainer(model, images, settings, fabric)
     checkpoint = out / "checkpoint.pt"
