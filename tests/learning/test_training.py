@@ -19,6 +19,7 @@ from lite_medsam.learning.dataset import LabelledImage, Sampling
 from lite_medsam.learning.losses import mask_iou, mask_loss, prompt_loss
 from lite_medsam.learning.recipe import Recipe, load_recipe, run_recipe, start_backbone
 from lite_medsam.learning.training import Trainer, TrainSettings, load_averaged, new_model
+from lite_medsam.vocabulary import load_vocabulary
 
 SETTINGS = TrainSettings(
     steps=8, batch_size=2, warmup_steps=2, checkpoint_every=4, seed=5, sampling=Sampling(objects_per_image=2)
@@ -231,3 +232,19 @@ def test_the_default_recipe_names_the_shared_split():
     for row in rows[::200]:
         case = load_case(SHARED / row["file"])
         assert split.images[case.name] == pixel_sha256(case.image)
+
+
+FOLDER = Path(__file__).parents[2] / "weights/recipes"
+RECIPES = [p for p in sorted(FOLDER.rglob("*.json")) if p.name != "split.json" and p.parent.name != "reports"]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_committed_recipe_can_be_read_and_its_data_sets_exist(path):
+    recipe = load_recipe(path)
+    split = load_split(recipe.split)
+    sets = {name.split("_")[2] for name in split.parts["train"]}
+    sampling = recipe.train.sampling
+    assert set(sampling.dataset_weights) <= sets
+    modalities = {target.name for target in load_vocabulary() if target.modalities == (target.name,)}
+    assert set(sampling.named_weights) <= sets | modalities
+    assert recipe.named == bool(recipe.spec.targets)
