@@ -9,7 +9,7 @@ lite="${PYTHON:-python} -m lite_medsam"
 arm() {  # NUMBER NAME RECIPE STARTS
   $lite train --recipe "$here/$3.json" --cases "$data/train" --start "$4" -o "$runs/$2" --resume
   [ -f "$runs/$2/model/spec.json" ] || $lite export --checkpoint "$runs/$2/checkpoint.pt" -o "$runs/$2/model"
-  $lite evaluate -i "$data/val" --every 2 -q --weights "$runs/$2/model" --report "$here/reports/$1-$2.json"
+  $lite evaluate -i "$data/val" --every 2 -q --groups "$data/index.csv" --weights "$runs/$2/model" --report "$here/reports/$1-$2.json"
 }
 
 mkdir -p "$here/reports"
