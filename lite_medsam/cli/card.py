@@ -34,8 +34,8 @@ Examples:
               help="CSV of the sets behind the weights and their terms.")  # fmt: skip
 @click.option("--log", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="log.csv of the training run, for the picture of its loss.")  # fmt: skip
-@click.option("--history", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="CSV of `lite-medsam history`, for the picture of the learning curve.")  # fmt: skip
+@click.option("--history", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True,
+              help="CSV of `lite-medsam history`; further ones tell more of single modalities. Repeatable.")  # fmt: skip
 @click.option("--ablation", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder of reports of `evaluate --report NUMBER-NAME.json`: runs that differ in one thing.")  # fmt: skip
 @click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Take only every n-th case.")
@@ -127,7 +127,7 @@ def _measure(backend, cases, settings):
 
 
 def _write_pictures(
-    output: Path, record: dict, predictor, phantoms: int, log: Path | None, history: Path | None
+    output: Path, record: dict, predictor, phantoms: int, log: Path | None, history: tuple[Path, ...]
 ) -> None:
     """The sheets of phantoms; the plots too, where matplotlib is installed. Pictures that were not drawn are removed."""
     from lite_medsam.card.plots import draw_curves, draw_reliability
@@ -156,6 +156,6 @@ def _write_pictures(
 
         draw_training(log, output / "training.png")
     if history:
-        from lite_medsam.learning.history import draw_history, read_history
+        from lite_medsam.learning.history import draw_history, merge_histories, read_history
 
-        draw_history(read_history(history), output / "history.png")
+        draw_history(merge_histories([read_history(path) for path in history]), output / "history.png")

@@ -65,6 +65,14 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         return [{name: kinds[name](row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
 
 
+def merge_histories(histories: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """One history of several: the first has the mean over modalities, what a later one tells of parts replaces the first's."""
+    merged = {(line["step"], line["what"]): line for line in histories[0]}
+    for history in histories[1:]:
+        merged |= {(line["step"], line["what"]): line for line in history if line["what"] != MEAN}
+    return sorted(merged.values(), key=lambda line: line["step"])
+
+
 def _lines(rows: list[Row]) -> Iterator[dict[str, Any]]:
     parts: dict[str, list[Row]] = {MEAN: rows}
     for key in ("modality", "family"):

@@ -8,7 +8,7 @@ from tiny import TINY, disc_case
 from lite_medsam.case import save_case
 from lite_medsam.cli import main
 from lite_medsam.learning.dataset import LabelledImage, Sampling
-from lite_medsam.learning.history import read_history
+from lite_medsam.learning.history import merge_histories, read_history
 from lite_medsam.learning.training import Trainer, TrainSettings, new_model
 from lite_medsam.results import MEAN
 
@@ -62,3 +62,10 @@ def test_a_run_that_kept_nothing_is_refused(run, tmp_path, capsys):
     assert history("--run", tmp_path / "run", "-i", run / "cases", "-o", tmp_path / "history.csv") == 2
     assert "keep_every" in capsys.readouterr().err
     assert not (tmp_path / "history.csv").exists()
+
+
+def test_a_further_history_tells_more_of_its_parts_and_not_of_the_mean():
+    first = [{"step": 1, "what": MEAN, "dice": 0.5}, {"step": 1, "what": "Fundus", "dice": 0.1}]
+    second = [{"step": 1, "what": MEAN, "dice": 0.9}, {"step": 1, "what": "Fundus", "dice": 0.2}]
+    merged = merge_histories([first, second])
+    assert [(line["what"], line["dice"]) for line in merged] == [(MEAN, 0.5), ("Fundus", 0.2)]
