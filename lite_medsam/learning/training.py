@@ -49,8 +49,8 @@ class TrainSettings:
         seed: Of everything that is drawn.
         bfloat16: Compute in bfloat16 where it is safe (autocast).
         checkpoint_every: Steps between checkpoints.
-        keep_every: Every so many steps the averaged weights are kept as `kept/checkpoint-<step>.pt`, for `lite-medsam history`;
-            0 for never.
+        keep_every: Every so many steps, and at the end, the averaged weights are kept as `kept/checkpoint-<step>.pt`, for
+            `lite-medsam history`; 0 for never.
         sampling: How samples are drawn.
     """
 
@@ -141,7 +141,8 @@ class Trainer(Stepper):
                 losses = []
             if writes and (self.step % self.settings.checkpoint_every == 0 or self.step == self.settings.steps):
                 self.save(out / "checkpoint.pt")
-            if writes and self.settings.keep_every and self.step % self.settings.keep_every == 0:
+            last = self.step == self.settings.steps
+            if writes and self.settings.keep_every and (last or self.step % self.settings.keep_every == 0):
                 self.keep(out / KEPT / f"checkpoint-{self.step:06d}.pt")
         bar.close()
         if log:
