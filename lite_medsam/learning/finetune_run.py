@@ -18,12 +18,12 @@ from lite_medsam.evaluation import Evaluation
 from lite_medsam.files import atomic_write
 from lite_medsam.learning.backend import TorchBackend
 from lite_medsam.learning.checkpoint import Segmenter, load_model
-from lite_medsam.learning.dataset import LabelledImage, load_images
 from lite_medsam.learning.export import export_model
 from lite_medsam.learning.finetune_card import write_report
 from lite_medsam.learning.finetune_data import SPLIT, Division, divide, evenly
 from lite_medsam.learning.finetune_settings import FinetuneSettings, load_settings, refuse_other_settings
 from lite_medsam.learning.finetuning import BEST, CHECKPOINT, FinetuneLoop, FineTuner
+from lite_medsam.learning.labelled_image import LabelledImage, load_images
 from lite_medsam.learning.prompt_batch import PromptSource
 from lite_medsam.learning.run_record import RunRecord
 from lite_medsam.learning.stepping import make_fabric, read_checkpoint

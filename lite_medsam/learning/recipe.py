@@ -17,9 +17,9 @@ from lite_medsam.adapters.split import Split
 from lite_medsam.adapters.split_file import load_split
 from lite_medsam.case import Case
 from lite_medsam.errors import CaseError, WeightsError
-from lite_medsam.learning.dataset import LabelledImage, load_images
 from lite_medsam.learning.encoder import load_folded_mobilenetv2
 from lite_medsam.learning.gluon_resnet import is_gluon_resnet, load_gluon_resnet50v2
+from lite_medsam.learning.labelled_image import LabelledImage, load_images
 from lite_medsam.learning.training import Trainer, TrainSettings, new_model
 from lite_medsam.phantoms import make_phantom
 from lite_medsam.spec import ModelSpec, build_dataclass

@@ -15,11 +15,13 @@ from tqdm import tqdm
 
 from lite_medsam.errors import WeightsError
 from lite_medsam.files import atomic_write
-from lite_medsam.learning.dataset import Batch, BatchSource, LabelledImage, Sampling
+from lite_medsam.learning.dataset import Batch, BatchSource
+from lite_medsam.learning.labelled_image import LabelledImage
 from lite_medsam.learning.losses import prompt_loss
 from lite_medsam.learning.model import PromptedSegmenter
 from lite_medsam.learning.prompting import error_click
 from lite_medsam.learning.run_log import RunLog
+from lite_medsam.learning.sampling import Sampling
 from lite_medsam.learning.stepping import Stepper, make_fabric, read_checkpoint, write_checkpoint
 from lite_medsam.learning.trainable import parameter_groups
 from lite_medsam.spec import ModelSpec

@@ -11,9 +11,11 @@ import torch
 
 from lite_medsam.learning.augmentation import BY_MODALITY
 from lite_medsam.learning.checkpoint import Segmenter
-from lite_medsam.learning.dataset import LabelledImage, Sampling, View, draw_view, index_by_modality
+from lite_medsam.learning.dataset import index_by_modality
 from lite_medsam.learning.finetune_settings import FinetuneSettings
 from lite_medsam.learning.kept_features import pack_features, unpack_features
+from lite_medsam.learning.labelled_image import LabelledImage
+from lite_medsam.learning.sampling import Sampling, View, draw_view
 from lite_medsam.signed_cache import SignedCache
 from lite_medsam.spec import ModelSpec
 

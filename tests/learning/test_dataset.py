@@ -5,8 +5,10 @@ from tiny import disc_case
 
 from lite_medsam.case import Case, save_case
 from lite_medsam.learning.augmentation import BY_MODALITY, Augmentation, augment_geometry, augment_intensity
-from lite_medsam.learning.dataset import BatchSource, LabelledImage, Sampling, load_images
+from lite_medsam.learning.dataset import BatchSource
+from lite_medsam.learning.labelled_image import LabelledImage, load_images
 from lite_medsam.learning.prompting import error_click, simulate_tokens
+from lite_medsam.learning.sampling import Sampling
 from lite_medsam.spec import Preprocessing
 
 SETTINGS = Preprocessing(image_size=64)

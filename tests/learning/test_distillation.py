@@ -13,14 +13,15 @@ from lite_medsam.case import Case, save_case
 from lite_medsam.cli import main
 from lite_medsam.errors import WeightsError
 from lite_medsam.learning.backend import TorchBackend
-from lite_medsam.learning.dataset import LabelledImage, Sampling
 from lite_medsam.learning.distillation import Distiller, split_scenes
 from lite_medsam.learning.distillation_run import open_student, run_distillation, student_spec
 from lite_medsam.learning.distillation_settings import DistillSettings, ViewSettings
 from lite_medsam.learning.distillation_views import Scene, load_scenes, make_view
 from lite_medsam.learning.export import export_model
 from lite_medsam.learning.feature_loss import FeatureLoss, cover_of
+from lite_medsam.learning.labelled_image import LabelledImage
 from lite_medsam.learning.lessons import Lesson, LessonBook, ask, cell_cover, pool_valid
+from lite_medsam.learning.sampling import Sampling
 from lite_medsam.learning.teachers import Teacher, open_teacher
 from lite_medsam.learning.training import Trainer, TrainSettings, load_averaged, new_model
 from lite_medsam.metrics.region import dice

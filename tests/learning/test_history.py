@@ -7,8 +7,9 @@ from tiny import TINY, disc_case
 
 from lite_medsam.case import save_case
 from lite_medsam.cli import main
-from lite_medsam.learning.dataset import LabelledImage, Sampling
 from lite_medsam.learning.history import merge_histories, read_history
+from lite_medsam.learning.labelled_image import LabelledImage
+from lite_medsam.learning.sampling import Sampling
 from lite_medsam.learning.training import Trainer, TrainSettings, new_model
 from lite_medsam.results import MEAN
 

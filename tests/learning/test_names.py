@@ -12,11 +12,13 @@ from tiny import TINY, disc_case, tiny_model
 from lite_medsam.engines import OnnxBackend
 from lite_medsam.errors import PromptError, WeightsError
 from lite_medsam.learning.checkpoint import to_stored
-from lite_medsam.learning.dataset import BatchSource, LabelledImage, Sampling
+from lite_medsam.learning.dataset import BatchSource
 from lite_medsam.learning.export import example_prompts, export_model
 from lite_medsam.learning.graph_decoder import GraphDecoder
+from lite_medsam.learning.labelled_image import LabelledImage
 from lite_medsam.learning.model import PADDING, PromptedSegmenter
 from lite_medsam.learning.recipe import load_recipe, start_model
+from lite_medsam.learning.sampling import Sampling
 from lite_medsam.learning.trainable import NAMES_RATE, parameter_groups
 from lite_medsam.predictor import Predictor
 from lite_medsam.prompt_tokens import FIRST_TARGET

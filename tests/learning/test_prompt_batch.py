@@ -8,9 +8,9 @@ import torch
 from tiny import TINY, disc_case, tiny_model
 
 from lite_medsam.learning import views as views_module
-from lite_medsam.learning.dataset import LabelledImage
 from lite_medsam.learning.finetune_settings import FinetuneSettings
 from lite_medsam.learning.kept_features import pack_features, unpack_features
+from lite_medsam.learning.labelled_image import LabelledImage
 from lite_medsam.learning.prompt_batch import PromptBatch, PromptSource, _empty_box, correct
 from lite_medsam.learning.views import DrawnView, FreshViews, KeptViews, signature
 from lite_medsam.signed_cache import SignedCache

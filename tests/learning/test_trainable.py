@@ -8,9 +8,9 @@ import torch
 from tiny import TINY, disc_case, tiny_model
 from torch import nn
 
-from lite_medsam.learning.dataset import LabelledImage
 from lite_medsam.learning.finetune_settings import MEMORY, FinetuneSettings
 from lite_medsam.learning.finetuning import FineTuner
+from lite_medsam.learning.labelled_image import LabelledImage
 from lite_medsam.learning.losses import LOSSES, make_mask_loss, mask_loss
 from lite_medsam.learning.prompt_batch import PromptSource
 from lite_medsam.learning.stepping import make_fabric

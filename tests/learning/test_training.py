@@ -15,9 +15,10 @@ from lite_medsam.adapters.split_file import load_split, save_split
 from lite_medsam.case import load_case, save_case
 from lite_medsam.errors import CaseError, WeightsError
 from lite_medsam.learning.checkpoint import save_weights
-from lite_medsam.learning.dataset import LabelledImage, Sampling
+from lite_medsam.learning.labelled_image import LabelledImage
 from lite_medsam.learning.losses import mask_iou, mask_loss, prompt_loss
 from lite_medsam.learning.recipe import Recipe, load_recipe, run_recipe, start_backbone
+from lite_medsam.learning.sampling import Sampling
 from lite_medsam.learning.training import Trainer, TrainSettings, load_averaged, new_model
 from lite_medsam.vocabulary import load_vocabulary
 
