@@ -23,7 +23,7 @@ sets=$(tail -n +2 "$recipes/training-data.csv" | cut -d, -f1 | paste -sd, -)
 $lite export --checkpoint "$runs/3/checkpoint.pt" -o "$out" --name lite-medsam --training-data "$sets" \
   --licence "research use only: several training sets are for research only or of unknown terms, see the card" \
   --notes "Default model: boxes, clicks, strokes, names of targets; trained on a CPU; not a medical device."
-$lite history --run "$runs/3" -i "$data/val" --targets "$data/targets.csv" --every 3 -o "$recipes/history.csv"
+$lite history --run "$runs/3" -i "$data/val" --targets "$data/targets.csv" --every 4 -o "$recipes/history.csv"
 $lite history --run "$runs/3" -i "$data/val/Fundus" --targets "$data/targets.csv" -o "$recipes/history-fundus.csv"
 $lite card -i "$data/val" --weights "$out" --groups "$data/index.csv" --targets "$data/targets.csv" \
   --training-data "$recipes/training-data.csv" --log "$runs/3/log.csv" --history "$recipes/history.csv" \
