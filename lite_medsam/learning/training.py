@@ -50,6 +50,7 @@ class TrainSettings:
         corrections: Most such clicks.
         seed: Of everything that is drawn.
         bfloat16: Compute in bfloat16 where it is safe (autocast).
+        stop_after: End after so many steps all the same, the schedule unfinished; 0 for all steps.
         checkpoint_every: Steps between checkpoints.
         keep_every: Every so many steps, and at the end, the averaged weights are kept as `kept/checkpoint-<step>.pt`, for
             `lite-medsam history`; 0 for never.
@@ -69,6 +70,7 @@ class TrainSettings:
     corrections: int = 1
     seed: int = 0
     bfloat16: bool = False
+    stop_after: int = 0
     checkpoint_every: int = 250
     keep_every: int = 0
     sampling: Sampling = field(default_factory=Sampling)
@@ -113,7 +115,7 @@ class Trainer(Stepper):
         super().__init__(model, groups, settings.clip_norm, settings.ema_decay, fabric)
 
     def train(self, out: Path) -> None:
-        """Runs up to settings.steps, writing `checkpoint.pt`, `settings.json` and `log.csv` under `out`.
+        """Runs up to settings.steps or settings.stop_after, writing `checkpoint.pt`, `settings.json` and `log.csv` under `out`.
 
         Raises:
             FloatingPointError: If the loss is not finite; the last checkpoint stays.
@@ -124,12 +126,11 @@ class Trainer(Stepper):
             with atomic_write(out / "settings.json") as path:
                 path.write_text(json.dumps(dataclasses.asdict(self.settings), indent=2) + "\n", encoding="utf-8")
         self.model.train()
-        bar = tqdm(
-            total=self.settings.steps, initial=self.step, unit="step", desc="train", smoothing=0.05, disable=not writes
-        )
+        end = min(self.settings.steps, self.settings.stop_after or self.settings.steps)
+        bar = tqdm(total=end, initial=self.step, unit="step", desc="train", smoothing=0.05, disable=not writes)
         log, losses = RunLog(out, self.step) if writes else None, []
         for batch in self.source.from_number(self.step):
-            if self.step >= self.settings.steps:
+            if self.step >= end:
                 break
             started = time.perf_counter()
             losses.append(self._advance(batch))
@@ -141,10 +142,9 @@ class Trainer(Stepper):
                     log.training(self.step, mean, self.settings.rate(self.step), self.seconds)
                 bar.set_postfix(loss=f"{mean:.3f}")
                 losses = []
-            if writes and (self.step % self.settings.checkpoint_every == 0 or self.step == self.settings.steps):
+            if writes and (self.step % self.settings.checkpoint_every == 0 or self.step == end):
                 self.save(out / "checkpoint.pt")
-            last = self.step == self.settings.steps
-            if writes and self.settings.keep_every and (last or self.step % self.settings.keep_every == 0):
+            if writes and self.settings.keep_every and (self.step == end or self.step % self.settings.keep_every == 0):
                 self.keep(out / KEPT / f"checkpoint-{self.step:06d}.pt")
         bar.close()
         if log:

@@ -249,3 +249,11 @@ def test_every_committed_recipe_can_be_read_and_its_data_sets_exist(path):
     modalities = {target.name for target in load_vocabulary() if target.modalities == (target.name,)}
     assert set(sampling.named_weights) <= sets | modalities
     assert recipe.named == bool(recipe.spec.targets)
+
+
+def test_a_run_may_stop_before_its_schedule_ends(tmp_path):
+    settings = dataclasses.replace(SETTINGS, stop_after=3, keep_every=2)
+    stopped = trainer(settings)
+    stopped.train(tmp_path)
+    assert stopped.step == 3 and settings.rate(2) == SETTINGS.rate(2)
+    assert {path.name for path in (tmp_path / "kept").iterdir()} == {"checkpoint-000002.pt", "checkpoint-000003.pt"}
