@@ -37,7 +37,8 @@ ABLATION = (
 
 LIMITS = (
     "It answers every prompt with some mask, also where there is no object.",
-    "A box cannot say which of two nested or crossing things is meant: vessels, single layers, heart walls, tumour parts, tubes.",
+    "A box alone cannot say which of two nested or crossing things is meant: vessels, single layers, heart walls, tumour parts, "
+    "tubes.",
     "The validation images come from the same sources as the training images (other patients, eyes and videos); other devices "
     "and other protocols will score lower.",
     "Volumes are scored here slice by slice, each slice with a prompt of its own.",

@@ -28,4 +28,4 @@ $lite history --run "$runs/3" -i "$data/val/Fundus" --targets "$data/targets.csv
 $lite card -i "$data/val" --weights "$out" --groups "$data/index.csv" --targets "$data/targets.csv" \
   --training-data "$recipes/training-data.csv" --log "$runs/3/log.csv" --history "$recipes/history.csv" \
   --history "$recipes/history-fundus.csv" \
-  --ablation "$recipes/ablation/reports" --calibrate
+  --ablation "$recipes/ablation/reports" --calibrate --curves-every 3
