@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lite_medsam.errors import MissingExtraError
-from lite_medsam.interactive import Session
+from lite_medsam.session.interactive import Session
 
 from .fields import list_of, number_of, text_of, whole_of
 from .models import Models
@@ -179,7 +179,7 @@ def _window(desk: Desk, seat: Seat, request: dict) -> dict:
 
 
 def _spacing(desk: Desk, seat: Seat, request: dict) -> dict:
-    from lite_medsam.case_fields import checked_spacing
+    from lite_medsam.cases.fields import checked_spacing
 
     session = desk.session_of(seat)
     values = request.get("mm")

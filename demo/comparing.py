@@ -3,11 +3,11 @@
 import time
 from dataclasses import replace
 
-from lite_medsam.choices import overlap
 from lite_medsam.errors import PromptError
-from lite_medsam.interactive import Session
-from lite_medsam.predictor import Predictor
-from lite_medsam.region import Region
+from lite_medsam.segment.choices import overlap
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.segment.region import Region
+from lite_medsam.session.interactive import Session
 
 from .view import shown_step
 

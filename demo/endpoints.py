@@ -13,11 +13,11 @@ import gradio as gr
 import numpy as np
 
 from lite_medsam.errors import CaseError, PromptError
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Prompt, load_prompts
-from lite_medsam.take_home import Result, label_png, overlay_png, take_home_files
-from lite_medsam.volume import propagate
-from lite_medsam.volume_prompts import load_volume_prompts
+from lite_medsam.prompts.prompt_set import Prompt, load_prompts
+from lite_medsam.prompts.volume_prompt_set import load_volume_prompts
+from lite_medsam.results.take_home import Result, label_png, overlay_png, take_home_files
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.volumes.propagation import propagate
 
 from .actions import Desk
 from .opening import clean_name, open_file

@@ -5,13 +5,13 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from lite_medsam.bundled import DEFAULT_WEIGHTS
-from lite_medsam.choices import TimedBackend
-from lite_medsam.encoding_cache import EncodingCache
 from lite_medsam.errors import WeightsError
-from lite_medsam.predictor import Predictor
-from lite_medsam.runtime import open_backend
-from lite_medsam.spec import load_spec
+from lite_medsam.model.encoding_cache import EncodingCache
+from lite_medsam.model.runtime import open_backend
+from lite_medsam.model.spec import load_spec
+from lite_medsam.segment.choices import TimedBackend
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 
 ENGINE_MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "torch": "torch"}
 MAX_OPEN = 4

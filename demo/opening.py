@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.errors import CaseError
-from lite_medsam.geometry import Geometry
-from lite_medsam.image_io import IMAGE_SUFFIXES, read_pixels
-from lite_medsam.intensity import to_uint8
+from lite_medsam.images.intensity import to_uint8
+from lite_medsam.images.reading import IMAGE_SUFFIXES, read_pixels
 from lite_medsam.phantoms import bundled_cases, make_phantom_volume
-from lite_medsam.scan import Scan
-from lite_medsam.volume_io import load_volume
+from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.reading import load_volume
+from lite_medsam.scans.scan import Scan
 
 from .seats import Upload
 

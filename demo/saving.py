@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from lite_medsam.errors import MissingExtraError, PromptError
-from lite_medsam.interactive import Session
-from lite_medsam.measurements import is_fluid
-from lite_medsam.prompts import Prompt
-from lite_medsam.take_home import Result, label_png, take_home_files, write_zip
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.results.measurements import is_fluid
+from lite_medsam.results.take_home import Result, label_png, take_home_files, write_zip
+from lite_medsam.session.interactive import Session
 
 ENDINGS = {
     "label": "_label.png",

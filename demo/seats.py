@@ -9,7 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lite_medsam.interactive import Session
+from lite_medsam.session.interactive import Session
 
 
 class Refused(ValueError):

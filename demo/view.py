@@ -5,13 +5,13 @@ import base64
 import cv2
 import numpy as np
 
-from lite_medsam.image_io import png_bytes
-from lite_medsam.interactive import Session
-from lite_medsam.interactive_state import ObjectState
-from lite_medsam.measurements import UNITS, fluid, is_fluid, measure
-from lite_medsam.overlay import PALETTE
-from lite_medsam.region import Region
-from lite_medsam.vocabulary import by_modality
+from lite_medsam.images.reading import png_bytes
+from lite_medsam.prompts.vocabulary import by_modality
+from lite_medsam.results.measurements import UNITS, fluid, is_fluid, measure
+from lite_medsam.results.overlay import PALETTE
+from lite_medsam.segment.region import Region
+from lite_medsam.session.interactive import Session
+from lite_medsam.session.state import ObjectState
 
 MAX_SHOWN_SIDE = 4096  # larger pictures are shown smaller; prompts and results keep the full resolution
 

@@ -1,4 +1,4 @@
-"""Shared fixtures; pytest puts this folder on the path, so tests import `fakes`."""
+"""Shared fixtures; what tests import from one another lies in `tests/support`, which pytest puts on the path."""
 
 import pytest
 
@@ -19,5 +19,5 @@ def fresh_cache(tmp_path, monkeypatch):
     """A cache folder of the test's own, empty, whatever the system."""
     folder = tmp_path / "cache"
     for module in ("engines", "engine_choice"):
-        monkeypatch.setattr(f"lite_medsam.{module}.cache_folder", lambda: folder)
+        monkeypatch.setattr(f"lite_medsam.model.{module}.cache_folder", lambda: folder)
     return folder

@@ -1,9 +1,10 @@
-"""The import rules of the design, kept true: layers, light imports, no torch outside learning/."""
+"""The import rules of the design, kept true: packages from the ground up, light imports, no torch outside learning/."""
 
 import ast
 import functools
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,66 +14,83 @@ import lite_medsam
 PACKAGE = Path(lite_medsam.__file__).parent
 HEAVY = {"torch", "timm", "gradio", "matplotlib", "monai", "torchvision", "segment_anything", "lightning"}
 
-# lower never imports higher; modules that share a level do not import each other, except the parts of one thing
-LEVELS = [
-    {"errors", "files", "bundled", "machine"},
-    {"spec", "intensity", "signed_cache"},
-    {"image_io", "case_fields", "prompt_object", "geometry", "calibration"},
-    {"npz_io", "strict_json"},
-    {"case", "protocol", "coco", "measurements", "vocabulary"},
-    {"prompts", "metrics", "overlay", "baselines", "results", "scan", "volume_prediction"},
-    {"preprocessing", "simulated_user", "phantoms", "engines", "volume_objects", "nifti_io", "dicom_fields", "targets"},
-    {"zoom", "engine_choice", "download", "datasets", "prompt_tokens", "mask_support", "dicom_io"}
-    | {"volume_paths", "volume_prompts"},
-    {"runtime", "take_home", "volume_io", "region", "strokes", "instances", "demo_loading"},
-    {"encoding_cache", "prediction", "trial"},
-    {"recentring"},
-    {"predictor"},
-    {"sam_predictor", "reference_quirks", "jobs", "volume", "choices"},
-    {"job_inputs", "job_outputs", "interactive_state"},
-    {"volume_jobs", "following"},
-    {"interactive"},
-    {"evaluation", "batch", "adapters", "volume_study"},
-    {"card", "bench", "int8"},
-    {"learning"},
-    {"cli"},
-    {"__main__"},
-]
-# opened by name, inside a function, only when asked for: the torch engine, and the export of the model to compare with
-EXCEPTIONS = {("runtime", "learning"), ("bench", "learning")}
-LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
+# from the ground up: a package imports those before it, never those behind it
+ORDER = (
+    "errors",
+    "storage",
+    "images",
+    "cases",
+    "phantoms",
+    "scans",
+    "prompts",
+    "model",
+    "segment",
+    "volumes",
+    "results",
+    "session",
+    "evaluation",
+    "challenge",
+    "card",
+    "jobs",
+    "learning",
+    "bench",
+    "cli",
+)
+LEARNING = ("network", "published", "data", "training", "finetuning", "distillation")
 
 
 @functools.cache
 def modules() -> dict[str, set[str]]:
-    """Top-level part of the package -> parts that it imports, wherever the import stands."""
-    found: dict[str, set[str]] = {}
+    """Module -> modules of this package that it imports, wherever the import stands; without the package's name."""
+    names = {}
     for path in PACKAGE.rglob("*.py"):
-        part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = []
-            if isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{path.name}: imports are absolute"
-                names = [node.module]
-            elif isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            for name in names:
-                if name.split(".")[0] == "lite_medsam" and "." in name:
-                    found.setdefault(part, set()).add(name.split(".")[1])
-        found.setdefault(part, set())
-    return found
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip(".")
+        if name and name != "__main__":
+            names[name] = path
+    return {name: {other for other in _imported(path, names) if other != name} for name, path in names.items()}
 
 
-def test_every_module_has_a_level():
-    assert set(modules()) - {"__init__"} == set(LEVEL)
+def _imported(path: Path, names: dict[str, Path]) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute"
+            wanted = [f"{node.module}.{alias.name}" for alias in node.names]
+            # from package import module, or from module import name
+            found |= {name if name.removeprefix("lite_medsam.") in names else node.module for name in wanted}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {name.removeprefix("lite_medsam.") for name in found if name.startswith("lite_medsam.")}
 
 
-@pytest.mark.parametrize("part", sorted(set(LEVEL)))
-def test_lower_never_imports_higher_nor_its_equals(part):
-    for other in modules()[part] - {part}:
-        if (part, other) in EXCEPTIONS:
-            continue
-        assert LEVEL[other] < LEVEL[part], f"{part} must not import {other}"
+def test_every_package_has_a_place_in_the_order():
+    assert {name.split(".")[0] for name in modules()} == set(ORDER)
+    assert {name.split(".")[1] for name in modules() if name.startswith("learning.")} == set(LEARNING)
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_no_package_imports_a_later_one(package):
+    for name, others in modules().items():
+        if name.split(".")[0] == package:
+            later = {other for other in others if ORDER.index(other.split(".")[0]) > ORDER.index(package)}
+            assert not later, f"{name} must not import {later}"
+
+
+@pytest.mark.parametrize("part", LEARNING)
+def test_no_part_of_learning_imports_a_later_one(part):
+    for name, others in modules().items():
+        if name.startswith(f"learning.{part}"):
+            parts = {other.split(".")[1] for other in others if other.startswith("learning.")}
+            assert all(LEARNING.index(other) <= LEARNING.index(part) for other in parts), name
+
+
+def test_no_circle_between_files():
+    # a package's own file stands for looking a module up by its name, so only files of code can be in a circle
+    graph = {name: {other for other in others if not other.startswith(f"{name}.")} for name, others in modules().items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_torch_and_its_like_stay_in_learning():

@@ -5,8 +5,9 @@ import json
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
-FOLDER = Path(__file__).parents[1] / "notebooks"
+FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 NEEDS = {"segment": ("matplotlib",), "finetune_oct": ("torch", "monai", "matplotlib")}
 

@@ -2,14 +2,13 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import click
 import pytest
+from places import ROOT
 
 from lite_medsam.cli import group
 
-ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lite_medsam.bench.small_graphs import one_operator
-from lite_medsam.engines import import_onnxruntime
+from lite_medsam.model.engines import import_onnxruntime
 
 PRODUCT_SIDES = (512, 1024)  # the faster one counts; on a busy machine only the short one runs undisturbed
 # bytes that an addition of two arrays touches: from what a core caches to more than most last levels hold

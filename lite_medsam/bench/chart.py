@@ -9,7 +9,7 @@ from lite_medsam.bench.goals import MISSED, REACHED, Goal
 from lite_medsam.bench.run import BenchReport
 from lite_medsam.bench.timing import Measurement
 from lite_medsam.errors import MissingExtraError
-from lite_medsam.files import atomic_write
+from lite_medsam.storage.files import atomic_write
 
 # Okabe and Ito's colours, which people with any kind of colour vision tell apart
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"

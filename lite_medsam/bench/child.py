@@ -6,7 +6,7 @@ python -m lite_medsam.bench.child segment -i scan.png ...
 import runpy
 import sys
 
-from lite_medsam.machine import peak_memory_bytes
+from lite_medsam.storage.machine import peak_memory_bytes
 
 MARK = "peak_memory_mb"
 

@@ -13,16 +13,22 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.errors import MissingExtraError, WeightsError
-from lite_medsam.files import atomic_write
-from lite_medsam.machine import cache_folder
-from lite_medsam.runtime import Backend, decode_first, open_backend
-from lite_medsam.signed_cache import TAG, TAG_FILE
-from lite_medsam.spec import load_spec, sha256_of
+from lite_medsam.model.runtime import Backend, decode_first, open_backend
+from lite_medsam.model.spec import load_spec, sha256_of
+from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.machine import cache_folder
+from lite_medsam.storage.signed_cache import TAG, TAG_FILE
 
 OURS, REFERENCE = "this model", "LiteMedSAM"
 KEPT_SECONDS = 30 * 24 * 3600.0
 # the code that decides what the exported reference is
-_SOURCES = ("bench_reference", "export", "families", "litemedsam_encoder", "model")
+_SOURCES = (
+    "published/random_reference",
+    "network/export",
+    "network/families",
+    "network/litemedsam_encoder",
+    "network/model",
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ def reference(folder: Path | None = None) -> Contender:
 
 def _make(folder: Path, directory: Path) -> None:
     try:
-        from lite_medsam.learning.bench_reference import export_reference
+        from lite_medsam.learning.published.random_reference import export_reference
     except ImportError as error:
         raise MissingExtraError("exporting LiteMedSAM's architecture (once)", "train", error.name) from None
     folder.mkdir(parents=True, exist_ok=True)

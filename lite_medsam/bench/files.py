@@ -9,14 +9,14 @@ from statistics import median
 
 import numpy as np
 
-from lite_medsam.batch import Job, SegmentOptions, run_job
 from lite_medsam.bench.contenders import OURS, REFERENCE, RecordingBackend
 from lite_medsam.bench.context import Context
 from lite_medsam.bench.samples import Sample2D, many_objects, one_object, write_variants
 from lite_medsam.bench.timing import Sample, interleaved
-from lite_medsam.case import load_image
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Prompt
+from lite_medsam.cases.case import load_image
+from lite_medsam.jobs.batch import Job, SegmentOptions, run_job
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.segment.predictor import Predictor
 
 SECTION = "File to written mask"
 STAGES = ("read", "resize and prompts", "encode", "decode", "upsample", "write")

@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 import platform
 
-from lite_medsam.machine import cpu_title, physical_cores
+from lite_medsam.storage.machine import cpu_title, physical_cores
 
 PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "openvino", "torch")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.bench.ceilings import Ceiling
-from lite_medsam.engines import import_onnxruntime
+from lite_medsam.model.engines import import_onnxruntime
 
 MATRIX_PRODUCTS = ("MatMul", "FusedMatMul", "Gemm", "FusedGemm", "TransposeMatMul")
 CONVOLUTIONS = ("Conv", "FusedConv", "NhwcFusedConv")

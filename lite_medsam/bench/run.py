@@ -13,10 +13,10 @@ from lite_medsam.bench.context import BenchSettings, Context
 from lite_medsam.bench.goals import Goal, all_goals
 from lite_medsam.bench.machine import machine_facts
 from lite_medsam.bench.timing import Measurement
-from lite_medsam.bundled import DEFAULT_WEIGHTS
 from lite_medsam.errors import MissingExtraError
-from lite_medsam.results import to_json
-from lite_medsam.runtime import ENGINES, physical_cores
+from lite_medsam.evaluation.scores import to_json
+from lite_medsam.model.runtime import ENGINES, physical_cores
+from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 
 FORMAT, VERSION = "lite-medsam-bench", 1
 INTERRUPTED = "interrupted; what was not measured before it is missing"

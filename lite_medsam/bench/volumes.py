@@ -8,11 +8,11 @@ from lite_medsam.bench.contenders import OURS, REFERENCE, RecordingBackend
 from lite_medsam.bench.context import Context
 from lite_medsam.bench.graphs import decode_row
 from lite_medsam.bench.timing import Sample, interleaved, line_fit
-from lite_medsam.case import Case
+from lite_medsam.cases.case import Case
+from lite_medsam.challenge.reference_quirks import segment_volume_with_quirks
 from lite_medsam.phantoms import make_phantom_volume
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Prompt
-from lite_medsam.reference_quirks import segment_volume_with_quirks
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.segment.predictor import Predictor
 
 SECTION = "Volume, CT, several objects"
 OBJECTS = 4
@@ -32,18 +32,18 @@ def measure_volumes(context: Context) -> None:
     The reference's time is computed from its medians, and checked on a few slices.
     """
     try:
-        from lite_medsam import volume
+        from lite_medsam.volumes import propagation
     except ImportError:
-        context.skipped.append(("volumes", "this version has no lite_medsam.volume"))
+        context.skipped.append(("volumes", "this version has no lite_medsam.volumes.propagation"))
         return
     recorder = RecordingBackend(context.ours.open(context.engine, context.threads))
     tasks, counts, cases = {}, {}, {n: make_phantom_volume("ct", 0, (n, SIDE, SIDE)) for n in SLICES}
     for zoom in ("off", "auto"):
         predictor = Predictor(recorder, zoom)
         for slices, case in cases.items():
-            seeds = [volume.VolumeObject({z: Prompt(box=box)}, z_range=ends) for z, box, ends in seeds_of(case)]
+            seeds = [propagation.VolumeObject({z: Prompt(box=box)}, z_range=ends) for z, box, ends in seeds_of(case)]
             what = row(slices, zoom)
-            tasks[what] = partial(volume.propagate, predictor, case.image, seeds)
+            tasks[what] = partial(propagation.propagate, predictor, case.image, seeds)
             recorder.reset()
             tasks[what]()
             counts[what] = {"images encoded": recorder.images, "prompts decoded": recorder.prompts}

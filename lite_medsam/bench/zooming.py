@@ -5,17 +5,17 @@ import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from lite_medsam import predictor as predictors
 from lite_medsam.bench.contenders import OURS, RecordingBackend
 from lite_medsam.bench.context import Context
 from lite_medsam.bench.timing import Sample
-from lite_medsam.case import Case
+from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
-from lite_medsam.evaluation import evaluate
+from lite_medsam.evaluation.evaluate import evaluate
+from lite_medsam.evaluation.scores import Row, summarise
 from lite_medsam.phantoms import bundled_cases
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import load_protocol
-from lite_medsam.results import Row, summarise
+from lite_medsam.prompts.prompt_set import load_protocol
+from lite_medsam.segment import predictor as predictors
+from lite_medsam.segment.predictor import Predictor
 
 SECTION = "Zoom"
 MODES = ("off", "auto", "always")

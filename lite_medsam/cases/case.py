@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.case_fields import (
+from lite_medsam.cases.fields import (
     MODALITIES,
     checked_boxes,
     checked_image,
@@ -23,11 +23,12 @@ from lite_medsam.case_fields import (
     modality_from_name,
     smallest_unsigned,
 )
+from lite_medsam.cases.npz import MAX_ARCHIVE_BYTES, read_npz
 from lite_medsam.errors import CaseError
-from lite_medsam.files import atomic_write
-from lite_medsam.image_io import IMAGE_SUFFIXES, load_image, shown_path
-from lite_medsam.intensity import stretch_to_uint8, to_uint8
-from lite_medsam.npz_io import MAX_ARCHIVE_BYTES, read_npz
+from lite_medsam.images.intensity import stretch_to_uint8, to_uint8
+from lite_medsam.images.reading import IMAGE_SUFFIXES, load_image
+from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.paths import shown_path
 
 __all__ = [
     "IMAGE_SUFFIXES",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.errors import CaseError
-from lite_medsam.image_io import shown_path
+from lite_medsam.storage.paths import shown_path
 
 MAX_ARCHIVE_BYTES = 4 * 2**30
 MAX_VALUES = 2**31

@@ -7,7 +7,7 @@ it to compare with published tables, not to segment.
 
 What the difference amounts to, for a converted LiteMedSAM and npz cases with boxes:
 
-    python -m lite_medsam.reference_quirks MODEL_DIR CASE.npz ...
+    python -m lite_medsam.challenge.reference_quirks MODEL_DIR CASE.npz ...
 """
 
 import sys
@@ -18,12 +18,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lite_medsam.case import load_case
+from lite_medsam.cases.case import load_case
 from lite_medsam.errors import PromptError, WeightsError
-from lite_medsam.metrics import dice
-from lite_medsam.predictor import Predictor, check_image
-from lite_medsam.preprocessing import Frame, boxes_to_model, to_model
-from lite_medsam.runtime import Backend, open_backend
+from lite_medsam.evaluation.metrics import dice
+from lite_medsam.model.preprocessing import Frame, boxes_to_model, to_model
+from lite_medsam.model.runtime import Backend, open_backend
+from lite_medsam.segment.predictor import Predictor, check_image
 
 FAMILY = "litemedsam"
 PROPAGATION_MARGIN = 3  # model pixels around the mask of the slice before
@@ -219,7 +219,7 @@ def _sigmoid(logits: np.ndarray) -> np.ndarray:
 def main(arguments: Sequence[str]) -> None:
     """Prints what the quirks change: one line per case and one for all."""
     if len(arguments) < 2:
-        sys.exit("usage: python -m lite_medsam.reference_quirks MODEL_DIR CASE.npz ...")
+        sys.exit("usage: python -m lite_medsam.challenge.reference_quirks MODEL_DIR CASE.npz ...")
     backend = open_backend(arguments[0], threads=1)
     effects = []
     for path in map(Path, arguments[1:]):

@@ -9,8 +9,8 @@ beside numbers from that challenge.
 import numpy as np
 from scipy import ndimage
 
-from lite_medsam.metrics.region import as_masks, dice
-from lite_medsam.metrics.surface import union_box
+from lite_medsam.evaluation.metrics.region import as_masks, dice
+from lite_medsam.evaluation.metrics.surface import union_box
 
 GATE = 0.2  # the script reports 0 unless Dice is above this
 

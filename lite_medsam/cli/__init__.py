@@ -1,4 +1,24 @@
-"""The command line, one file per command; a command's file is imported only when it is called."""
+"""The command line, one file per command; a command's file is imported only when it is called.
+
+- bench: `lite-medsam bench`
+- card: `lite-medsam card`
+- convert: `lite-medsam convert`
+- datasets: `lite-medsam datasets`
+- demo: Open the demo in the browser
+- demo_loading: Finding and loading the demo's folder, in a checkout or in an installed package
+- distill: `lite-medsam distill`
+- evaluate: `lite-medsam evaluate`
+- export: `lite-medsam export`
+- finetune: `lite-medsam finetune`
+- history: `lite-medsam history`
+- info: `lite-medsam info`
+- options: Options that several commands share, and options made from a dataclass of settings
+- phantoms: `lite-medsam phantoms`
+- prepare: `lite-medsam prepare`
+- segment: `lite-medsam segment`
+- train: `lite-medsam train`
+- weights: `lite-medsam weights`
+"""
 
 import importlib
 import os

@@ -42,7 +42,7 @@ def command(weights, engines, threads, repeats, quick, no_reference, parts, case
     from lite_medsam.bench.context import BenchSettings
     from lite_medsam.bench.report import format_report
     from lite_medsam.bench.run import INTERRUPTED, PARTS, run_bench
-    from lite_medsam.files import atomic_write
+    from lite_medsam.storage.files import atomic_write
 
     if chart is not None:
         from lite_medsam.bench.chart import check_matplotlib

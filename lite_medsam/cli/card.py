@@ -70,14 +70,14 @@ def command(
     """
     from dataclasses import replace
 
-    from lite_medsam.bundled import DEFAULT_WEIGHTS
     from lite_medsam.card import CardSettings, summarise_card, write_card
     from lite_medsam.card.ablation import read_reports
     from lite_medsam.card.halves import fit
     from lite_medsam.errors import CaseError
-    from lite_medsam.files import atomic_write
-    from lite_medsam.spec import save_spec
-    from lite_medsam.targets import read_targets
+    from lite_medsam.model.spec import save_spec
+    from lite_medsam.prompts.targets import read_targets
+    from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
+    from lite_medsam.storage.files import atomic_write
 
     reports = read_reports(ablation) if ablation else None
     directory = Path(weights or DEFAULT_WEIGHTS)
@@ -133,7 +133,7 @@ def _write_pictures(
     from lite_medsam.card.plots import draw_curves, draw_reliability
     from lite_medsam.card.sheets import FIRST_SEED, draw_examples, draw_failures, find_failures, small_png
     from lite_medsam.errors import MissingExtraError
-    from lite_medsam.files import atomic_write
+    from lite_medsam.storage.files import atomic_write
 
     failures = find_failures(predictor, range(FIRST_SEED, FIRST_SEED + phantoms))
     sheets = {
@@ -152,10 +152,10 @@ def _write_pictures(
         if not drawn:  # an older picture would not belong to these numbers
             (output / name).unlink(missing_ok=True)
     if log:
-        from lite_medsam.learning.curves import draw_training
+        from lite_medsam.learning.training.curves import draw_training
 
         draw_training(log, output / "training.png")
     if history:
-        from lite_medsam.learning.history import draw_history, merge_histories, read_history
+        from lite_medsam.learning.training.history import draw_history, merge_histories, read_history
 
         draw_history(merge_histories([read_history(path) for path in history]), output / "history.png")

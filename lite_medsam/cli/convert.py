@@ -34,7 +34,7 @@ def command(source, out, family, decoder, name, target) -> None:
     checkpoint, .pth or safetensors. No code in it is ever run.
     """
     try:
-        from lite_medsam.learning import convert
+        from lite_medsam.learning.published import convert
     except ImportError as error:
         from lite_medsam.errors import MissingExtraError
 

@@ -25,7 +25,7 @@ def command(words: tuple[str, ...], modality: str | None, adapter: str | None, a
     WORDS narrow the list; an id, or a search with one hit, shows the whole entry. Nothing is downloaded: get the files
     from the source, under its terms, and turn them into cases with `lite-medsam prepare`.
     """
-    from lite_medsam.datasets import find_datasets
+    from lite_medsam.cases.datasets import find_datasets
 
     found = find_datasets(words, modality, adapter)
     if as_json:
@@ -57,7 +57,7 @@ def describe(dataset) -> str:
     lines += [f"  {key + ':':<12}{value}" for key, value in facts.items() if value]
     lines += [f"  note:       {note}" for note in dataset.notes]
     if dataset.adapter:
-        from lite_medsam.adapters import adapter_class
+        from lite_medsam.cases.adapters import adapter_class
 
         lines += [f"  `lite-medsam prepare {dataset.adapter} -i RAW -o CASES` reads"]
         lines += [f"    {line}" for line in adapter_class(dataset.adapter).tree.splitlines()]

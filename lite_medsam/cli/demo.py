@@ -34,7 +34,7 @@ def command(host, port, share, root_path, auth_file, no_browser, **settings) -> 
 
     It needs the demo extra: pip install "lite-medsam[demo]". Nothing leaves this machine.
     """
-    from lite_medsam.demo_loading import load_demo
+    from lite_medsam.cli.demo_loading import load_demo
 
     service = load_demo()
     settings["weights"] = tuple(str(path) for path in settings["weights"])

@@ -5,8 +5,8 @@ import importlib.util
 import sys
 from types import ModuleType
 
-from lite_medsam.bundled import DEMO_DIR
 from lite_medsam.errors import MissingExtraError
+from lite_medsam.storage.bundled import DEMO_DIR
 
 PACKAGE = "lite_medsam_demo"
 

@@ -8,7 +8,7 @@ import click
 
 from lite_medsam.cli.options import settings_options
 from lite_medsam.cli.train import require_training
-from lite_medsam.learning.distillation_settings import DistillSettings, ViewSettings
+from lite_medsam.learning.distillation.settings import DistillSettings, ViewSettings
 
 FAMILIES = ("litemedsam", "medsam_vit_b", "sam_vit_b", "sam_vit_l", "sam_vit_h", "mobile_sam")
 
@@ -62,8 +62,8 @@ def command(
     require_training("onnx")
     import torch
 
-    from lite_medsam.learning.distillation_run import open_student, run_distillation
-    from lite_medsam.learning.teachers import open_teacher
+    from lite_medsam.learning.distillation.run import open_student, run_distillation
+    from lite_medsam.learning.distillation.teachers import open_teacher
 
     if threads:
         torch.set_num_threads(threads)

@@ -67,12 +67,12 @@ def command(
     """
     from tqdm import tqdm
 
-    from lite_medsam.baselines import BaselineSegmenter
     from lite_medsam.errors import CaseError
-    from lite_medsam.evaluation import evaluate, evaluate_predictions, known_targets
-    from lite_medsam.files import atomic_write
-    from lite_medsam.prompts import load_protocol
-    from lite_medsam.targets import read_targets
+    from lite_medsam.evaluation.baselines import BaselineSegmenter
+    from lite_medsam.evaluation.evaluate import evaluate, evaluate_predictions, known_targets
+    from lite_medsam.prompts.prompt_set import load_protocol
+    from lite_medsam.prompts.targets import read_targets
+    from lite_medsam.storage.files import atomic_write
 
     if predictions and baseline:
         raise click.UsageError("give either --predictions or --baseline, not both")

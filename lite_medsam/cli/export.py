@@ -52,8 +52,8 @@ def _export_run(checkpoint: Path, output: Path, name, licence, training_data, no
     from lite_medsam.cli.train import require_training
 
     require_training()
-    from lite_medsam.learning.export import export_model
-    from lite_medsam.learning.training import load_averaged
+    from lite_medsam.learning.network.export import export_model
+    from lite_medsam.learning.training.loop import load_averaged
 
     model = load_averaged(checkpoint)
     given = {"name": name, "licence": licence, "notes": notes}
@@ -65,10 +65,10 @@ def _export_run(checkpoint: Path, output: Path, name, licence, training_data, no
 
 
 def _export_int8(weights: Path | None, output: Path, calibration, evaluation) -> None:
-    from lite_medsam.bundled import DEFAULT_WEIGHTS
-    from lite_medsam.engine_choice import LARGEST_DICE_LOSS
-    from lite_medsam.int8 import export_int8
-    from lite_medsam.trial import run_trial
+    from lite_medsam.evaluation.int8 import export_int8
+    from lite_medsam.model.engine_choice import LARGEST_DICE_LOSS
+    from lite_medsam.model.trial import run_trial
+    from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 
     source = weights or DEFAULT_WEIGHTS
     spec = export_int8(source, output, _files(calibration), _files(evaluation))
@@ -86,7 +86,7 @@ def _export_int8(weights: Path | None, output: Path, calibration, evaluation) ->
 
 
 def _files(given: tuple[Path, ...]) -> list[Path]:
-    from lite_medsam.case import IMAGE_SUFFIXES
+    from lite_medsam.cases.case import IMAGE_SUFFIXES
 
     suffixes = {".npz", *IMAGE_SUFFIXES}
     found = []

@@ -11,7 +11,7 @@ from lite_medsam.cli.train import require_training
 
 def finetune_options(function):
     """Adds an option for every field of FinetuneSettings."""
-    from lite_medsam.learning.finetune_settings import CHOICES, FinetuneSettings
+    from lite_medsam.learning.finetuning.settings import CHOICES, FinetuneSettings
 
     return settings_options(function, FinetuneSettings, CHOICES, renamed={"protocols": "protocol"})
 
@@ -50,9 +50,9 @@ def command(cases, split, weights, output, resume, cache, threads, **values) -> 
     require_training("lightning_fabric", "monai", "onnx", "matplotlib")
     import torch
 
-    from lite_medsam.learning.finetune_run import finetune
-    from lite_medsam.learning.finetune_settings import FinetuneSettings
-    from lite_medsam.learning.validation import format_comparison
+    from lite_medsam.learning.finetuning.run import finetune
+    from lite_medsam.learning.finetuning.settings import FinetuneSettings
+    from lite_medsam.learning.training.validation import format_comparison
 
     if threads:
         torch.set_num_threads(threads)

@@ -34,8 +34,8 @@ def command(run: Path, inputs, targets, every, output: Path, threads) -> None:
     from tqdm import tqdm
 
     from lite_medsam.errors import CaseError
-    from lite_medsam.learning.history import draw_history, measure_history
-    from lite_medsam.targets import read_targets
+    from lite_medsam.learning.training.history import draw_history, measure_history
+    from lite_medsam.prompts.targets import read_targets
 
     if threads:
         torch.set_num_threads(threads)

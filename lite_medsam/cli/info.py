@@ -44,8 +44,8 @@ def command(
 
 def measure(weights: Path | None, int8: Path | None, threads: int | None) -> dict[str, dict]:
     """Runs the trial of the engines; milliseconds by candidate."""
-    from lite_medsam.bundled import DEFAULT_WEIGHTS
-    from lite_medsam.trial import run_trial
+    from lite_medsam.model.trial import run_trial
+    from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 
     choice, timings = run_trial(weights or DEFAULT_WEIGHTS, int8, threads)
     rows = {
@@ -62,10 +62,10 @@ def gather(weights: Path | None) -> dict[str, dict]:
     import importlib.util
     import platform
 
-    from lite_medsam.bundled import DEFAULT_WEIGHTS
-    from lite_medsam.engine_choice import recall_choice
-    from lite_medsam.machine import cache_folder, physical_cores
-    from lite_medsam.spec import OWN_FAMILY, load_spec
+    from lite_medsam.model.engine_choice import recall_choice
+    from lite_medsam.model.spec import OWN_FAMILY, load_spec
+    from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
+    from lite_medsam.storage.machine import cache_folder, physical_cores
 
     def version(package: str) -> str:
         try:

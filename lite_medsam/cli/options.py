@@ -35,7 +35,7 @@ def engine_options(function):
 
 def open_predictor(weights: Path | None, engine: str, threads: int | None, zoom: str):
     """The predictor that the shared options ask for."""
-    from lite_medsam.predictor import Predictor
+    from lite_medsam.segment.predictor import Predictor
 
     return Predictor.open(weights, engine, threads, zoom)
 

@@ -20,7 +20,7 @@ def command(output: Path, kinds: tuple[str, ...], seed: int, count: int) -> None
 
     They look like their modality and are no substitute for it: never report a score on them as accuracy.
     """
-    from lite_medsam.case import save_case
+    from lite_medsam.cases.case import save_case
     from lite_medsam.phantoms import bundled_cases, make_phantom
 
     cases = [make_phantom(kind, s) for kind in kinds for s in range(seed, seed + count)] if kinds else bundled_cases()

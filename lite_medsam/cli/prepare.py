@@ -86,9 +86,9 @@ def command(adapter, source, output, check, split, seed, layout, as_json, quiet,
     Writes one npz per case, manifest.csv, problems.csv, and split.json. A second run does only what is missing or has
     changed. Ends with code 2 when files could not be used; they are listed, and do not stop the others.
     """
-    from lite_medsam.adapters import open_adapter
-    from lite_medsam.adapters.split import parse_fractions
-    from lite_medsam.adapters.write import check_source, prepare_cases
+    from lite_medsam.cases.adapters import open_adapter
+    from lite_medsam.cases.adapters.split import parse_fractions
+    from lite_medsam.cases.adapters.write import check_source, prepare_cases
 
     if check == (output is not None):
         raise click.UsageError("give either -o CASES to write, or --check to only look")
@@ -109,7 +109,7 @@ def command(adapter, source, output, check, split, seed, layout, as_json, quiet,
 
 
 def _options(expect: str | None, colours: tuple[str, ...], names: tuple[str, ...], **plain):
-    from lite_medsam.adapters.source import Options
+    from lite_medsam.cases.adapters.source import Options
 
     return Options(expect=_values(expect), colours=tuple(map(_colour, colours)), names=_names(names), **plain)
 
@@ -163,7 +163,7 @@ class _Progress:
 
 
 def _print(report, output: Path | None) -> None:
-    from lite_medsam.adapters.check import format_report
+    from lite_medsam.cases.adapters.check import format_report
 
     print(format_report(report.facts, report.problems, verbose=output is None))
     if output is None:

@@ -74,8 +74,8 @@ def command(
     """
     from tqdm import tqdm
 
-    from lite_medsam.batch import SegmentOptions, find_jobs, run_jobs
-    from lite_medsam.vocabulary import check_target
+    from lite_medsam.jobs.batch import SegmentOptions, find_jobs, run_jobs
+    from lite_medsam.prompts.vocabulary import check_target
 
     prompts = objects_from_options(boxes, points)
     if prompts and prompt_path:
@@ -150,7 +150,7 @@ def objects_from_options(boxes: tuple[str, ...], points: tuple[str, ...]) -> lis
 
     Boxes of six numbers are objects of a volume.
     """
-    from lite_medsam.prompts import Prompt
+    from lite_medsam.prompts.prompt_set import Prompt
 
     corners = [_numbers("--box", text, "x0,y0,x1,y1", "x0,y0,z0,x1,y1,z1") for text in boxes]
     clicks = [_numbers("--point", text, "x,y,label") for text in points]
@@ -167,7 +167,7 @@ def objects_from_options(boxes: tuple[str, ...], points: tuple[str, ...]) -> lis
 
 
 def _volume_objects(corners: list[list[float]], clicks: list[list[float]]) -> list:
-    from lite_medsam.volume_objects import seeds_from_boxes
+    from lite_medsam.prompts.volume_objects import seeds_from_boxes
 
     if clicks or any(len(box) != 6 for box in corners):
         raise click.UsageError(

@@ -36,8 +36,8 @@ def command(
     require_training()
     import torch
 
-    from lite_medsam.learning.recipe import load_recipe, run_recipe
-    from lite_medsam.learning.stepping import make_fabric
+    from lite_medsam.learning.training.recipe import load_recipe, run_recipe
+    from lite_medsam.learning.training.stepping import make_fabric
 
     if threads:
         torch.set_num_threads(threads)

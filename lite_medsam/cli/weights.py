@@ -27,7 +27,7 @@ def list_command(as_json: bool) -> None:
     """Show which published models there are, their terms and their size."""
     import dataclasses
 
-    from lite_medsam.download import load_manifest
+    from lite_medsam.model.download import load_manifest
 
     models = load_manifest()
     if as_json:
@@ -50,8 +50,8 @@ def download_command(name: str, out: Path, mirrors: tuple[str, ...], quiet: bool
     """Download a published model; go on where an earlier attempt stopped."""
     from tqdm import tqdm
 
-    from lite_medsam.download import check_file, download, find_model, load_manifest
     from lite_medsam.errors import WeightsError
+    from lite_medsam.model.download import check_file, download, find_model, load_manifest
 
     model = find_model(name, load_manifest())
     if model.bundled:
@@ -85,7 +85,7 @@ def download_command(name: str, out: Path, mirrors: tuple[str, ...], quiet: bool
 @click.argument("path", type=click.Path(path_type=Path))
 def verify_command(path: Path) -> None:
     """Check a model directory, or downloaded files, against their known hashes."""
-    from lite_medsam.download import load_manifest, verify
+    from lite_medsam.model.download import load_manifest, verify
 
     for name, result in verify(path, load_manifest()):
         print(f"{name}: {result}")

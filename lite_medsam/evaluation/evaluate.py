@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from lite_medsam import results
-from lite_medsam.baselines import BaselineSegmenter
-from lite_medsam.case import Case, load_case, slices
-from lite_medsam.case_fields import dataset_from_name
+from lite_medsam.cases.case import Case, load_case, slices
+from lite_medsam.cases.fields import dataset_from_name
+from lite_medsam.cases.npz import read_npz
 from lite_medsam.errors import CaseError
-from lite_medsam.metrics import dice, hausdorff95, iou, surface_dice
-from lite_medsam.npz_io import read_npz
-from lite_medsam.prompts import Prompt, Protocol, rng_for, simulate_prompts
-from lite_medsam.simulated_user import Segmenter, SimulatedUser
-from lite_medsam.targets import Targets, named_prompts
+from lite_medsam.evaluation import scores
+from lite_medsam.evaluation.baselines import BaselineSegmenter
+from lite_medsam.evaluation.metrics import dice, hausdorff95, iou, surface_dice
+from lite_medsam.prompts.prompt_set import Prompt, Protocol, rng_for, simulate_prompts
+from lite_medsam.prompts.simulated_user import Segmenter, SimulatedUser
+from lite_medsam.prompts.targets import Targets, named_prompts
 
 __all__ = [
     "BaselineSegmenter",
@@ -41,7 +41,7 @@ class Evaluation:
     """The scores of a run.
 
     Attributes:
-        rows: One dict per object with the keys `results.COLUMNS`, then dice_0, dice_1, ... (Dice after that
+        rows: One dict per object with the keys `scores.COLUMNS`, then dice_0, dice_1, ... (Dice after that
             many clicks; dice_0 after the box alone) where the protocol clicks.
         settings: What was run: protocol name, version and hash, tolerance, slices per volume.
         skipped: (case name, reason): unreadable, unlabelled, without a prediction, ...; the run went on
@@ -50,15 +50,15 @@ class Evaluation:
         over_limit: Objects beyond the protocol's number per image, left out.
     """
 
-    rows: list[results.Row]
+    rows: list[scores.Row]
     settings: dict[str, Any]
     skipped: list[tuple[str, str]]
     too_small: int = 0
     over_limit: int = 0
 
-    def summary(self, by: str = "modality") -> list[results.Row]:
-        """Averages by "modality", "dataset" or "size", see `results.summarise` for columns and order."""
-        return results.summarise(self.rows, by)
+    def summary(self, by: str = "modality") -> list[scores.Row]:
+        """Averages by "modality", "dataset" or "size", see `scores.summarise` for columns and order."""
+        return scores.summarise(self.rows, by)
 
     def write_csv(self, path: str | os.PathLike) -> None:
         """Writes the rows, atomically.
@@ -66,17 +66,17 @@ class Evaluation:
         Raises:
             OSError: If the file can't be written; nothing is left behind.
         """
-        results.write_csv(path, self.rows)
+        scores.write_csv(path, self.rows)
 
     def format_table(self, by: str = "modality") -> str:
         """The summary as aligned text for a terminal."""
-        return results.format_table(self.summary(by))
+        return scores.format_table(self.summary(by))
 
     def to_markdown(self) -> str:
         """Settings, the three summaries and what was left out, as Markdown."""
         lines = [", ".join(f"{key.replace('_', ' ')} {value}" for key, value in self.settings.items())]
         for by in ("modality", "dataset", "size"):
-            lines += ["", f"By {by}:", "", results.format_table(self.summary(by), markdown=True)]
+            lines += ["", f"By {by}:", "", scores.format_table(self.summary(by), markdown=True)]
         lines += ["", f"Left out: {self._left_out()}."]
         lines += [f"- {name}: {reason}" for name, reason in self.skipped]
         return "\n".join(lines) + "\n"
@@ -86,7 +86,7 @@ class Evaluation:
         summaries = {by: self.summary(by) for by in ("modality", "dataset", "size")}
         skipped = [{"case": name, "reason": reason} for name, reason in self.skipped]
         left_out = {"too_small": self.too_small, "over_limit": self.over_limit, "skipped": skipped}
-        return results.to_json({"settings": self.settings, "summary": summaries, "left_out": left_out})
+        return scores.to_json({"settings": self.settings, "summary": summaries, "left_out": left_out})
 
     def _left_out(self) -> str:
         return (
@@ -129,7 +129,7 @@ def evaluate(
     Raises:
         PromptError: If the segmenter refuses the kind of prompt (not the fault of a single case).
     """
-    rows: list[results.Row] = []
+    rows: list[scores.Row] = []
     skipped: list[tuple[str, str]] = []
     too_small = over_limit = images = named = 0
     known = known_targets(segmenter)
@@ -190,7 +190,7 @@ def evaluate_predictions(
         Rows; `score` and `seconds` are None. Missing, unreadable and wrongly shaped segmentations are in
         `skipped`.
     """
-    rows: list[results.Row] = []
+    rows: list[scores.Row] = []
     skipped: list[tuple[str, str]] = []
     images = 0
     for name, case in loaded_cases(cases, skipped, progress):
@@ -243,7 +243,7 @@ def _score_image(
     objects: Sequence[tuple[int, Prompt]],
     protocol: Protocol,
     tolerance_px: float,
-) -> list[results.Row]:
+) -> list[scores.Row]:
     truths = [case.label == label for label, _ in objects]
     user = SimulatedUser(segmenter, case.image, [prompt for _, prompt in objects])
     history = [{} for _ in objects]
@@ -268,7 +268,7 @@ def _note_dice(history: list[dict], click: int, truths: list[np.ndarray], masks:
         entry[f"dice_{click}"] = dice(truth, mask)
 
 
-def score_object(case: Case, label: int, truth: np.ndarray, prediction: np.ndarray, tolerance_px: float) -> results.Row:
+def score_object(case: Case, label: int, truth: np.ndarray, prediction: np.ndarray, tolerance_px: float) -> scores.Row:
     """The scores of one object; truth and prediction (H, W) or (D, H, W) bool."""
     unit_px, mm_per_px = _units(case)
     hd95 = hausdorff95(truth, prediction, unit_px)

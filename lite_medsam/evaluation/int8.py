@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.case import Case, load_case, load_image
-from lite_medsam.engines import DECODER_FILE, ENCODER_FILE, import_onnxruntime
+from lite_medsam.cases.case import Case, load_case, load_image
 from lite_medsam.errors import CaseError, MissingExtraError, WeightsError
-from lite_medsam.files import atomic_write
-from lite_medsam.machine import cpu_title
-from lite_medsam.metrics.region import dice
+from lite_medsam.evaluation.metrics.region import dice
+from lite_medsam.model.engines import DECODER_FILE, ENCODER_FILE, import_onnxruntime
+from lite_medsam.model.preprocessing import Frame, intensity_range, to_model
+from lite_medsam.model.spec import OWN_FAMILY, Int8, ModelSpec, load_spec, save_spec, sha256_of
+from lite_medsam.model.trial import encode_ratio
 from lite_medsam.phantoms import KINDS, make_phantom
-from lite_medsam.predictor import Predictor
-from lite_medsam.preprocessing import Frame, intensity_range, to_model
-from lite_medsam.prompts import box_from_mask
-from lite_medsam.spec import OWN_FAMILY, Int8, ModelSpec, load_spec, save_spec, sha256_of
-from lite_medsam.trial import encode_ratio
+from lite_medsam.prompts.prompt_set import box_from_mask
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.machine import cpu_title
 
 CARD_FILE = "README.md"
 # phantoms for calibration and for the comparison are drawn from different seeds

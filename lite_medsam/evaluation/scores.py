@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lite_medsam.files import atomic_write
+from lite_medsam.storage.files import atomic_write
 
 Row = dict[str, Any]
 

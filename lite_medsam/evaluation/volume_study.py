@@ -3,8 +3,8 @@
 What is said of each object: its box on the middle one of its slices ("slice box"), the same and its first and last slice
 ("slice box + range"), or one 3D box ("3D box"). Each side of a box is drawn 0 to 5 % of its length too far outwards.
 
-    python -m lite_medsam.volume_study phantoms
-    python -m lite_medsam.volume_study CASE.npz ...
+    python -m lite_medsam.evaluation.volume_study phantoms
+    python -m lite_medsam.evaluation.volume_study CASE.npz ...
 """
 
 import sys
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.case import Case, load_case
-from lite_medsam.metrics import dice
+from lite_medsam.cases.case import Case, load_case
+from lite_medsam.evaluation.metrics import dice
 from lite_medsam.phantoms import make_phantom_volume
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Prompt, load_protocol, rng_for, simulate_box
-from lite_medsam.volume import PropagationLimits, VolumeObject, propagate
+from lite_medsam.prompts.prompt_set import Prompt, load_protocol, rng_for, simulate_box
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.volumes.propagation import PropagationLimits, VolumeObject, propagate
 
 WAYS = ("slice box", "slice box + range", "3D box")
 _MINIMUM_VOXELS = 30
@@ -76,7 +76,7 @@ def study(
 def main(arguments: Sequence[str]) -> None:
     """Prints the table."""
     if not arguments:
-        sys.exit("usage: python -m lite_medsam.volume_study phantoms | CASE.npz ...")
+        sys.exit("usage: python -m lite_medsam.evaluation.volume_study phantoms | CASE.npz ...")
     if list(arguments) == ["phantoms"]:
         cases = (make_phantom_volume(*kind) for kind in _PHANTOMS)
     else:

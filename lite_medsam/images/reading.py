@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.errors import CaseError
-from lite_medsam.intensity import to_uint8
+from lite_medsam.images.intensity import to_uint8
+from lite_medsam.storage.paths import shown_path
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 MAX_PIXELS = 2**28  # 16,384 x 16,384
@@ -98,11 +99,6 @@ def png_bytes(pixels: np.ndarray, compression: int = 1) -> bytes:
     if not done:
         raise OSError("the PNG could not be encoded")
     return data.tobytes()
-
-
-def shown_path(path: str | os.PathLike) -> str:
-    """The path as an error message shows it: on one line, whatever characters the name holds."""
-    return "".join(c if c.isprintable() else "?" for c in os.fspath(path))
 
 
 def _one_line(error: Exception) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.case import load_case, load_image
+from lite_medsam.cases.case import load_case, load_image
 from lite_medsam.errors import PromptError
-from lite_medsam.job_inputs import (
+from lite_medsam.jobs.inputs import (
     are_of_volume,
     check_window,
     given_objects,
@@ -21,7 +21,8 @@ from lite_medsam.job_inputs import (
     scan_facts,
     with_target,
 )
-from lite_medsam.job_outputs import (
+from lite_medsam.jobs.listing import Job, SegmentOptions, find_jobs
+from lite_medsam.jobs.outputs import (
     Result,
     describe,
     fingerprint,
@@ -30,10 +31,9 @@ from lite_medsam.job_outputs import (
     record_path,
     write_outputs,
 )
-from lite_medsam.jobs import Job, SegmentOptions, find_jobs
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Prompt, validate
-from lite_medsam.volume_jobs import LoadedVolume, compute_volume, read_volume, run_volume_with_quirks, write_volume
+from lite_medsam.jobs.volumes import LoadedVolume, compute_volume, read_volume, run_volume_with_quirks, write_volume
+from lite_medsam.prompts.prompt_set import Prompt, validate
+from lite_medsam.segment.predictor import Predictor
 
 __all__ = ["Job", "SegmentOptions", "find_jobs", "run_job", "run_jobs"]
 
@@ -236,7 +236,7 @@ def _segment(predictor: Predictor, image: np.ndarray, prompts: list[Prompt], ove
 
 
 def _segment_with_quirks(predictor: Predictor, image: np.ndarray, prompts: list[Prompt]) -> Result:
-    from lite_medsam.reference_quirks import label_map_with_quirks, segment_with_quirks
+    from lite_medsam.challenge.reference_quirks import label_map_with_quirks, segment_with_quirks
 
     others = (p.box is None or len(p.points) or p.mask is not None or p.target is not None for p in prompts)
     if any(others):

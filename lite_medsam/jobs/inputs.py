@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lite_medsam.errors import CaseError, PromptError
-from lite_medsam.jobs import Job, SegmentOptions
-from lite_medsam.prompts import MAX_PROMPT_FILE_BYTES, Prompt, load_prompts
-from lite_medsam.scan import Scan
-from lite_medsam.strict_json import read_json
-from lite_medsam.volume_io import load_volume
-from lite_medsam.volume_objects import VolumeObject, target_of_object
-from lite_medsam.volume_prompts import load_volume_prompts
+from lite_medsam.jobs.listing import Job, SegmentOptions
+from lite_medsam.prompts.prompt_set import MAX_PROMPT_FILE_BYTES, Prompt, load_prompts
+from lite_medsam.prompts.volume_objects import VolumeObject, target_of_object
+from lite_medsam.prompts.volume_prompt_set import load_volume_prompts
+from lite_medsam.scans.reading import load_volume
+from lite_medsam.scans.scan import Scan
+from lite_medsam.storage.strict_json import read_json
 
 
 def read_scan(job: Job, options: SegmentOptions) -> Scan:

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lite_medsam.case import IMAGE_SUFFIXES
-from lite_medsam.dicom_io import is_dicom
+from lite_medsam.cases.case import IMAGE_SUFFIXES
 from lite_medsam.errors import CaseError
-from lite_medsam.nifti_io import NIFTI_SUFFIXES
-from lite_medsam.prediction import OVERLAPS
-from lite_medsam.prompts import Prompt
-from lite_medsam.volume_objects import VolumeObject
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.prompts.volume_objects import VolumeObject
+from lite_medsam.scans.dicom import is_dicom
+from lite_medsam.scans.nifti import NIFTI_SUFFIXES
+from lite_medsam.segment.prediction import OVERLAPS
 
 OUTPUTS = ("npz", "label", "overlay")
 OUTPUT_ENDINGS = (".npz", "_label.png", "_label.tif", "_label.nii.gz", "_overlay.png", ".json")

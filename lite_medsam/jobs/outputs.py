@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lite_medsam.files import atomic_write
-from lite_medsam.image_io import png_bytes
-from lite_medsam.jobs import Job, SegmentOptions
-from lite_medsam.overlay import draw_masks, draw_prompts
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Prompt
+from lite_medsam.images.reading import png_bytes
+from lite_medsam.jobs.listing import Job, SegmentOptions
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.results.overlay import draw_masks, draw_prompts
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.files import atomic_write
 
 
 @dataclass(frozen=True, eq=False)

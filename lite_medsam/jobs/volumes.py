@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from lite_medsam.case import Case
+from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError, MissingExtraError, PromptError
-from lite_medsam.geometry import Geometry
-from lite_medsam.job_inputs import are_of_volume, check_window, scan_facts, with_target
-from lite_medsam.job_outputs import (
+from lite_medsam.jobs.inputs import are_of_volume, check_window, scan_facts, with_target
+from lite_medsam.jobs.listing import Job, SegmentOptions
+from lite_medsam.jobs.outputs import (
     add_prompt,
     all_or_none,
     begin_fingerprint,
@@ -25,13 +25,19 @@ from lite_medsam.job_outputs import (
     write_overlay,
     write_pages,
 )
-from lite_medsam.jobs import Job, SegmentOptions
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Prompt
-from lite_medsam.scan import Scan
-from lite_medsam.volume import PropagationLimits, VolumeObject, VolumePrediction, propagate, seeds_from_boxes
-from lite_medsam.volume_io import nifti_bytes
-from lite_medsam.volume_objects import is_finished, target_of_object
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.prompts.volume_objects import is_finished, target_of_object
+from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.reading import nifti_bytes
+from lite_medsam.scans.scan import Scan
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.volumes.propagation import (
+    PropagationLimits,
+    VolumeObject,
+    VolumePrediction,
+    propagate,
+    seeds_from_boxes,
+)
 
 VOLUME_NEEDS = (
     'give --box x0,y0,z0,x1,y1,z1 (pixels and slices, the last inside) or --prompts of a volume ("volume": true)'
@@ -164,7 +170,7 @@ def label_map(prediction: VolumePrediction, overlap: str) -> np.ndarray:
 
 def run_volume_with_quirks(predictor: Predictor, job: Job, case: Case, options: SegmentOptions) -> dict:
     """A volume the way LiteMedSAM's own script does it: `segs` and a record, no pictures."""
-    from lite_medsam.reference_quirks import segment_volume_with_quirks
+    from lite_medsam.challenge.reference_quirks import segment_volume_with_quirks
 
     check_window(job, options)
     if job.prompts is not None or job.prompt_file is not None or options.target is not None:

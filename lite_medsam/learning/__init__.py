@@ -1,0 +1,9 @@
+"""Everything that needs torch: the network, its training, fine-tuning, distillation, and published checkpoints.
+
+- data/: Labelled images to prompted training batches
+- distillation/: A small student learns to answer as a large teacher does
+- finetuning/: A model made better on a folder of cases
+- network/: The network in torch, its weights, and its export as graphs
+- published/: Checkpoints that others published: read, checked, converted
+- training/: Steps that every kind of training shares, training from a recipe, and what a run writes down
+"""

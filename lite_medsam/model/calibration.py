@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lite_medsam.spec import ModelSpec, ScoreCalibration
+from lite_medsam.model.spec import ModelSpec, ScoreCalibration
 
 EDGE = 1e-3  # scores are kept this far from 0 and 1, where the logit is infinite
 BINS = 10

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lite_medsam.bundled import WEIGHTS_DIR
 from lite_medsam.errors import WeightsError
-from lite_medsam.spec import build_dataclass, load_spec, sha256_of
+from lite_medsam.model.spec import build_dataclass, load_spec, sha256_of
+from lite_medsam.storage.bundled import WEIGHTS_DIR
 
 MANIFEST = WEIGHTS_DIR / "manifest.json"
 BLOCK_BYTES = 1 << 18

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.preprocessing import Frame
-from lite_medsam.runtime import Backend
-from lite_medsam.signed_cache import SignedCache
+from lite_medsam.model.preprocessing import Frame
+from lite_medsam.model.runtime import Backend
+from lite_medsam.storage.signed_cache import SignedCache
 
 DEFAULT_LIMIT_BYTES = 256 * 1024 * 1024
 # the engines that only run files, which the spec's hashes name; the weights behind another engine may change in memory

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.engines import GRAPH_FILES
 from lite_medsam.errors import WeightsError
-from lite_medsam.machine import cache_folder, engine_version, machine_signature
-from lite_medsam.signed_cache import SignedCache
-from lite_medsam.spec import ModelSpec, load_spec
+from lite_medsam.model.engines import GRAPH_FILES
+from lite_medsam.model.spec import ModelSpec, load_spec
+from lite_medsam.storage.machine import cache_folder, engine_version, machine_signature
+from lite_medsam.storage.signed_cache import SignedCache
 
 DEFAULT_ENGINE = "onnxruntime"
 # the int8 model may lose so many Dice points of the full one, at most, to be taken for it

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.errors import MissingExtraError, WeightsError
-from lite_medsam.machine import cache_folder, cpu_name
-from lite_medsam.signed_cache import SignedCache
-from lite_medsam.spec import ModelSpec
+from lite_medsam.model.spec import ModelSpec
+from lite_medsam.storage.machine import cache_folder, cpu_name
+from lite_medsam.storage.signed_cache import SignedCache
 
 ENCODER_FILE, DECODER_FILE = "encoder.onnx", "decoder.onnx"
 GRAPH_FILES = (ENCODER_FILE, DECODER_FILE)

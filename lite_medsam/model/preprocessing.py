@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from lite_medsam.spec import Preprocessing
+from lite_medsam.model.spec import Preprocessing
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from lite_medsam.preprocessing import Frame, boxes_to_model, mask_to_model, points_to_model
-from lite_medsam.prompts import Prompt
-from lite_medsam.vocabulary import check_target
+from lite_medsam.model.preprocessing import Frame, boxes_to_model, mask_to_model, points_to_model
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.prompts.vocabulary import check_target
 
 # a yes-no mask as logits, for refining a mask that comes without them; training showed the same value
 MASK_LOGIT = 6.0

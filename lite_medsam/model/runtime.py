@@ -1,20 +1,23 @@
 """Opening a model directory with an engine: what every backend can do, which one is taken, and the check of its files."""
 
+import importlib
 import os
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from lite_medsam.engine_choice import recall_choice
-from lite_medsam.engines import DECODER_FILE, ENCODER_FILE, GRAPH_FILES, OnnxBackend, OpenVinoBackend
 from lite_medsam.errors import MissingExtraError, WeightsError
-from lite_medsam.machine import physical_cores
-from lite_medsam.spec import ModelSpec, load_spec, sha256_of
+from lite_medsam.model.engine_choice import recall_choice
+from lite_medsam.model.engines import DECODER_FILE, ENCODER_FILE, GRAPH_FILES, OnnxBackend, OpenVinoBackend
+from lite_medsam.model.spec import ModelSpec, load_spec, sha256_of
+from lite_medsam.storage.machine import physical_cores
 
 __all__ = ["DECODER_FILE", "ENCODER_FILE", "ENGINES", "Backend", "decode_first", "open_backend", "physical_cores"]
 
 ENGINES = ("onnxruntime", "openvino", "torch")
+# named, not imported: torch is above this package, and is looked for only when somebody asks for it
+TORCH_ENGINE = "lite_medsam.learning.network.backend"
 
 
 class Backend(Protocol):
@@ -71,7 +74,7 @@ def open_backend(weights: str | os.PathLike, engine: str = "auto", threads: int 
     """Opens a model directory.
 
     "auto" never measures anything itself, so that a command starts quickly. It takes what a trial on this machine found
-    to be fastest (`lite-medsam info --trial`, `lite_medsam.trial`), and ONNX Runtime where there was none.
+    to be fastest (`lite-medsam info --trial`, `lite_medsam.model.trial`), and ONNX Runtime where there was none.
 
     Args:
         weights: Directory with spec.json and the graphs.
@@ -106,11 +109,10 @@ def open_backend(weights: str | os.PathLike, engine: str = "auto", threads: int 
 
 def _open_torch(directory: Path, threads: int | None) -> Backend:
     try:
-        from lite_medsam.learning.backend import TorchBackend
-        from lite_medsam.learning.checkpoint import load_model
+        module = importlib.import_module(TORCH_ENGINE)
     except ImportError as error:
         raise MissingExtraError("the torch engine", "train", error.name) from None
-    return TorchBackend(load_model(directory), threads)
+    return module.open_torch(directory, threads)
 
 
 def check_files(directory: Path, spec: ModelSpec) -> None:

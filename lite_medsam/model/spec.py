@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.files import atomic_write
+from lite_medsam.storage.files import atomic_write
 
 FORMAT = "lite-medsam-model"
 FORMAT_VERSION = 1
@@ -27,10 +27,10 @@ PREPROCESSING_CHOICES = {
 
 @dataclass(frozen=True)
 class Architecture:
-    """The network's shape; `lite_medsam.learning.model` builds it from these numbers alone.
+    """The network's shape; `lite_medsam.learning.network.model` builds it from these numbers alone.
 
     Attributes:
-        family: "lite-medsam" for our own network, else a published one out of `lite_medsam.learning.families`, whose
+        family: "lite-medsam" for our own network, else a published one out of `lite_medsam.learning.network.families`, whose
             shape is fixed: then the other fields say nothing.
         backbone: Name of a timm model with features at strides 2, 4, 8, 16 and 32.
         embedding_dim: Channels of the embedding on the grid of side image_size / 8.
@@ -53,7 +53,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes model input; `lite_medsam.preprocessing` is the code.
+    """How an image becomes model input; `lite_medsam.model.preprocessing` is the code.
 
     Attributes:
         image_size: Side S of the square model frame, pixels; the longest side of the window is resized to it.
@@ -87,7 +87,7 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class Zoom:
-    """When an object gets a crop of its own; `lite_medsam.zoom` is the code.
+    """When an object gets a crop of its own; `lite_medsam.segment.zoom` is the code.
 
     Attributes:
         context: Side of the square crop over the longer side of the box.
@@ -114,7 +114,7 @@ class Zoom:
 
 @dataclass(frozen=True)
 class Int8:
-    """How an int8 model was made and what it lost; empty for a model in full precision. `lite_medsam.int8` writes it.
+    """How an int8 model was made and what it lost; empty for a model in full precision. `lite_medsam.evaluation.int8` writes it.
 
     Attributes:
         source: Name of the full model; "" for a model that is no int8 version of another.
@@ -141,7 +141,7 @@ class Int8:
 
 @dataclass(frozen=True)
 class ScoreCalibration:
-    """The map from the network's score to the IoU that was measured; `lite_medsam.calibration` is the code.
+    """The map from the network's score to the IoU that was measured; `lite_medsam.model.calibration` is the code.
 
     The calibrated score is sigmoid(slope * logit(score) + intercept); 1 and 0 leave scores as they are.
 

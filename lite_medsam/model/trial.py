@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.engine_choice import DEFAULT_ENGINE, LARGEST_DICE_LOSS, Choice, keep_choice
-from lite_medsam.engines import GRAPH_FILES
 from lite_medsam.errors import WeightsError
-from lite_medsam.machine import engine_version, physical_cores
-from lite_medsam.runtime import Backend, open_backend
-from lite_medsam.spec import ModelSpec, load_spec
+from lite_medsam.model.engine_choice import DEFAULT_ENGINE, LARGEST_DICE_LOSS, Choice, keep_choice
+from lite_medsam.model.engines import GRAPH_FILES
+from lite_medsam.model.runtime import Backend, open_backend
+from lite_medsam.model.spec import ModelSpec, load_spec
+from lite_medsam.storage.machine import engine_version, physical_cores
 
 # torch is not among them: it takes seconds to import, which no gain in speed brings back
 CANDIDATES = ("onnxruntime", "openvino")

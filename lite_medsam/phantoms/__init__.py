@@ -3,6 +3,23 @@
 Each modality is a file that draws anatomy as masks first and renders the picture from them, so that the label
 is exact by construction. Nothing here was copied from or fitted to real images; the pictures look like their
 modality and are no substitute for it: never report a score on phantoms as accuracy.
+
+- ct: CT: an axial slice, or a slab, through the upper abdomen in the portal venous phase, soft-tissue window
+- dermoscopy: Dermoscopy: a pigmented lesion on skin, with pigment network, globules, hairs and a vignette
+- endoscopy: Colonoscopy: a view down the folded colon with a polyp on its wall, in the processor's octagonal window
+- fluid: Fluid in the retina for the OCT phantoms: cystoid oedema inside it, and a subretinal dome below it
+- fundus: Colour fundus photograph: optic disc and cup, branching vessels, macula, exudates and haemorrhages
+- mammography: Mammogram: an oblique view with pectoral muscle or a frontal one, glandular tissue and a dense mass
+- microscopy: Microscopy: 40 to 80 cell nuclei as instances, in an H&E-stained section or under fluorescence
+- mr: MR: an axial slice, or a slab, through a brain with a tumour, as T1 with contrast, T2 or FLAIR
+- oct: Retinal OCT: a macular B-scan, or a slab of them, as a spectral-domain scanner shows it
+- pet: FDG PET: a frontal maximum-intensity projection with hot lesions beside the organs that are always hot
+- scene: Scenes of no modality: shapes x textures x contrast drawn at random, to train on
+- shapes: Organic outlines and the drawing result that every modality returns
+- slab: The canvas of the CT and MR phantoms: slices in millimetres, with tissue codes and exact labels
+- texture: Random textures that the phantoms share: band-limited noise and multi-look speckle
+- ultrasound: Ultrasound: breast tissue with a hypoechoic mass or a cyst, from a linear or a curved probe
+- xray: Chest film: the shadows that lungs, ribs, clavicles, heart, spine and diaphragm cast on one another
 """
 
 import zlib
@@ -12,7 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lite_medsam.case import Case
+from lite_medsam.cases.case import Case
 from lite_medsam.phantoms import (
     ct,
     dermoscopy,

@@ -10,10 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from lite_medsam.errors import CaseError, PromptError
-from lite_medsam.files import atomic_write
-from lite_medsam.image_io import read_pixels
-from lite_medsam.prompt_object import MAX_NAME, Prompt, as_prompts, validate
-from lite_medsam.protocol import (
+from lite_medsam.images.reading import read_pixels
+from lite_medsam.prompts.prompt_object import MAX_NAME, Prompt, as_prompts, validate
+from lite_medsam.prompts.protocol import (
     PROMPTS_DIR,
     Protocol,
     box_from_mask,
@@ -23,7 +22,8 @@ from lite_medsam.protocol import (
     simulate_box,
     simulate_stroke,
 )
-from lite_medsam.strict_json import Checker, read_json
+from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.strict_json import Checker, read_json
 
 __all__ = [
     "PROMPTS_DIR",

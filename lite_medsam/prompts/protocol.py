@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.bundled import PROMPTS_DIR
 from lite_medsam.errors import PromptError
-from lite_medsam.image_io import shown_path
-from lite_medsam.strict_json import Checker, read_json
+from lite_medsam.storage.bundled import PROMPTS_DIR
+from lite_medsam.storage.paths import shown_path
+from lite_medsam.storage.strict_json import Checker, read_json
 
 KINDS = ("box", "clicks", "box+clicks", "scribble")
 MAX_PROTOCOL_BYTES = 100_000

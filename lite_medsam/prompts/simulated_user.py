@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lite_medsam.prompts import Prompt, next_click
+from lite_medsam.prompts.prompt_set import Prompt, next_click
 
 
 class SegmentedObjects(Protocol):

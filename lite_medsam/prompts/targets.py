@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lite_medsam.case import Case
-from lite_medsam.case_fields import dataset_from_name
+from lite_medsam.cases.case import Case
+from lite_medsam.cases.fields import dataset_from_name
 from lite_medsam.errors import CaseError
-from lite_medsam.prompts import Prompt
+from lite_medsam.prompts.prompt_set import Prompt
 
 ANY = "*"
 Targets = Mapping[tuple[str, str, str], str]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lite_medsam.bundled import PROMPTS_DIR
 from lite_medsam.errors import PromptError
-from lite_medsam.strict_json import Checker, read_json
+from lite_medsam.storage.bundled import PROMPTS_DIR
+from lite_medsam.storage.strict_json import Checker, read_json
 
 VOCABULARY_FILE = PROMPTS_DIR / "targets.json"
 MAX_TARGETS, MAX_BYTES = 10_000, 5_000_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from lite_medsam.errors import CaseError, PromptError
-from lite_medsam.prompts import Prompt, validate
+from lite_medsam.prompts.prompt_set import Prompt, validate
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lite_medsam.errors import PromptError
-from lite_medsam.prompt_object import MAX_NAME
-from lite_medsam.prompts import (
+from lite_medsam.prompts.prompt_object import MAX_NAME
+from lite_medsam.prompts.prompt_set import (
     MAX_COORDINATE,
     MAX_MASKS,
     MAX_OBJECTS,
@@ -16,8 +16,8 @@ from lite_medsam.prompts import (
     prompt_from_json,
     prompt_json,
 )
-from lite_medsam.strict_json import Checker, read_json
-from lite_medsam.volume_objects import VolumeObject
+from lite_medsam.prompts.volume_objects import VolumeObject
+from lite_medsam.storage.strict_json import Checker, read_json
 
 MAX_SLICE = 10**6
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from lite_medsam.case_fields import checked_spacing
+from lite_medsam.cases.fields import checked_spacing
 from lite_medsam.errors import CaseError
 
 UNITS = {"mm": 1.0, "um": 1000.0}

@@ -13,18 +13,18 @@ from typing import BinaryIO
 
 import numpy as np
 
-from lite_medsam.case_fields import smallest_unsigned
-from lite_medsam.coco import coco_document
+from lite_medsam.cases.fields import smallest_unsigned
 from lite_medsam.errors import CaseError, MissingExtraError
-from lite_medsam.files import atomic_write
-from lite_medsam.geometry import Geometry
-from lite_medsam.image_io import png_bytes
-from lite_medsam.measurements import fluid, is_fluid, measure_objects, measurements_csv
-from lite_medsam.nifti_io import nifti_bytes
-from lite_medsam.overlay import draw_masks, draw_prompts
-from lite_medsam.prompts import Prompt, prompt_files
-from lite_medsam.volume_objects import VolumeObject, target_of_object
-from lite_medsam.volume_prompts import volume_prompt_files
+from lite_medsam.images.reading import png_bytes
+from lite_medsam.prompts.prompt_set import Prompt, prompt_files
+from lite_medsam.prompts.volume_objects import VolumeObject, target_of_object
+from lite_medsam.prompts.volume_prompt_set import volume_prompt_files
+from lite_medsam.results.coco import coco_document
+from lite_medsam.results.measurements import fluid, is_fluid, measure_objects, measurements_csv
+from lite_medsam.results.overlay import draw_masks, draw_prompts
+from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.nifti import nifti_bytes
+from lite_medsam.storage.files import atomic_write
 
 _COMPRESSION = 4  # files that are taken home once: smaller, a little slower
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same results give the same bytes, whenever they are written

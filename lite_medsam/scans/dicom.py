@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.dicom_fields import (
+from lite_medsam.errors import CaseError, MissingExtraError
+from lite_medsam.scans.dicom_fields import (
     MODALITY,
     PixelFormat,
     default_window,
@@ -19,10 +20,9 @@ from lite_medsam.dicom_fields import (
     rescale,
     slice_distance,
 )
-from lite_medsam.errors import CaseError, MissingExtraError
-from lite_medsam.geometry import Geometry
-from lite_medsam.image_io import shown_path
-from lite_medsam.scan import Scan
+from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.scan import Scan
+from lite_medsam.storage.paths import shown_path
 
 MAX_FILES = 20_000
 _DEFLATED = "1.2.840.10008.1.2.1.99"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lite_medsam.errors import CaseError
-from lite_medsam.scan import SOFT_TISSUE
+from lite_medsam.scans.scan import SOFT_TISSUE
 
 # DICOM PS3.3 C.7.3.1.1.1 -> our names
 MODALITY = {

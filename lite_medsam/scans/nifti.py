@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.case_fields import modality_from_name, smallest_unsigned
+from lite_medsam.cases.fields import modality_from_name, smallest_unsigned
 from lite_medsam.errors import CaseError, MissingExtraError
-from lite_medsam.files import atomic_write
-from lite_medsam.geometry import PLANES, Geometry, orient
-from lite_medsam.image_io import shown_path
-from lite_medsam.scan import SOFT_TISSUE, Scan
+from lite_medsam.scans.geometry import PLANES, Geometry, orient
+from lite_medsam.scans.scan import SOFT_TISSUE, Scan
+from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.paths import shown_path
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 # what says where voxels are; every text field of the header stays behind

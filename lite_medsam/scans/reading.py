@@ -3,13 +3,14 @@
 import os
 from pathlib import Path
 
-from lite_medsam.case import load_case
-from lite_medsam.dicom_io import is_dicom, load_dicom_file, load_dicom_series
+from lite_medsam.cases.case import load_case
 from lite_medsam.errors import CaseError
-from lite_medsam.geometry import Geometry
-from lite_medsam.image_io import IMAGE_SUFFIXES, load_image, shown_path
-from lite_medsam.nifti_io import NIFTI_SUFFIXES, load_nifti, nifti_bytes, save_nifti
-from lite_medsam.scan import SOFT_TISSUE, Scan, window
+from lite_medsam.images.reading import IMAGE_SUFFIXES, load_image
+from lite_medsam.scans.dicom import is_dicom, load_dicom_file, load_dicom_series
+from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.nifti import NIFTI_SUFFIXES, load_nifti, nifti_bytes, save_nifti
+from lite_medsam.scans.scan import SOFT_TISSUE, Scan, window
+from lite_medsam.storage.paths import shown_path
 
 __all__ = [
     "MAX_VOXELS",

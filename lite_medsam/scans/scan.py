@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lite_medsam.case import Case
+from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
-from lite_medsam.geometry import Geometry
-from lite_medsam.intensity import stretch_to_uint8
+from lite_medsam.images.intensity import stretch_to_uint8
+from lite_medsam.scans.geometry import Geometry
 
 SOFT_TISSUE = (40.0, 400.0)  # centre and width in HU
 _PART = 2**22  # values that are windowed at a time, to keep the float copies small

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lite_medsam.calibration import calibrated
-from lite_medsam.predictor import Predictor
-from lite_medsam.preprocessing import logits_to_window
-from lite_medsam.prompt_tokens import decoder_inputs
-from lite_medsam.prompts import Prompt, validate
-from lite_medsam.region import Region
-from lite_medsam.runtime import decode_first
+from lite_medsam.model.calibration import calibrated
+from lite_medsam.model.preprocessing import logits_to_window
+from lite_medsam.model.prompt_tokens import decoder_inputs
+from lite_medsam.model.runtime import decode_first
+from lite_medsam.prompts.prompt_set import Prompt, validate
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.segment.region import Region
 
 SAME_IOU = 0.95  # an alternative that agrees this well with a mask that is listed already is no choice
 MAX_CHOICES = 4

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from lite_medsam.preprocessing import Frame, logits_to_window
+from lite_medsam.model.preprocessing import Frame, logits_to_window
 
 # model pixels kept around a mask, so that a kept map still refines well when it goes back in as a prompt
 MARGIN = 8

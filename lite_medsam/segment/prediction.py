@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lite_medsam.mask_support import CompactLogits, mask_part, mask_place, support
-from lite_medsam.preprocessing import Frame, logits_to_window
+from lite_medsam.model.preprocessing import Frame, logits_to_window
+from lite_medsam.segment.mask_support import CompactLogits, mask_part, mask_place, support
 
 OVERLAPS = ("best", "first", "last")
 

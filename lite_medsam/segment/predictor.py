@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lite_medsam.bundled import DEFAULT_WEIGHTS
-from lite_medsam.calibration import calibrated
-from lite_medsam.encoding_cache import EncodingCache, Features, image_key
 from lite_medsam.errors import CaseError, PromptError
-from lite_medsam.mask_support import CompactLogits
-from lite_medsam.prediction import OVERLAPS, Prediction
-from lite_medsam.preprocessing import Frame, intensity_range, to_model
-from lite_medsam.prompt_tokens import POINT_TOKENS, decoder_inputs, prompt_kinds, share_a_call
-from lite_medsam.prompts import Prompt, as_prompts, validate
-from lite_medsam.recentring import recentre, restore, shifts
-from lite_medsam.runtime import Backend, decode_first, open_backend
-from lite_medsam.spec import ModelSpec
-from lite_medsam.vocabulary import check_target
-from lite_medsam.zoom import anchor_box, found_box, plan_frames, zoom_frame
+from lite_medsam.model.calibration import calibrated
+from lite_medsam.model.encoding_cache import EncodingCache, Features, image_key
+from lite_medsam.model.preprocessing import Frame, intensity_range, to_model
+from lite_medsam.model.prompt_tokens import POINT_TOKENS, decoder_inputs, prompt_kinds, share_a_call
+from lite_medsam.model.runtime import Backend, decode_first, open_backend
+from lite_medsam.model.spec import ModelSpec
+from lite_medsam.prompts.prompt_set import Prompt, as_prompts, validate
+from lite_medsam.prompts.vocabulary import check_target
+from lite_medsam.segment.mask_support import CompactLogits
+from lite_medsam.segment.prediction import OVERLAPS, Prediction
+from lite_medsam.segment.recentring import recentre, restore, shifts
+from lite_medsam.segment.zoom import anchor_box, found_box, plan_frames, zoom_frame
+from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 
 __all__ = ["OVERLAPS", "POINT_TOKENS", "ZOOM_MODES", "EncodedImage", "Prediction", "Predictor", "check_image"]
 
@@ -93,7 +93,7 @@ class Predictor:
 
         Args:
             weights: The directory; None for the model that comes with the package.
-            engine: See `lite_medsam.runtime.open_backend`.
+            engine: See `lite_medsam.model.runtime.open_backend`.
             threads: CPU threads; None for as many as physical cores.
             zoom: "auto", "off" or "always".
             cache: Where encodings are kept from call to call; None for nowhere.

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lite_medsam.encoding_cache import Features
-from lite_medsam.preprocessing import Frame, boxes_to_model
+from lite_medsam.model.encoding_cache import Features
+from lite_medsam.model.preprocessing import Frame, boxes_to_model
 
 
 def shifts(boxes: Sequence[tuple], frame: Frame, features: Features, mask_size: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Change the import and the path, keep the script:
 
-    from lite_medsam.sam_predictor import SamPredictor, sam_model_registry
+    from lite_medsam.segment.sam_predictor import SamPredictor, sam_model_registry
 
     sam = sam_model_registry["vit_b"](checkpoint="models/sam-vit-b")   # a directory made by lite-medsam convert
     predictor = SamPredictor(sam)
@@ -18,14 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.calibration import calibrated
 from lite_medsam.errors import PromptError, WeightsError
-from lite_medsam.predictor import POINT_TOKENS, Predictor, check_image
-from lite_medsam.preprocessing import Frame, boxes_to_model, logits_to_window, points_to_model, to_model
-from lite_medsam.prompt_tokens import FIRST_TARGET
-from lite_medsam.runtime import Backend
-from lite_medsam.spec import OWN_FAMILY
-from lite_medsam.vocabulary import check_target
+from lite_medsam.model.calibration import calibrated
+from lite_medsam.model.preprocessing import Frame, boxes_to_model, logits_to_window, points_to_model, to_model
+from lite_medsam.model.prompt_tokens import FIRST_TARGET
+from lite_medsam.model.runtime import Backend
+from lite_medsam.model.spec import OWN_FAMILY
+from lite_medsam.prompts.vocabulary import check_target
+from lite_medsam.segment.predictor import POINT_TOKENS, Predictor, check_image
 
 IMAGE_FORMATS = ("RGB", "BGR")
 PADDING, PADDING_POINT = -1, -2
@@ -64,7 +64,7 @@ def open_sam_model(
 
     Args:
         checkpoint: The directory; None for the model that comes with the package.
-        engine: See `lite_medsam.runtime.open_backend`.
+        engine: See `lite_medsam.model.runtime.open_backend`.
         threads: CPU threads; None for as many as physical cores.
 
     Raises:

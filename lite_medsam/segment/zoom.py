@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from lite_medsam.preprocessing import Frame
-from lite_medsam.prompts import Prompt, box_from_mask
-from lite_medsam.spec import Preprocessing, Zoom
+from lite_medsam.model.preprocessing import Frame
+from lite_medsam.model.spec import Preprocessing, Zoom
+from lite_medsam.prompts.prompt_set import Prompt, box_from_mask
 
 Box = tuple[float, float, float, float]
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from lite_medsam.interactive_state import ObjectState, Snapshot
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Prompt
-from lite_medsam.region import Region
-from lite_medsam.volume import VolumeObject, propagate
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.segment.region import Region
+from lite_medsam.session.state import ObjectState, Snapshot
+from lite_medsam.volumes.propagation import VolumeObject, propagate
 
 
 def follow(

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from lite_medsam.choices import choices
 from lite_medsam.errors import PromptError
-from lite_medsam.following import adopted, follow, label_map, volume_objects
-from lite_medsam.instances import split_instances
-from lite_medsam.interactive_state import Answer, ObjectState, Snapshot, checked_name
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Prompt, validate
-from lite_medsam.region import Region
-from lite_medsam.scan import Scan
-from lite_medsam.strokes import brushed, checked_stroke, clicks_along
-from lite_medsam.vocabulary import check_target
+from lite_medsam.prompts.prompt_set import Prompt, validate
+from lite_medsam.prompts.strokes import brushed, checked_stroke, clicks_along
+from lite_medsam.prompts.vocabulary import check_target
+from lite_medsam.scans.scan import Scan
+from lite_medsam.segment.choices import choices
+from lite_medsam.segment.instances import split_instances
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.segment.region import Region
+from lite_medsam.session.following import adopted, follow, label_map, volume_objects
+from lite_medsam.session.state import Answer, ObjectState, Snapshot, checked_name
 
 MAX_OBJECTS = 100
 MAX_HISTORY = 60

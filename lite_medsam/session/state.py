@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from lite_medsam.choices import Choice
 from lite_medsam.errors import PromptError
-from lite_medsam.prompts import Prompt
-from lite_medsam.region import Region
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.segment.choices import Choice
+from lite_medsam.segment.region import Region
 
 MAX_NAME = 60
 

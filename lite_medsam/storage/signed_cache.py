@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.files import atomic_write
+from lite_medsam.storage.files import atomic_write
 
 SIGNATURE_FILE = "signature.json"
 TAG_FILE = "CACHEDIR.TAG"

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from lite_medsam.image_io import shown_path
+from lite_medsam.storage.paths import shown_path
 
 _NOTHING = object()
 

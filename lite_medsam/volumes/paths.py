@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lite_medsam.volume_objects import PropagationLimits, VolumeObject, is_finished
-from lite_medsam.volume_prediction import SliceMask
+from lite_medsam.prompts.volume_objects import PropagationLimits, VolumeObject, is_finished
+from lite_medsam.volumes.prediction import SliceMask
 
 UP = 1  # towards the last slice
 _CLEAR = 4.0  # grey levels between an object and its surroundings from which on their contrast says something

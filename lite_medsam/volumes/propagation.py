@@ -6,10 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from lite_medsam.errors import PromptError
-from lite_medsam.predictor import Prediction, Predictor, prompt_kinds
-from lite_medsam.prompts import Prompt
-from lite_medsam.vocabulary import check_target
-from lite_medsam.volume_objects import (
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.prompts.vocabulary import check_target
+from lite_medsam.prompts.volume_objects import (
     PropagationLimits,
     VolumeObject,
     check_volume,
@@ -17,8 +16,9 @@ from lite_medsam.volume_objects import (
     is_finished,
     seeds_from_boxes,
 )
-from lite_medsam.volume_paths import UP, Path, between, grown, look_of, paths_of, why_different
-from lite_medsam.volume_prediction import SliceMask, VolumePrediction
+from lite_medsam.segment.predictor import Prediction, Predictor, prompt_kinds
+from lite_medsam.volumes.paths import UP, Path, between, grown, look_of, paths_of, why_different
+from lite_medsam.volumes.prediction import SliceMask, VolumePrediction
 
 __all__ = [
     "PropagationLimits",

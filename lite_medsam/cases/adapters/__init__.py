@@ -4,14 +4,31 @@
     report = prepare_cases(adapter, adapter.settings, Path("cases"))
 
 Nothing here downloads anything: the user brings the files, under the terms of their source (`lite-medsam datasets`).
+
+- check: Reading one item to its end, and what only a look across files can tell: copies, leaks between parts
+- cme_oct: CME-OCT: B-scans with cystoid macular edema and binary masks of the fluid
+- image_folder: Any folder of images with label masks
+- labelme: Labelme's JSON: shapes drawn as that tool draws them, so that its JSON and its PNG export agree
+- lag: LAG: fundus images for glaucoma with the attention of ophthalmologists
+- masks: Label masks as they are published (palettes, colours, 0/255, 16 bit) -> label values, objects, sizes
+- medsam_npz: The files of the CVPR 2024 challenge "Segment Anything in Medical Images on Laptop": npz, or its npy
+  pairs
+- naming: What paths and names tell: the part of a split, the patient, a case's name
+- npy_pairs: The challenge's npy layout for training: imgs/NAME.npy with gts/NAME.npy, one pair per image or slice
+- pairing: Which mask belongs to which image: by folder, by prefix and suffix, or by a pattern
+- source: What an adapter is: files of one data set in, one case at a time out, and every doubt written down
+- split: Dividing cases into train, val and test: by group, stratified, seeded
+- split_file: Splits as files: written with their hash, refused where they leak or were changed
+- tjdr: TJDR: 561 colour fundus images with four lesions of diabetic retinopathy
+- write: From a listing to a folder of cases: checked, resumable, with a manifest, nothing half written
 """
 
 import importlib
 from dataclasses import fields
 from pathlib import Path
 
-from lite_medsam.adapters.source import Adapter, Options
-from lite_medsam.case import MODALITIES
+from lite_medsam.cases.adapters.source import Adapter, Options
+from lite_medsam.cases.case import MODALITIES
 from lite_medsam.errors import CaseError
 
 __all__ = ["ADAPTERS", "Adapter", "Options", "open_adapter"]
@@ -35,7 +52,7 @@ def adapter_class(name: str) -> type[Adapter]:
     """
     if name not in ADAPTERS:
         raise CaseError(f"an adapter must be one of {', '.join(ADAPTERS)}, got {name!r}")
-    return importlib.import_module(f"lite_medsam.adapters.{ADAPTERS[name]}").Adapter
+    return importlib.import_module(f"lite_medsam.cases.adapters.{ADAPTERS[name]}").Adapter
 
 
 def open_adapter(name: str, root: Path, options: Options | None = None) -> Adapter:

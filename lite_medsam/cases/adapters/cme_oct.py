@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.adapters.masks import read_mask
-from lite_medsam.adapters.naming import case_names, group_of, published_split, relative
-from lite_medsam.adapters.pairing import image_files
-from lite_medsam.adapters.source import Item, ItemError, Listing, Options, Problem, Reading, read_image
-from lite_medsam.case import Case
+from lite_medsam.cases.adapters.masks import read_mask
+from lite_medsam.cases.adapters.naming import case_names, group_of, published_split, relative
+from lite_medsam.cases.adapters.pairing import image_files
+from lite_medsam.cases.adapters.source import Item, ItemError, Listing, Options, Problem, Reading, read_image
+from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
 
 NAMES = {1: "cystoid fluid"}

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from lite_medsam.adapters.source import Drop, ItemError
+from lite_medsam.cases.adapters.source import Drop, ItemError
 from lite_medsam.errors import CaseError
-from lite_medsam.strict_json import read_json
+from lite_medsam.storage.strict_json import read_json
 
 MAX_BYTES = 2**28  # the JSON may carry the picture itself
 MAX_SHAPES = 100_000

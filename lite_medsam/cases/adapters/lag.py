@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lite_medsam.adapters.naming import case_names, group_of, published_split, relative
-from lite_medsam.adapters.pairing import image_files
-from lite_medsam.adapters.source import Item, ItemError, Listing, Options, Problem, Reading, read_image
-from lite_medsam.case import Case
+from lite_medsam.cases.adapters.naming import case_names, group_of, published_split, relative
+from lite_medsam.cases.adapters.pairing import image_files
+from lite_medsam.cases.adapters.source import Item, ItemError, Listing, Options, Problem, Reading, read_image
+from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
 
 DIAGNOSES = {"non_glaucoma": ("0", "no glaucoma"), "suspicious_glaucoma": ("1", "suspicious glaucoma")}

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from lite_medsam.adapters.source import Drop, ItemError
+from lite_medsam.cases.adapters.source import Drop, ItemError
 from lite_medsam.errors import CaseError
-from lite_medsam.image_io import MAX_FILE_BYTES, MAX_PIXELS, read_pixels, shown_path
+from lite_medsam.images.reading import MAX_FILE_BYTES, MAX_PIXELS, read_pixels
+from lite_medsam.storage.paths import shown_path
 
 __all__ = [
     "colours_of",

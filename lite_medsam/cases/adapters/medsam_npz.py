@@ -4,11 +4,11 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from lite_medsam.adapters.naming import group_of, natural, published_split, relative
-from lite_medsam.adapters.npy_pairs import read_info, read_npy_case, volume_name
-from lite_medsam.adapters.pairing import image_files
-from lite_medsam.adapters.source import Item, ItemError, Listing, Options, Problem, Reading
-from lite_medsam.case import load_case
+from lite_medsam.cases.adapters.naming import group_of, natural, published_split, relative
+from lite_medsam.cases.adapters.npy_pairs import read_info, read_npy_case, volume_name
+from lite_medsam.cases.adapters.pairing import image_files
+from lite_medsam.cases.adapters.source import Item, ItemError, Listing, Options, Problem, Reading
+from lite_medsam.cases.case import load_case
 from lite_medsam.errors import CaseError
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lite_medsam.errors import CaseError
-from lite_medsam.image_io import shown_path
+from lite_medsam.storage.paths import shown_path
 
 __all__ = ["captured", "case_names", "group_of", "natural", "published_split", "relative"]
 

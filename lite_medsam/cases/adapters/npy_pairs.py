@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.adapters.source import ItemError
-from lite_medsam.case import Case, modality_from_name, to_uint8
-from lite_medsam.case_fields import smallest_unsigned
+from lite_medsam.cases.adapters.source import ItemError
+from lite_medsam.cases.case import Case, modality_from_name, to_uint8
+from lite_medsam.cases.fields import smallest_unsigned
+from lite_medsam.cases.npz import MAX_VALUES
 from lite_medsam.errors import CaseError
-from lite_medsam.files import atomic_write
-from lite_medsam.image_io import shown_path
-from lite_medsam.npz_io import MAX_VALUES
-from lite_medsam.strict_json import read_json
+from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.paths import shown_path
+from lite_medsam.storage.strict_json import read_json
 
 __all__ = ["info_path", "pair_paths", "read_info", "read_npy_case", "volume_name", "write_npy_pairs"]
 

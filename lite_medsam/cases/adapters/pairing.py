@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lite_medsam.adapters.naming import captured, natural, relative
-from lite_medsam.adapters.source import Options, Problem
+from lite_medsam.cases.adapters.naming import captured, natural, relative
+from lite_medsam.cases.adapters.source import Options, Problem
 from lite_medsam.errors import CaseError
-from lite_medsam.image_io import IMAGE_SUFFIXES
+from lite_medsam.images.reading import IMAGE_SUFFIXES
 
 IMAGE_FOLDERS = {"image", "images", "img", "imgs", "scans", "original", "originals", "train_images", "val_images",
                  "test_images", "imagestr", "imagests"}  # fmt: skip

@@ -7,9 +7,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from lite_medsam.case import Case, to_uint8
+from lite_medsam.cases.case import Case, to_uint8
 from lite_medsam.errors import CaseError
-from lite_medsam.image_io import read_pixels, shown_path
+from lite_medsam.images.reading import read_pixels
+from lite_medsam.storage.paths import shown_path
 
 __all__ = [
     "Adapter",

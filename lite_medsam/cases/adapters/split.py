@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lite_medsam.adapters.check import COPY_KEY, PUBLISHED_SPLIT, pixel_sha256
-from lite_medsam.case import Case
+from lite_medsam.cases.adapters.check import COPY_KEY, PUBLISHED_SPLIT, pixel_sha256
+from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
 
 __all__ = [

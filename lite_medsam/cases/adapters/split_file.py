@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from lite_medsam.adapters.split import PARTS, Split
+from lite_medsam.cases.adapters.split import PARTS, Split
 from lite_medsam.errors import CaseError
-from lite_medsam.files import atomic_write
-from lite_medsam.strict_json import Checker, read_json
+from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.strict_json import Checker, read_json
 
 __all__ = ["load_split", "save_split"]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.adapters.labelme import read_shapes
-from lite_medsam.adapters.masks import label_from_colours, read_mask
-from lite_medsam.adapters.naming import case_names, group_of, published_split, relative
-from lite_medsam.adapters.pairing import Pair, pair_files
-from lite_medsam.adapters.source import Drop, Item, ItemError, Listing, Options, Problem, Reading, read_image
-from lite_medsam.case import Case
+from lite_medsam.cases.adapters.labelme import read_shapes
+from lite_medsam.cases.adapters.masks import label_from_colours, read_mask
+from lite_medsam.cases.adapters.naming import case_names, group_of, published_split, relative
+from lite_medsam.cases.adapters.pairing import Pair, pair_files
+from lite_medsam.cases.adapters.source import Drop, Item, ItemError, Listing, Options, Problem, Reading, read_image
+from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
 
 NAMES = {1: "hard exudate (EX)", 2: "haemorrhage (HE)", 3: "microaneurysm (MA)", 4: "soft exudate (SE)"}

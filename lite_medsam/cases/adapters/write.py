@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from lite_medsam.adapters.check import ERROR, LEFT_OUT, Facts, Seen, inspect, severity
-from lite_medsam.adapters.npy_pairs import info_path, pair_paths, write_npy_pairs
-from lite_medsam.adapters.source import Adapter, Drop, Item, Options, Problem
-from lite_medsam.adapters.split import Entry, Split, make_split
-from lite_medsam.adapters.split_file import save_split
-from lite_medsam.case import Case, save_case
+from lite_medsam.cases.adapters.check import ERROR, LEFT_OUT, Facts, Seen, inspect, severity
+from lite_medsam.cases.adapters.npy_pairs import info_path, pair_paths, write_npy_pairs
+from lite_medsam.cases.adapters.source import Adapter, Drop, Item, Options, Problem
+from lite_medsam.cases.adapters.split import Entry, Split, make_split
+from lite_medsam.cases.adapters.split_file import save_split
+from lite_medsam.cases.case import Case, save_case
 from lite_medsam.errors import CaseError
-from lite_medsam.files import atomic_write
+from lite_medsam.storage.files import atomic_write
 
 __all__ = ["LAYOUTS", "Report", "check_source", "prepare_cases"]
 

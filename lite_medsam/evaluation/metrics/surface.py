@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from lite_medsam.metrics.region import as_masks
+from lite_medsam.evaluation.metrics.region import as_masks
 
 
 def surface_distances(

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lite_medsam.learning.labelled_image import LabelledImage
-from lite_medsam.learning.model import OBJECT, PADDING
-from lite_medsam.learning.prompting import simulate_tokens
-from lite_medsam.learning.sampling import Sampling, draw_view
-from lite_medsam.prompt_tokens import FIRST_TARGET
-from lite_medsam.spec import Preprocessing
+from lite_medsam.learning.data.labelled_image import LabelledImage
+from lite_medsam.learning.data.prompting import simulate_tokens
+from lite_medsam.learning.data.sampling import Sampling, draw_view
+from lite_medsam.learning.network.model import OBJECT, PADDING
+from lite_medsam.model.prompt_tokens import FIRST_TARGET
+from lite_medsam.model.spec import Preprocessing
 
 
 @dataclass(frozen=True)

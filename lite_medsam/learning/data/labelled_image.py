@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.case import Case, load_case, slices
-from lite_medsam.preprocessing import intensity_range
-from lite_medsam.targets import Targets, target_of
+from lite_medsam.cases.case import Case, load_case, slices
+from lite_medsam.model.preprocessing import intensity_range
+from lite_medsam.prompts.targets import Targets, target_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class LabelledImage:
 
         Args:
             case: A labelled picture.
-            names: From `lite_medsam.targets.read_targets`.
+            names: From `lite_medsam.prompts.targets.read_targets`.
         """
         from scipy import ndimage
 
@@ -78,7 +78,7 @@ def load_images(
     Args:
         paths: The cases.
         slices_per_volume: At most so many.
-        names: What labels are called, from `lite_medsam.targets.read_targets`.
+        names: What labels are called, from `lite_medsam.prompts.targets.read_targets`.
         check: Called with each labelled case; raises if it must not be used.
     """
     images = []

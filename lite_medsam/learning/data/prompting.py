@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from lite_medsam.learning.model import BACKGROUND, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, OBJECT, PADDING
+from lite_medsam.learning.network.model import BACKGROUND, BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, OBJECT, PADDING
 
 
 def simulate_tokens(

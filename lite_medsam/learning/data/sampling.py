@@ -4,11 +4,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lite_medsam.learning.augmentation import BY_MODALITY, Augmentation, augment_geometry, augment_intensity
-from lite_medsam.learning.labelled_image import LabelledImage
-from lite_medsam.preprocessing import Frame, intensity_range, mask_to_model, normalise, resample
-from lite_medsam.spec import Preprocessing
-from lite_medsam.zoom import crop_frame
+from lite_medsam.learning.data.augmentation import BY_MODALITY, Augmentation, augment_geometry, augment_intensity
+from lite_medsam.learning.data.labelled_image import LabelledImage
+from lite_medsam.model.preprocessing import Frame, intensity_range, mask_to_model, normalise, resample
+from lite_medsam.model.spec import Preprocessing
+from lite_medsam.segment.zoom import crop_frame
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.files import atomic_write
-from lite_medsam.learning.distillation_settings import DistillSettings
-from lite_medsam.learning.distillation_views import Scene
-from lite_medsam.learning.feature_loss import FeatureLoss
-from lite_medsam.learning.lessons import Lesson, LessonBook, decode_lessons
-from lite_medsam.learning.losses import SCORE_WEIGHT, mask_loss
-from lite_medsam.learning.model import PromptedSegmenter
-from lite_medsam.learning.run_log import read_rows
-from lite_medsam.learning.stepping import Stepper, make_fabric, read_checkpoint, write_checkpoint
-from lite_medsam.learning.training import TrainSettings
+from lite_medsam.learning.distillation.feature_loss import FeatureLoss
+from lite_medsam.learning.distillation.lessons import Lesson, LessonBook, decode_lessons
+from lite_medsam.learning.distillation.settings import DistillSettings
+from lite_medsam.learning.distillation.views import Scene
+from lite_medsam.learning.network.model import PromptedSegmenter
+from lite_medsam.learning.training.loop import TrainSettings
+from lite_medsam.learning.training.losses import SCORE_WEIGHT, mask_loss
+from lite_medsam.learning.training.run_log import read_rows
+from lite_medsam.learning.training.stepping import Stepper, make_fabric, read_checkpoint, write_checkpoint
+from lite_medsam.storage.files import atomic_write
 
 STATISTICS_LESSONS = 64
 MEASURED_LESSONS = 48

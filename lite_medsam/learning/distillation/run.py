@@ -10,19 +10,19 @@ import safetensors.torch
 import torch
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.learning.checkpoint import load_model
-from lite_medsam.learning.distillation import Distiller, Measured
-from lite_medsam.learning.distillation_settings import DistillSettings
-from lite_medsam.learning.distillation_views import load_scenes
-from lite_medsam.learning.encoder import load_folded_mobilenetv2
-from lite_medsam.learning.export import export_model
-from lite_medsam.learning.lessons import LessonBook
-from lite_medsam.learning.model import PromptedSegmenter
-from lite_medsam.learning.recipe import load_recipe
-from lite_medsam.learning.stepping import make_fabric
-from lite_medsam.learning.teachers import Teacher
-from lite_medsam.learning.training import load_averaged, new_model
-from lite_medsam.spec import FORMAT, OWN_FAMILY, ModelSpec
+from lite_medsam.learning.distillation.lessons import LessonBook
+from lite_medsam.learning.distillation.loop import Distiller, Measured
+from lite_medsam.learning.distillation.settings import DistillSettings
+from lite_medsam.learning.distillation.teachers import Teacher
+from lite_medsam.learning.distillation.views import load_scenes
+from lite_medsam.learning.network.checkpoint import load_model
+from lite_medsam.learning.network.encoder import load_folded_mobilenetv2
+from lite_medsam.learning.network.export import export_model
+from lite_medsam.learning.network.model import PromptedSegmenter
+from lite_medsam.learning.training.loop import load_averaged, new_model
+from lite_medsam.learning.training.recipe import load_recipe
+from lite_medsam.learning.training.stepping import make_fabric
+from lite_medsam.model.spec import FORMAT, OWN_FAMILY, ModelSpec
 
 STATISTICS_LESSONS = 16
 

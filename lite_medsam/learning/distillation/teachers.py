@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lite_medsam.bundled import WEIGHTS_DIR
 from lite_medsam.errors import WeightsError
-from lite_medsam.learning.checkpoint import WEIGHTS_FILE, Segmenter, load_model
-from lite_medsam.learning.published import load_published, published_model
-from lite_medsam.predictor import Predictor
-from lite_medsam.runtime import DECODER_FILE, ENCODER_FILE, Backend, open_backend
-from lite_medsam.spec import ModelSpec, load_spec, sha256_of
+from lite_medsam.learning.network.checkpoint import WEIGHTS_FILE, Segmenter, load_model
+from lite_medsam.learning.published.reading import load_published, published_model
+from lite_medsam.model.runtime import DECODER_FILE, ENCODER_FILE, Backend, open_backend
+from lite_medsam.model.spec import ModelSpec, load_spec, sha256_of
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.bundled import WEIGHTS_DIR
 
 # files of a model directory that decide what it answers; weights of large graphs lie beside them
 _DECISIVE = (WEIGHTS_FILE, ENCODER_FILE, DECODER_FILE, ENCODER_FILE + ".data", DECODER_FILE + ".data")
@@ -109,7 +109,7 @@ def _open_directory(path: Path, engine: str, threads: int | None, device: str) -
 
 
 class _TorchTeacher:
-    """A model in torch behind `lite_medsam.runtime.Backend`, on any device."""
+    """A model in torch behind `lite_medsam.model.runtime.Backend`, on any device."""
 
     name = "torch"
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.case import Case, load_case, slices
-from lite_medsam.learning.augmentation import BY_MODALITY, Augmentation, augment_intensity
-from lite_medsam.learning.distillation_settings import ViewSettings
-from lite_medsam.preprocessing import Frame, intensity_range
-from lite_medsam.prompts import Prompt
-from lite_medsam.spec import Preprocessing
-from lite_medsam.zoom import crop_frame
+from lite_medsam.cases.case import Case, load_case, slices
+from lite_medsam.learning.data.augmentation import BY_MODALITY, Augmentation, augment_intensity
+from lite_medsam.learning.distillation.settings import ViewSettings
+from lite_medsam.model.preprocessing import Frame, intensity_range
+from lite_medsam.model.spec import Preprocessing
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.segment.zoom import crop_frame
 
 Window = tuple[int, int, int, int]  # first column, first row, columns, rows; image pixels
 

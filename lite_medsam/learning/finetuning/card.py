@@ -3,23 +3,20 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lite_medsam.files import atomic_write
-from lite_medsam.image_io import png_bytes
-from lite_medsam.learning.curves import draw_training
-from lite_medsam.learning.finetune_data import Division, evenly
-from lite_medsam.learning.finetune_settings import FinetuneSettings
-from lite_medsam.learning.run_log import TRAINING, VALIDATION
-from lite_medsam.learning.validation import comparison, draw_panel, format_comparison
-from lite_medsam.predictor import Predictor
-from lite_medsam.results import format_table
-from lite_medsam.spec import ModelSpec
-
-if TYPE_CHECKING:
-    from lite_medsam.learning.finetune_run import FinetuneResult
+from lite_medsam.evaluation.scores import format_table
+from lite_medsam.images.reading import png_bytes
+from lite_medsam.learning.finetuning.data import Division, evenly
+from lite_medsam.learning.finetuning.result import FinetuneResult
+from lite_medsam.learning.finetuning.settings import FinetuneSettings
+from lite_medsam.learning.training.curves import draw_training
+from lite_medsam.learning.training.run_log import TRAINING, VALIDATION
+from lite_medsam.learning.training.validation import comparison, draw_panel, format_comparison
+from lite_medsam.model.spec import ModelSpec
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.files import atomic_write
 
 CURVES, PANEL, SCORES, CARD = "training.png", "validation.png", "scores.json", "README.md"
 PANEL_CASES = 8
@@ -34,7 +31,7 @@ LIMITS = """## Limits, in plain words
 
 
 def write_report(
-    result: "FinetuneResult",
+    result: FinetuneResult,
     settings: FinetuneSettings,
     division: Division,
     validation: Sequence[Path],
@@ -82,7 +79,7 @@ def write_png(path: Path, image: np.ndarray) -> None:
         temporary.write_bytes(png_bytes(image))
 
 
-def card(result: "FinetuneResult", settings: FinetuneSettings, division: Division, spec: ModelSpec) -> str:
+def card(result: FinetuneResult, settings: FinetuneSettings, division: Division, spec: ModelSpec) -> str:
     """The card as Markdown."""
     main = settings.report_protocols()[0]
     after = result.after[main.name]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.adapters.split import Entry, Split, entries_of, make_split
-from lite_medsam.adapters.split_file import load_split
-from lite_medsam.case import Case, load_case
+from lite_medsam.cases.adapters.split import Entry, Split, entries_of, make_split
+from lite_medsam.cases.adapters.split_file import load_split
+from lite_medsam.cases.case import Case, load_case
 from lite_medsam.errors import CaseError
 
 SPLIT = "split.json"

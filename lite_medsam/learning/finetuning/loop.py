@@ -14,15 +14,20 @@ from torch.utils.checkpoint import checkpoint
 from tqdm import tqdm
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.learning.checkpoint import Segmenter
-from lite_medsam.learning.finetune_settings import FinetuneSettings
-from lite_medsam.learning.losses import make_mask_loss, prompt_loss
-from lite_medsam.learning.prompt_batch import PromptBatch, PromptSource, correct
-from lite_medsam.learning.run_log import RunLog
-from lite_medsam.learning.stepping import Stepper, read_checkpoint, write_checkpoint
-from lite_medsam.learning.trainable import checkpoint_activations, parameter_groups, select_parameters, set_modes
-from lite_medsam.learning.validation import Validator, means
-from lite_medsam.spec import OWN_FAMILY
+from lite_medsam.learning.finetuning.prompt_batch import PromptBatch, PromptSource, correct
+from lite_medsam.learning.finetuning.settings import FinetuneSettings
+from lite_medsam.learning.network.checkpoint import Segmenter
+from lite_medsam.learning.training.losses import make_mask_loss, prompt_loss
+from lite_medsam.learning.training.run_log import RunLog
+from lite_medsam.learning.training.stepping import Stepper, read_checkpoint, write_checkpoint
+from lite_medsam.learning.training.trainable import (
+    checkpoint_activations,
+    parameter_groups,
+    select_parameters,
+    set_modes,
+)
+from lite_medsam.learning.training.validation import Validator, means
+from lite_medsam.model.spec import OWN_FAMILY
 
 CHECKPOINT, BEST = "checkpoint.pt", "best.pt"
 LOG_EVERY = 10

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lite_medsam.learning.finetune_settings import FinetuneSettings
-from lite_medsam.learning.model import OBJECT, PADDING
-from lite_medsam.learning.prompting import error_click
-from lite_medsam.learning.views import DrawnView
-from lite_medsam.predictor import decoder_inputs
-from lite_medsam.preprocessing import Frame
-from lite_medsam.prompts import Prompt, Protocol, first_prompt
-from lite_medsam.spec import ModelSpec
+from lite_medsam.learning.data.prompting import error_click
+from lite_medsam.learning.finetuning.settings import FinetuneSettings
+from lite_medsam.learning.finetuning.views import DrawnView
+from lite_medsam.learning.network.model import OBJECT, PADDING
+from lite_medsam.model.preprocessing import Frame
+from lite_medsam.model.spec import ModelSpec
+from lite_medsam.prompts.prompt_set import Prompt, Protocol, first_prompt
+from lite_medsam.segment.predictor import decoder_inputs
 
 NEGATIVE_TRIES = 10
 

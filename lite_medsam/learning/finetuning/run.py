@@ -4,67 +4,39 @@ import contextlib
 import dataclasses
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
-from lite_medsam.adapters.split_file import save_split
-from lite_medsam.bundled import DEFAULT_WEIGHTS
+from lite_medsam.cases.adapters.split_file import save_split
 from lite_medsam.errors import WeightsError
-from lite_medsam.evaluation import Evaluation
-from lite_medsam.files import atomic_write
-from lite_medsam.learning.backend import TorchBackend
-from lite_medsam.learning.checkpoint import Segmenter, load_model
-from lite_medsam.learning.export import export_model
-from lite_medsam.learning.finetune_card import write_report
-from lite_medsam.learning.finetune_data import SPLIT, Division, divide, evenly
-from lite_medsam.learning.finetune_settings import FinetuneSettings, load_settings, refuse_other_settings
-from lite_medsam.learning.finetuning import BEST, CHECKPOINT, FinetuneLoop, FineTuner
-from lite_medsam.learning.labelled_image import LabelledImage, load_images
-from lite_medsam.learning.prompt_batch import PromptSource
-from lite_medsam.learning.run_record import RunRecord
-from lite_medsam.learning.stepping import make_fabric, read_checkpoint
-from lite_medsam.learning.validation import Validator, comparison, evaluate_all
-from lite_medsam.learning.views import FreshViews, KeptViews, signature
-from lite_medsam.predictor import Predictor
-from lite_medsam.runtime import DECODER_FILE, ENCODER_FILE, open_backend
-from lite_medsam.signed_cache import SignedCache
-from lite_medsam.spec import PROMPT_KINDS, ModelSpec, sha256_of
+from lite_medsam.learning.data.labelled_image import LabelledImage, load_images
+from lite_medsam.learning.finetuning.card import write_report
+from lite_medsam.learning.finetuning.data import SPLIT, Division, divide, evenly
+from lite_medsam.learning.finetuning.loop import BEST, CHECKPOINT, FinetuneLoop, FineTuner
+from lite_medsam.learning.finetuning.prompt_batch import PromptSource
+from lite_medsam.learning.finetuning.result import FinetuneResult
+from lite_medsam.learning.finetuning.settings import FinetuneSettings, load_settings, refuse_other_settings
+from lite_medsam.learning.finetuning.views import FreshViews, KeptViews, signature
+from lite_medsam.learning.network.backend import TorchBackend
+from lite_medsam.learning.network.checkpoint import Segmenter, load_model
+from lite_medsam.learning.network.export import export_model
+from lite_medsam.learning.training.run_record import RunRecord
+from lite_medsam.learning.training.stepping import make_fabric, read_checkpoint
+from lite_medsam.learning.training.validation import Validator, evaluate_all
+from lite_medsam.model.runtime import DECODER_FILE, ENCODER_FILE, open_backend
+from lite_medsam.model.spec import PROMPT_KINDS, ModelSpec, sha256_of
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
+from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.signed_cache import SignedCache
 
 SETTINGS, MODEL, FEATURES = "settings.json", "model", "features"
 REPORT_SHARE = 6  # other protocols than the validation's are asked about so much fewer cases
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class FinetuneResult:
-    """What a run came to.
-
-    Attributes:
-        model: The model directory.
-        before: Scores of the starting weights on the held-out cases, by protocol.
-        after: Scores of the exported model on the same cases.
-        steps: Optimiser steps taken.
-        best_step: The step whose averaged weights were kept; 0: the starting weights.
-        seconds: Time spent in steps.
-        record: Where the time of this process went.
-    """
-
-    model: Path
-    before: dict[str, Evaluation]
-    after: dict[str, Evaluation]
-    steps: int
-    best_step: int
-    seconds: float
-    record: RunRecord
-
-    @property
-    def table(self) -> list[dict]:
-        """The before/after table, see `validation.comparison`."""
-        return comparison(self.before, self.after)
 
 
 def finetune(

@@ -5,10 +5,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from lite_medsam.case import MODALITIES
+from lite_medsam.cases.case import MODALITIES
 from lite_medsam.errors import WeightsError
-from lite_medsam.prompts import Protocol, load_protocol
-from lite_medsam.spec import build_dataclass
+from lite_medsam.model.spec import build_dataclass
+from lite_medsam.prompts.prompt_set import Protocol, load_protocol
 
 PARTS = ("decoder", "encoder-last", "all")
 LOSSES = ("dice-ce", "dice-focal", "soft-dice-ce")

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lite_medsam.learning.augmentation import BY_MODALITY
-from lite_medsam.learning.checkpoint import Segmenter
-from lite_medsam.learning.dataset import index_by_modality
-from lite_medsam.learning.finetune_settings import FinetuneSettings
-from lite_medsam.learning.kept_features import pack_features, unpack_features
-from lite_medsam.learning.labelled_image import LabelledImage
-from lite_medsam.learning.sampling import Sampling, View, draw_view
-from lite_medsam.signed_cache import SignedCache
-from lite_medsam.spec import ModelSpec
+from lite_medsam.learning.data.augmentation import BY_MODALITY
+from lite_medsam.learning.data.dataset import index_by_modality
+from lite_medsam.learning.data.labelled_image import LabelledImage
+from lite_medsam.learning.data.sampling import Sampling, View, draw_view
+from lite_medsam.learning.finetuning.kept_features import pack_features, unpack_features
+from lite_medsam.learning.finetuning.settings import FinetuneSettings
+from lite_medsam.learning.network.checkpoint import Segmenter
+from lite_medsam.model.spec import ModelSpec
+from lite_medsam.storage.signed_cache import SignedCache
 
 # raised when views are drawn in another way, so that older features are not taken for new ones
 VIEWS_VERSION = 2

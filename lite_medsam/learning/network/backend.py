@@ -1,13 +1,15 @@
 """TorchBackend: a model in torch behind the same two methods as the exported graphs."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
-from lite_medsam.learning.checkpoint import Segmenter
+from lite_medsam.learning.network.checkpoint import Segmenter, load_model
 
 
 class TorchBackend:
-    """Runs a model of either kind on the CPU; see `lite_medsam.runtime.Backend` for the contract.
+    """Runs a model of either kind on the CPU; see `lite_medsam.model.runtime.Backend` for the contract.
 
     Args:
         model: The model; it is left in evaluation mode.
@@ -37,3 +39,8 @@ class TorchBackend:
         tensors = [torch.from_numpy(a) for a in (coords, labels, previous, has_previous)]
         logits, scores = self.model.decode(tuple(torch.from_numpy(f) for f in features), *tensors)
         return logits.numpy(), scores.numpy()
+
+
+def open_torch(directory: Path, threads: int | None) -> TorchBackend:
+    """What `lite_medsam.model.runtime.open_backend` calls for the engine "torch"."""
+    return TorchBackend(load_model(directory), threads)

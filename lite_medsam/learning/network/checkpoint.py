@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.files import atomic_write
-from lite_medsam.learning.families import PublishedSegmenter
-from lite_medsam.learning.model import PromptedSegmenter
-from lite_medsam.spec import OWN_FAMILY, ModelSpec, load_spec
+from lite_medsam.learning.network.families import PublishedSegmenter
+from lite_medsam.learning.network.model import PromptedSegmenter
+from lite_medsam.model.spec import OWN_FAMILY, ModelSpec, load_spec
+from lite_medsam.storage.files import atomic_write
 
 WEIGHTS_FILE = "model.safetensors"
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lite_medsam.spec import Architecture
+from lite_medsam.model.spec import Architecture
 
 SKIP_STRIDES = (4, 2, 1)
 PYRAMID_STRIDES = (8, 16, 32)

@@ -13,16 +13,16 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from lite_medsam.engines import ANSWERS_INPUT, DECODER_FILE, DECODER_INPUTS, ENCODER_FILE, OnnxBackend
 from lite_medsam.errors import WeightsError
-from lite_medsam.files import atomic_write
-from lite_medsam.learning.backend import TorchBackend
-from lite_medsam.learning.checkpoint import WEIGHTS_FILE, Segmenter, round_to_stored, save_weights
-from lite_medsam.learning.graph_decoder import GraphDecoder
-from lite_medsam.learning.litemedsam_encoder import fuse_conv_norm
-from lite_medsam.learning.model import PADDING
-from lite_medsam.prompt_tokens import FIRST_TARGET
-from lite_medsam.spec import OWN_FAMILY, ModelSpec, save_spec, sha256_of
+from lite_medsam.learning.network.backend import TorchBackend
+from lite_medsam.learning.network.checkpoint import WEIGHTS_FILE, Segmenter, round_to_stored, save_weights
+from lite_medsam.learning.network.graph_decoder import GraphDecoder
+from lite_medsam.learning.network.litemedsam_encoder import fuse_conv_norm
+from lite_medsam.learning.network.model import PADDING
+from lite_medsam.model.engines import ANSWERS_INPUT, DECODER_FILE, DECODER_INPUTS, ENCODER_FILE, OnnxBackend
+from lite_medsam.model.prompt_tokens import FIRST_TARGET
+from lite_medsam.model.spec import OWN_FAMILY, ModelSpec, save_spec, sha256_of
+from lite_medsam.storage.files import atomic_write
 
 FEATURE_NAMES = ("embedding", "skip4", "skip2", "detail")
 PUBLISHED_FEATURE_NAMES = ("embedding",)

@@ -15,9 +15,9 @@ from segment_anything.modeling import MaskDecoder, TwoWayTransformer
 from torch import Tensor, nn
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.learning.litemedsam_encoder import LITEMEDSAM, MOBILE_SAM, TinyVitEncoder
-from lite_medsam.learning.model import BACKGROUND, BOX_TOP_LEFT, OBJECT, PADDING, BatchPromptEncoder
-from lite_medsam.spec import Architecture, ModelSpec, Preprocessing, Zoom
+from lite_medsam.learning.network.litemedsam_encoder import LITEMEDSAM, MOBILE_SAM, TinyVitEncoder
+from lite_medsam.learning.network.model import BACKGROUND, BOX_TOP_LEFT, OBJECT, PADDING, BatchPromptEncoder
+from lite_medsam.model.spec import Architecture, ModelSpec, Preprocessing, Zoom
 
 DIM = 256
 # label of a token that segment_anything calls padding and yet attends to; PADDING is no token at all here

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lite_medsam.learning.model import PADDING, PromptedSegmenter, film
-from lite_medsam.prompt_tokens import FIRST_TARGET
+from lite_medsam.learning.network.model import PADDING, PromptedSegmenter, film
+from lite_medsam.model.prompt_tokens import FIRST_TARGET
 
 # attention weights and differences of scores below these count for nothing next to the largest; without the bounds they
 # become denormal numbers, which many CPUs multiply a hundred times slower than others
@@ -36,7 +36,7 @@ class GraphDecoder(nn.Module):
         self.model = model
 
     def forward(self, features: tuple[Tensor, ...], *prompts: Tensor) -> tuple[Tensor, Tensor]:
-        """Masks and predicted IoU, see `lite_medsam.runtime.Backend.decode`.
+        """Masks and predicted IoU, see `lite_medsam.model.runtime.Backend.decode`.
 
         Args:
             features: From the encoder.

@@ -6,9 +6,9 @@ from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransfor
 from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 
-from lite_medsam.learning.encoder import ImageEncoder
-from lite_medsam.prompt_tokens import FIRST_TARGET
-from lite_medsam.spec import ModelSpec
+from lite_medsam.learning.network.encoder import ImageEncoder
+from lite_medsam.model.prompt_tokens import FIRST_TARGET
+from lite_medsam.model.spec import ModelSpec
 
 # Meaning of a prompt token's label, as in segment_anything: padding, background click, object click, two box corners.
 # Labels from FIRST_TARGET on say what the object is called; their coordinates mean nothing.

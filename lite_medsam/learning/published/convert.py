@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.files import atomic_write
-from lite_medsam.learning.checkpoint import load_model
-from lite_medsam.learning.export import export_model
-from lite_medsam.learning.families import family_spec, get_family
-from lite_medsam.learning.published import load_published, published_model, published_state
-from lite_medsam.spec import load_spec, sha256_of
+from lite_medsam.learning.network.checkpoint import load_model
+from lite_medsam.learning.network.export import export_model
+from lite_medsam.learning.network.families import family_spec, get_family
+from lite_medsam.learning.published.reading import load_published, published_model, published_state
+from lite_medsam.model.spec import load_spec, sha256_of
+from lite_medsam.storage.files import atomic_write
 
 CARD_FILE = "README.md"
 

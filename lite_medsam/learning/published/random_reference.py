@@ -4,8 +4,8 @@ import os
 
 import torch
 
-from lite_medsam.learning.export import export_model
-from lite_medsam.learning.families import PublishedSegmenter, family_spec
+from lite_medsam.learning.network.export import export_model
+from lite_medsam.learning.network.families import PublishedSegmenter, family_spec
 
 FAMILY = "litemedsam"
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.learning.checkpoint_file import PARTS, SHOWN_KEYS, is_counter, read_state
-from lite_medsam.learning.families import FAMILIES, PublishedSegmenter, expected_shapes, family_spec, get_family
-from lite_medsam.spec import sha256_of
+from lite_medsam.learning.network.families import FAMILIES, PublishedSegmenter, expected_shapes, family_spec, get_family
+from lite_medsam.learning.published.checkpoint_file import PARTS, SHOWN_KEYS, is_counter, read_state
+from lite_medsam.model.spec import sha256_of
 
 MEDSAM_SHA256 = "34b34b78c1d18cb8c6bf84cf9c00e135d6d6c965699f3c0e31ef1bc9dcb5be74"
 ENCODER, DECODERS = PARTS[0], PARTS[1:]

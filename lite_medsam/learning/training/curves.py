@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from lite_medsam.files import atomic_write
-from lite_medsam.learning.run_log import read_rows
+from lite_medsam.learning.training.run_log import read_rows
+from lite_medsam.storage.files import atomic_write
 
 LOSS, RATE, DICE = "#0072B2", "#D55E00", "#009E73"
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.evaluation import evaluate
-from lite_medsam.files import atomic_write
-from lite_medsam.learning.backend import TorchBackend
-from lite_medsam.learning.training import KEPT, load_averaged
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import load_protocol
-from lite_medsam.results import MEAN, Row, average
-from lite_medsam.targets import Targets, family_of, known_target
+from lite_medsam.evaluation.evaluate import evaluate
+from lite_medsam.evaluation.scores import MEAN, Row, average
+from lite_medsam.learning.network.backend import TorchBackend
+from lite_medsam.learning.training.loop import KEPT, load_averaged
+from lite_medsam.prompts.prompt_set import load_protocol
+from lite_medsam.prompts.targets import Targets, family_of, known_target
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.files import atomic_write
 
 COLUMNS = ("step", "what", "images", "objects", "dice", "surface_dice")
 FIRST_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")

@@ -14,17 +14,17 @@ from torch import Tensor
 from tqdm import tqdm
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.files import atomic_write
-from lite_medsam.learning.dataset import Batch, BatchSource
-from lite_medsam.learning.labelled_image import LabelledImage
-from lite_medsam.learning.losses import prompt_loss
-from lite_medsam.learning.model import PromptedSegmenter
-from lite_medsam.learning.prompting import error_click
-from lite_medsam.learning.run_log import RunLog
-from lite_medsam.learning.sampling import Sampling
-from lite_medsam.learning.stepping import Stepper, make_fabric, read_checkpoint, write_checkpoint
-from lite_medsam.learning.trainable import parameter_groups
-from lite_medsam.spec import ModelSpec
+from lite_medsam.learning.data.dataset import Batch, BatchSource
+from lite_medsam.learning.data.labelled_image import LabelledImage
+from lite_medsam.learning.data.prompting import error_click
+from lite_medsam.learning.data.sampling import Sampling
+from lite_medsam.learning.network.model import PromptedSegmenter
+from lite_medsam.learning.training.losses import prompt_loss
+from lite_medsam.learning.training.run_log import RunLog
+from lite_medsam.learning.training.stepping import Stepper, make_fabric, read_checkpoint, write_checkpoint
+from lite_medsam.learning.training.trainable import parameter_groups
+from lite_medsam.model.spec import ModelSpec
+from lite_medsam.storage.files import atomic_write
 
 CHECKPOINT_KEYS = ("spec", "average", "step")
 KEPT = "kept"

@@ -12,19 +12,19 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from lite_medsam.adapters.check import pixel_sha256
-from lite_medsam.adapters.split import Split
-from lite_medsam.adapters.split_file import load_split
-from lite_medsam.case import Case
+from lite_medsam.cases.adapters.check import pixel_sha256
+from lite_medsam.cases.adapters.split import Split
+from lite_medsam.cases.adapters.split_file import load_split
+from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError, WeightsError
-from lite_medsam.learning.encoder import load_folded_mobilenetv2
-from lite_medsam.learning.gluon_resnet import is_gluon_resnet, load_gluon_resnet50v2
-from lite_medsam.learning.labelled_image import LabelledImage, load_images
-from lite_medsam.learning.training import Trainer, TrainSettings, new_model
+from lite_medsam.learning.data.labelled_image import LabelledImage, load_images
+from lite_medsam.learning.network.encoder import load_folded_mobilenetv2
+from lite_medsam.learning.training.gluon_resnet import is_gluon_resnet, load_gluon_resnet50v2
+from lite_medsam.learning.training.loop import Trainer, TrainSettings, new_model
+from lite_medsam.model.spec import ModelSpec, build_dataclass
 from lite_medsam.phantoms import make_phantom
-from lite_medsam.spec import ModelSpec, build_dataclass
-from lite_medsam.targets import read_targets
-from lite_medsam.vocabulary import load_vocabulary
+from lite_medsam.prompts.targets import read_targets
+from lite_medsam.prompts.vocabulary import load_vocabulary
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def run_recipe(
         out: Folder of the run: checkpoint, settings, log.
         resume: Continue from the checkpoint in `out` if there is one.
         fabric: Device and processes; one CPU process by default.
-        targets: CSV of what the labels of data sets are called, see `lite_medsam.targets.read_targets`; without it only
+        targets: CSV of what the labels of data sets are called, see `lite_medsam.prompts.targets.read_targets`; without it only
             cases that say it themselves are known by name.
 
     Raises:

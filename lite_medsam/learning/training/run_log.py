@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from lite_medsam.files import atomic_write
+from lite_medsam.storage.files import atomic_write
 
 TRAINING, VALIDATION = "log.csv", "validation.csv"
 _COLUMNS = {

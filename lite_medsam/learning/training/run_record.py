@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from lite_medsam.files import atomic_write
-from lite_medsam.machine import peak_memory_bytes
+from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.machine import peak_memory_bytes
 
 RECORD = "record.json"
 

@@ -12,7 +12,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.files import atomic_write
+from lite_medsam.storage.files import atomic_write
 
 # how many processes torchrun, and SLURM's srun, have started
 STARTED = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS")

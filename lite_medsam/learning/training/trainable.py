@@ -4,8 +4,8 @@ import math
 
 from torch import nn
 
-from lite_medsam.learning.checkpoint import Segmenter
-from lite_medsam.spec import OWN_FAMILY
+from lite_medsam.learning.network.checkpoint import Segmenter
+from lite_medsam.model.spec import OWN_FAMILY
 
 # share of the backbone's blocks that "encoder-last" trains
 LAST_SHARE = 1 / 3

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from lite_medsam.case import Case, load_case, slices
-from lite_medsam.evaluation import Evaluation, evaluate
-from lite_medsam.learning.backend import TorchBackend
-from lite_medsam.learning.checkpoint import Segmenter
-from lite_medsam.overlay import draw_masks
-from lite_medsam.predictor import Predictor
-from lite_medsam.prompts import Protocol, simulate_prompts
-from lite_medsam.results import MEAN, format_table
+from lite_medsam.cases.case import Case, load_case, slices
+from lite_medsam.evaluation.evaluate import Evaluation, evaluate
+from lite_medsam.evaluation.scores import MEAN, format_table
+from lite_medsam.learning.network.backend import TorchBackend
+from lite_medsam.learning.network.checkpoint import Segmenter
+from lite_medsam.prompts.prompt_set import Protocol, simulate_prompts
+from lite_medsam.results.overlay import draw_masks
+from lite_medsam.segment.predictor import Predictor
 
 SCORES = ("dice", "iou", "surface_dice")
 PICTURE_HW_PX = 260, 520  # at most

@@ -1,0 +1,430 @@
+"""image-folder: pairing rules, what mask values mean, palettes, colours, groups, parts."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lite_medsam.cases.adapters import Options, open_adapter
+from lite_medsam.cases.adapters.check import format_report
+from lite_medsam.cases.adapters.naming import case_names
+from lite_medsam.cases.adapters.write import check_source
+from lite_medsam.errors import CaseError
+
+LABEL = np.zeros((20, 30), np.uint8)
+LABEL[2:6, 3:9] = 1
+LABEL[10:15, 20:26] = 1
+
+
+def write(path, array, palette=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.asarray(array))
+    if palette is not None:
+        image = image.convert("P") if image.mode != "L" else image
+        image = Image.fromarray(np.asarray(image), "L")
+        image.putpalette(palette)
+    image.save(path)
+
+
+def picture(seed=0, shape=(20, 30)):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def cases(root, **options):
+    adapter = open_adapter("image-folder", root, Options(**options))
+    listing = adapter.find()
+    return {item.name: adapter.read(item).case for item in listing.items}, listing
+
+
+def report(root, **options):
+    adapter = open_adapter("image-folder", root, Options(**options))
+    return check_source(adapter, adapter.settings)
+
+
+def kinds(found):
+    return sorted((p.kind, p.path) for p in found.all_problems)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "options"),
+    [
+        ("images/a.png", "masks/a.png", {}),
+        ("images/a.jpg", "masks/a_mask.png", {}),
+        ("image/a.bmp", "label/a_segmentation.png", {}),
+        ("train/images/a.png", "train/masks/a.png", {}),
+        ("images/train/a.png", "masks/train/a.png", {}),
+        ("a.png", "a_mask.png", {}),
+        ("p1/a.png", "p1/a-mask.png", {}),
+        ("a.png", "seg_a_x.png", {"mask_prefix": "seg_", "mask_suffix": "_x"}),
+        ("a.png", "a.truth.png", {"mask_suffix": ".truth"}),
+        ("pics/a.png", "truth/a.png", {"masks": "truth"}),
+        ("pics/deep/a.png", "truth/a.png", {"images": "pics", "masks": "truth"}),
+        ("scan_007_left.png", "M7.png", {"image_regex": r"scan_0*(\d+)", "mask_regex": r"^M(?P<id>\d+)$"}),
+        ("patient1/images/a.png", "patient1/masks/a.png", {}),
+        ("images/patient1/a.png", "masks/a.png", {}),
+        ("images/Train/A.PNG", "masks/train/a.png", {}),
+    ],
+)
+def test_pairing_rules(tmp_path, image, mask, options):
+    write(tmp_path / image, picture())
+    write(tmp_path / mask, LABEL)
+    found, listing = cases(tmp_path, **options)
+    assert not listing.problems
+    (case,) = found.values()
+    assert np.array_equal(case.label, LABEL)
+    assert case.image.shape == (20, 30)
+
+
+def test_masks_outside_the_root(tmp_path):
+    write(tmp_path / "raw" / "a.png", picture())
+    write(tmp_path / "elsewhere" / "a.png", LABEL)
+    found, _ = cases(tmp_path / "raw", masks=str(tmp_path / "elsewhere"))
+    assert np.array_equal(next(iter(found.values())).label, LABEL)
+
+
+def test_images_outside_the_root(tmp_path):
+    write(tmp_path / "raw" / "masks" / "a.png", LABEL)
+    write(tmp_path / "elsewhere" / "test" / "a.png", picture())
+    found, listing = cases(tmp_path / "raw", images=str(tmp_path / "elsewhere"), group_regex="a")
+    (case,) = found.values()
+    assert np.array_equal(case.label, LABEL) and case.group == "a"
+    assert listing.items[0].split is None
+
+
+def test_same_names_in_patients_folders_pair_within_them(tmp_path):
+    for patient in (1, 2):
+        write(tmp_path / f"p{patient}" / "images" / "1.png", picture(patient))
+        write(tmp_path / f"p{patient}" / "masks" / "1.png", LABEL * (patient == 2))
+    found, _ = cases(tmp_path, dataset="set", modality="OCT", group_regex=r"(p\d+)/")
+    assert set(found) == {"2D_OCT_set_p1_1", "2D_OCT_set_p2_1"}
+    assert {name: case.group for name, case in found.items()} == {"2D_OCT_set_p1_1": "p1", "2D_OCT_set_p2_1": "p2"}
+    assert not found["2D_OCT_set_p1_1"].label.any() and found["2D_OCT_set_p2_1"].label.any()
+
+
+def test_what_does_not_pair_is_said(tmp_path):
+    for name in ("a", "b", "c"):
+        write(tmp_path / "images" / f"{name}.png", picture(ord(name)))
+    for name in ("a", "x"):
+        write(tmp_path / "masks" / f"{name}.png", LABEL)
+    write(tmp_path / "images" / "c.jpg", picture())
+    found = report(tmp_path)
+    assert kinds(found) == [
+        ("name-clash", "images/c.jpg"),
+        ("name-clash", "images/c.png"),
+        ("unpaired-image", "images/b.png"),
+        ("unpaired-mask", "masks/x.png"),
+    ]
+    assert len(found.errors) == 4
+    assert [facts.file for facts in found.facts] == ["images/a.png"]
+
+
+def test_unlabelled_images_on_request(tmp_path):
+    write(tmp_path / "images" / "a.png", picture(1))
+    write(tmp_path / "images" / "b.png", picture(2))
+    write(tmp_path / "masks" / "a.png", LABEL)
+    found, listing = cases(tmp_path, unlabelled=True)
+    assert not listing.problems
+    assert [case.label is None for case in found.values()] == [False, True]
+
+
+def test_0_255_masks_become_0_1_and_other_values_are_refused_file_by_file(tmp_path):
+    for name in ("a", "b", "c", "odd"):
+        write(tmp_path / "images" / f"{name}.png", picture(ord(name[0])))
+        write(tmp_path / "masks" / f"{name}.png", LABEL * 255)
+    mask = LABEL * 255
+    mask[0, 0] = 7
+    write(tmp_path / "masks" / "odd.png", mask)
+    write(tmp_path / "masks" / "b.png", LABEL)  # 0 and 1 among 0 and 255 are clear enough
+    found = report(tmp_path)
+    assert kinds(found) == [("unexpected-labels", "images/odd.png")]
+    assert "7" in found.errors[0].message and "--mask-threshold" in found.errors[0].message
+    write(tmp_path / "masks" / "b.png", LABEL * 255)
+    values, _ = cases(tmp_path, mask_threshold=100)
+    assert all(np.array_equal(case.label, LABEL) for case in values.values())
+    binary, _ = cases(tmp_path, labels="binary")
+    assert sum(int(case.label.max()) for case in binary.values()) == 4
+    assert binary[next(n for n in binary if n.endswith("odd"))].label[0, 0] == 1
+
+
+def test_class_numbers_stay(tmp_path):
+    label = LABEL * 3
+    label[0, 0] = 200
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", label)
+    found, _ = cases(tmp_path, names={3: "drusen"})
+    (case,) = found.values()
+    assert np.array_equal(case.label, label)
+    assert case.label_names == {3: "drusen"}
+    assert kinds(report(tmp_path, expect=(0, 3)))[0][0] == "unexpected-labels"
+    assert not report(tmp_path, expect=(3, 200)).errors
+
+
+def test_255_beside_classes_is_asked_about(tmp_path):
+    label = LABEL * 2
+    label[0, :5] = 255
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", label)
+    found = report(tmp_path)
+    assert kinds(found) == [("unexpected-labels", "images/a.png")]
+    assert "--ignore-label 255" in found.errors[0].message
+    ignored = report(tmp_path, ignore_label=255)
+    assert not ignored.errors
+    assert "5 pixels" in ignored.all_problems[0].message
+    values, _ = cases(tmp_path, ignore_label=255)
+    assert np.array_equal(next(iter(values.values())).label, LABEL * 2)
+    assert not report(tmp_path, expect=(2, 255)).errors
+
+
+def test_16_bit_labels(tmp_path):
+    label = LABEL.astype(np.uint16) * 300
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", label)
+    found, _ = cases(tmp_path)
+    (case,) = found.values()
+    assert case.label.dtype == np.uint16
+    assert set(np.unique(case.label)) == {0, 300}
+
+
+def test_1_bit_masks(tmp_path):
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", LABEL.astype(bool))
+    found, _ = cases(tmp_path)
+    assert np.array_equal(next(iter(found.values())).label, LABEL)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif"])
+def test_a_palette_gives_its_indices_not_its_colours(tmp_path, suffix):
+    label = LABEL.copy()
+    label[15:, :4] = 2
+    palette = [0, 0, 0, 200, 10, 10, 200, 10, 10] + [9, 9, 9] * 253  # two indices of one colour
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / f"masks/a.{suffix}", label, palette)
+    found, _ = cases(tmp_path)
+    assert np.array_equal(next(iter(found.values())).label, label)
+
+
+def test_colours_become_classes_in_one_order_for_all_files(tmp_path):
+    red, green, blue = (255, 0, 0), (0, 128, 0), (0, 0, 255)
+    for name, colours in (("a", [red, green]), ("b", [green, blue]), ("c", [])):
+        rgb = np.zeros((20, 30, 3), np.uint8)
+        for row, colour in enumerate(colours):
+            rgb[row * 5 : row * 5 + 3] = colour
+        write(tmp_path / "images" / f"{name}.png", picture(ord(name)))
+        write(tmp_path / "masks" / f"{name}.png", rgb)
+    found, _ = cases(tmp_path)
+    a, b, c = found.values()
+    # sorted by red, green, blue: blue 1, green 2, red 3
+    assert (a.label[0, 0], a.label[5, 0], b.label[0, 0], b.label[5, 0]) == (3, 2, 2, 1)
+    assert not c.label.any()
+    assert a.label_names == {1: "#0000ff", 2: "#008000", 3: "#ff0000"}
+    found, _ = cases(tmp_path, colours=((red, "artery"), (green, ""), (blue, "vein")))
+    a = next(iter(found.values()))
+    assert (a.label[0, 0], a.label[5, 0]) == (1, 2)
+    assert a.label_names == {1: "artery", 2: "#008000", 3: "vein"}
+    assert [p.kind for p in report(tmp_path, colours=((red, ""),)).errors] == ["unexpected-labels"] * 2
+
+
+def test_an_opaque_alpha_channel_is_no_colour(tmp_path):
+    rgba = np.zeros((20, 30, 4), np.uint8)
+    rgba[..., 3] = 255
+    rgba[LABEL > 0, :3] = 255
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", rgba)
+    found, _ = cases(tmp_path)
+    assert np.array_equal(next(iter(found.values())).label, LABEL)
+
+
+def test_any_colour_is_the_object_when_asked_for(tmp_path):
+    rgb = np.zeros((20, 30, 3), np.uint8)
+    rgb[LABEL > 0] = (200, 0, 0)
+    rgb[2, 3] = (0, 0, 9)
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", rgb)
+    found, _ = cases(tmp_path, labels="binary")
+    assert np.array_equal(next(iter(found.values())).label, LABEL)
+
+
+@pytest.mark.parametrize("slope", [8, 60])
+def test_softened_edges_are_no_classes(tmp_path, slope):
+    y, x = np.mgrid[:100, :100]
+    soft = np.clip(slope * (30 - np.hypot(y - 50, x - 50)), 0, 255).astype(np.uint8)
+    write(tmp_path / "images" / "a.png", picture(0, (100, 100)))
+    write(tmp_path / "masks" / "a.png", soft)
+    found = report(tmp_path)
+    assert kinds(found) == [("unexpected-labels", "images/a.png")]
+    assert "softened" in found.errors[0].message
+
+
+def test_many_instances_in_8_bits_are_labels(tmp_path):
+    label = np.arange(100, dtype=np.uint8).repeat(6).reshape(20, 30)
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", label)
+    found = report(tmp_path)
+    assert not found.errors
+    text = format_report(found.facts, found.problems)
+    assert "1 objects of 2\n" in text and text.endswith("79 objects of 79 more") and "objects of 30" not in text
+
+
+def test_too_many_colours_are_refused_at_once(tmp_path):
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", picture(1, (20, 30, 3)))
+    with pytest.raises(CaseError, match="at most 64 colours together"):
+        report(tmp_path)
+    for name in ("b", "c"):  # among proper masks it is one bad file
+        write(tmp_path / "images" / f"{name}.png", picture(ord(name)))
+        write(tmp_path / "masks" / f"{name}.png", LABEL * 255)
+    found = report(tmp_path)
+    assert kinds(found) == [("unexpected-labels", "images/a.png")]
+    assert "is a colour picture" in found.errors[0].message
+
+
+def test_looking_twice_gives_the_same(tmp_path):
+    rgb = np.zeros((20, 30, 3), np.uint8)
+    rgb[LABEL > 0] = (200, 0, 0)
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", rgb)
+    adapter = open_adapter("image-folder", tmp_path)
+    first = check_source(adapter, adapter.settings)
+    rgb[0, 0] = (0, 0, 7)
+    write(tmp_path / "masks" / "a.png", rgb)
+    assert check_source(adapter, adapter.settings).facts[0].objects == {"#000007": 1, "#c80000": 2}
+    assert first.facts[0].objects == {"#c80000": 2}
+
+
+def test_size_mismatch_nan_and_damage_do_not_stop_the_others(tmp_path):
+    for name in ("good", "size", "cut", "nan"):
+        write(tmp_path / "images" / f"{name}.tif", picture(len(name)).astype(np.float32))
+        write(tmp_path / "masks" / f"{name}.png", LABEL)
+    write(tmp_path / "masks" / "size.png", LABEL[:, :20])
+    image = picture(3).astype(np.float32)
+    image[0, 0] = np.nan
+    write(tmp_path / "images" / "nan.tif", image)
+    data = (tmp_path / "masks" / "cut.png").read_bytes()
+    (tmp_path / "masks" / "cut.png").write_bytes(data[: len(data) // 2])
+    found = report(tmp_path)
+    assert kinds(found) == [
+        ("nan", "images/nan.tif"),
+        ("size-mismatch", "images/size.tif"),
+        ("unreadable", "images/cut.tif"),
+    ]
+    assert "30 x 20" in found.all_problems[-1].message and "20 x 20" in found.all_problems[-1].message
+    assert [f.file for f in found.facts if f.is_usable] == ["images/good.tif"]
+
+
+def test_several_masks_of_one_image_are_merged(tmp_path):
+    first, second = LABEL.copy(), LABEL.copy()
+    first[10:], second[:10] = 0, 0
+    write(tmp_path / "a.png", picture())
+    write(tmp_path / "a_mask.png", first * 255)
+    write(tmp_path / "a_mask_1.png", second * 255)
+    found, _ = cases(tmp_path, mask_regex=r"^(?P<id>.+)_mask(_\d+)?$")
+    assert np.array_equal(next(iter(found.values())).label, LABEL)
+    assert len(next(iter(report(tmp_path, mask_regex=r"^(?P<id>.+)_mask(_\d+)?$").facts)).label_files) == 2
+
+
+def test_instances_join_diagonal_neighbours_and_are_counted(tmp_path):
+    label = np.zeros((20, 30), np.uint8)
+    label[2, 2] = label[3, 3] = label[4, 4] = 255  # one object, by its corners
+    label[10:12, 10:12] = label[10:12, 13] = 255  # two
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", label)
+    found = report(tmp_path, instances=True, names={1: "cyst"})
+    assert found.facts[0].objects == {"cyst": 3}
+    assert report(tmp_path).facts[0].objects == {"1": 3}
+
+
+def test_published_parts_are_seen(tmp_path):
+    for part, folder in (("train", "Training Set"), ("test", "b. testing"), ("val", "validation")):
+        write(tmp_path / folder / "images" / f"{part}.png", picture(len(part)))
+        write(tmp_path / folder / "masks" / f"{part}.png", LABEL)
+    items = open_adapter("image-folder", tmp_path).find().items
+    assert {item.image.stem: item.split for item in items} == {"train": "train", "test": "test", "val": "val"}
+
+
+def test_names_are_the_challenges_and_unique(tmp_path):
+    for stem in ("a b", "A B", "x"):
+        write(tmp_path / "my_set" / "images" / stem / "1.png", picture(len(stem)))
+        write(tmp_path / "my_set" / "masks" / stem / "1.png", LABEL)
+    found, _ = cases(tmp_path / "my_set", modality="Fundus")
+    assert len({name.lower() for name in found}) == 3
+    assert "2D_Fundus_my-set_x_1" in found
+
+
+def test_very_long_names_are_cut_and_stay_apart():
+    first, second = case_names(["ü" * 300 + "a", "ü" * 300 + "b"], "set", "OCT")
+    assert first != second and first.startswith("2D_OCT_set_üüü")
+    assert all(len(name.encode()) < 220 for name in (first, second))
+    assert case_names(["CON/a:b?", "con/A-b-"], "set", None) == ["2D_unknown_set_CON_a-b-", "2D_unknown_set_con_A-b--2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"modality": "oct"}, "modality must be one of"),
+        ({"masks": "nowhere"}, "--masks must be a folder"),
+        ({"group_regex": "("}, "must be a regular expression"),
+        ({"labels": "rgb"}, "labels must be"),
+        ({"annotation": "png"}, "annotation is nothing for the adapter image-folder"),
+    ],
+)
+def test_wrong_options_are_refused_at_once(tmp_path, options, message):
+    write(tmp_path / "images" / "a.png", picture())
+    write(tmp_path / "masks" / "a.png", LABEL)
+    with pytest.raises(CaseError, match=message):
+        report(tmp_path, **options)
+
+
+def test_an_empty_folder_says_what_was_looked_for(tmp_path):
+    with pytest.raises(CaseError, match="must hold images"):
+        report(tmp_path)
+    with pytest.raises(CaseError, match="not there"):
+        report(tmp_path / "nothing")
+    with pytest.raises(CaseError, match="an adapter must be one of image-folder"):
+        open_adapter("kaggle", tmp_path)
+
+
+def test_a_mask_belongs_to_the_image_that_is_called_exactly_so(tmp_path):
+    for name in ("two.png", "TWO.tif"):
+        write(tmp_path / "images" / name, picture(len(name)))
+    write(tmp_path / "masks/two_mask.png", LABEL)
+    found = report(tmp_path, mask_suffix="_mask")
+    assert kinds(found) == [("unpaired-image", "images/TWO.tif")]
+
+
+def test_prefix_and_suffix_in_any_case_and_odd_letters(tmp_path):
+    for name in ("Ärzte Müller 1", "UPPER", "b"):
+        write(tmp_path / "images" / f"{name}.PNG", picture(len(name)))
+    for name in ("Ärzte Müller 1_Mask.png", "UPPER_MASK.PNG", "b_mask.png"):
+        write(tmp_path / "masks" / name, LABEL)
+    found, listing = cases(tmp_path, mask_suffix="_mask")
+    assert len(found) == 3 and not listing.problems and all(case.label.any() for case in found.values())
+
+
+def test_nothing_is_passed_over_without_a_word(tmp_path):
+    write(tmp_path / "images/a.png", picture())
+    write(tmp_path / "masks/a_mask.png", LABEL)
+    write(tmp_path / "masks/a_overlay.png", LABEL)
+    Image.fromarray(LABEL).save(tmp_path / "masks/b_mask.webp")
+    for name in (
+        "images/notes.txt",
+        "images/.hidden.png",
+        "images/._a.png",
+        "__MACOSX/images/x.png",
+        "images/Thumbs.db",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = report(tmp_path, mask_suffix="_mask")
+    assert kinds(found) == [
+        ("stray-file", "images/notes.txt"),
+        ("stray-file", "masks/a_overlay.png"),
+        ("unsupported", "masks/b_mask.webp"),
+    ]
+    assert len(found.facts) == 1 and found.facts[0].is_usable
+
+
+def test_white_of_16_bits_is_the_object(tmp_path):
+    for name in ("a", "b"):
+        write(tmp_path / f"images/{name}.png", picture(ord(name)))
+        write(tmp_path / f"masks/{name}.png", LABEL.astype(np.uint16) * 65535)
+    found, _ = cases(tmp_path)
+    assert all(np.array_equal(case.label, LABEL) for case in found.values())

@@ -1,0 +1,515 @@
+"""The demo driven by a mouse: headless Chromium draws, corrects, zooms, downloads; what it gets is checked in pixels."""
+
+import io
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+import pytest
+from places import ROOT
+
+pytest.importorskip("gradio")
+sync_api = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("no Chromium on this machine", allow_module_level=True)
+
+from demo_server import running  # noqa: E402
+from fakes import FakeBackend  # noqa: E402
+
+from lite_medsam.cli.demo_loading import load_demo  # noqa: E402
+from lite_medsam.phantoms import make_phantom, make_phantom_volume  # noqa: E402
+from lite_medsam.segment.predictor import Predictor  # noqa: E402
+
+DESKS: dict = {}  # what serves an address
+READY = "document.querySelector('.lm-root[data-ready]') && !document.querySelector('.lm-busy')"
+
+
+class Editor:
+    """A page with the editor, and what a hand does on it."""
+
+    def __init__(self, page, url):
+        self.page, self.errors, self.hosts = page, [], set()
+        page.on("request", lambda request: self.hosts.add(urlparse(request.url).hostname))
+        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(url)
+        page.wait_for_selector(".lm-root[data-ready]", timeout=60_000)
+
+    def settle(self):
+        self.page.wait_for_function(READY, timeout=60_000)
+        # the answer is drawn in the next frames
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def sample(self, title):
+        before = self.view()["opened"]
+        self.page.select_option("#lm-sample", label=title)
+        self.page.wait_for_function(f"{self._state('view?.image?.opened ?? 0')} > {before}", timeout=60_000)
+        self.settle()
+
+    def _state(self, path):
+        return f"document.querySelector('#lm-canvas').liteMedsam.state.{path}"
+
+    def view(self):
+        """What the page has of the server's last answer."""
+        found = self.page.evaluate(
+            f"() => ({{opened: {self._state('view?.image?.opened ?? 0')}, view: {self._state('view')}}})"
+        )
+        return {"opened": found["opened"], **(found["view"] or {})}
+
+    def objects(self):
+        return self.view()["objects"]
+
+    def message(self):
+        return self.page.inner_text("#lm-message")
+
+    def on_page(self, x, y):
+        """Where the middle of an image pixel is."""
+        return self.page.evaluate(f"document.querySelector('#lm-canvas').liteMedsam.toClient({x}, {y})")
+
+    def drag(self, start, end, steps=6):
+        self.page.evaluate("document.querySelector('#lm-canvas').scrollIntoView({block: 'center'})")
+        self.page.mouse.move(*self.on_page(*start))
+        self.page.mouse.down()
+        self.page.mouse.move(*self.on_page(*end), steps=steps)
+        self.page.mouse.up()
+        self.settle()
+
+    def click(self, x, y, **options):
+        self.page.evaluate("document.querySelector('#lm-canvas').scrollIntoView({block: 'center'})")
+        self.page.mouse.click(*self.on_page(x, y), **options)
+        self.settle()
+
+    def tool(self, name):
+        self.page.click(f"#lm-tool-{name}")
+
+    def upload(self, name, data):
+        self.page.set_input_files("#lm-file", {"name": name, "mimeType": "application/octet-stream", "buffer": data})
+        self.page.wait_for_timeout(100)
+        self.settle()
+
+    def download(self, what, folder):
+        with self.page.expect_download() as caught:
+            self.page.click(f"#lm-save-{what}")
+        path = Path(folder) / caught.value.suggested_filename
+        caught.value.save_as(path)
+        return path
+
+
+def mask_of(item, hw):
+    runs = item["mask"]
+    flat = np.concatenate([np.full(n, i % 2, bool) for i, n in enumerate(runs["runs"])])
+    mask = np.zeros(hw, bool)
+    mask[runs["y"] : runs["y"] + runs["h"], runs["x"] : runs["x"] + runs["w"]] = flat.reshape(runs["h"], runs["w"])
+    return mask
+
+
+def iou(a, b):
+    return (a & b).sum() / (a | b).sum()
+
+
+def png_of(array):
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def server():
+    settings = load_demo().Settings(max_upload_mb=3, max_pixels=5_000_000)
+    with running(settings=settings) as (url, desk):
+        DESKS[url] = desk
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def opened(browser, server):
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield Editor(context.new_page(), server)
+    context.close()
+
+
+@pytest.fixture
+def editor(opened):
+    """One page for the tests: a sample that is opened ends what was there before."""
+    opened.errors.clear()
+    return opened
+
+
+def test_a_box_a_click_a_download_and_the_same_again_on_the_command_line(editor, tmp_path):
+    case = make_phantom("us", 2)
+    truth = case.label == 1
+    editor.sample("US")
+    x0, y0, x1, y1 = case.boxes[0].tolist()
+    editor.drag((x0, y0), (x1, y1))
+    (item,) = editor.objects()
+    assert item["box"] == [x0, y0, x1, y1]  # the pixels that were dragged from and to, last one inside
+    mask = mask_of(item, truth.shape)
+    assert iou(mask, truth) > 0.7 and 0 < item["score"] <= 1
+    assert editor.message().startswith("Mask in ") and " ms" in editor.message()
+    editor.tool("unclick")
+    editor.click(x0 + 3, y0 + 3)
+    (item,) = editor.objects()
+    assert item["points"] == [[x0 + 3, y0 + 3, 0]] and not mask_of(item, truth.shape)[int(y0 + 3), int(x0 + 3)]
+    path = editor.download("zip", tmp_path)
+    zipfile.ZipFile(path).extractall(tmp_path)
+    from PIL import Image
+
+    name = "2D_US_us-0002"
+    label = np.asarray(Image.open(tmp_path / f"{name}_label.png"))
+    assert np.array_equal(label == 1, mask_of(item, truth.shape))
+    command = [sys.executable, "-m", "lite_medsam", "segment", "-i", tmp_path / f"{name}.npz"]
+    done = subprocess.run([*command, "--prompts", tmp_path / "prompts.json", "-o", tmp_path / "again"], cwd=ROOT,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "again" / f"{name}_label.png")), label)
+    # the npz that was taken home opens here again, spacing and all
+    editor.upload(f"{name}.npz", (tmp_path / f"{name}.npz").read_bytes())
+    assert editor.view()["image"]["spacing_mm"] == pytest.approx(list(case.spacing_mm))
+    editor.drag((x0, y0), (x1, y1))
+    assert np.array_equal(mask_of(editor.objects()[0], truth.shape), mask)
+    assert editor.hosts == {"127.0.0.1"} and editor.errors == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "ratio"), [((240, 640), (1280, 900), 1), ((600, 200), (1000, 700), 2)], ids=["wide", "tall"]
+)
+def test_prompts_land_on_their_pixel_at_every_zoom(browser, server, shape, size, ratio):
+    height, width = shape
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, device_scale_factor=ratio)
+    editor = Editor(context.new_page(), server)
+    editor.upload("noise.png", png_of(np.random.default_rng(0).integers(0, 256, shape, np.uint8)))
+    for zoom in (0, 4, 9):
+        editor.page.keyboard.press("0")
+        for _ in range(zoom):
+            editor.page.click("button[aria-label='Zoom in']")
+        near = [(width // 2 + 3, height // 2 - 5), (width // 2 - 7, height // 2 + 4)]
+        editor.tool("click")
+        for x, y in near + ([(0, 0), (width - 1, height - 1)] if zoom == 0 else []):
+            editor.page.keyboard.press("o")
+            editor.click(x, y)
+            found = editor.objects()[-1]["points"]
+            assert len(found) == 1 and abs(found[0][0] - x) <= 1 and abs(found[0][1] - y) <= 1, (zoom, (x, y), found)
+            assert zoom == 0 or found[0][:2] == [x, y]  # a pixel that is larger than the screen's is hit itself
+        editor.tool("box")
+        editor.page.keyboard.press("o")
+        (ax, ay), (bx, by) = near[1], near[0]
+        editor.drag((ax, ay), (bx, by))
+        box = editor.objects()[-1]["box"]
+        expected = [min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)]
+        assert np.abs(np.subtract(box, expected)).max() <= (1 if zoom == 0 else 0), (zoom, box, expected)
+    assert editor.errors == []
+    context.close()
+
+
+def test_boxes_move_and_resize_by_their_handles(editor):
+    editor.sample("Dermoscopy")
+    editor.drag((200, 150), (400, 350))
+    editor.drag((300, 250), (320, 240))  # its inside moves it
+    assert editor.objects()[0]["box"] == [220, 140, 420, 340]
+    x, y = editor.on_page(420.5, 340.5)  # its corner, between pixels
+    tx, ty = editor.on_page(440.5, 370.5)
+    editor.page.mouse.move(x, y)
+    editor.page.mouse.down()
+    editor.page.mouse.move(tx, ty, steps=4)
+    editor.page.mouse.up()
+    editor.settle()
+    assert np.abs(np.subtract(editor.objects()[0]["box"], [220, 140, 440, 370])).max() <= 1
+    editor.page.keyboard.down("Shift")
+    editor.drag((300, 200), (350, 260))  # Shift: a new object, even inside
+    editor.page.keyboard.up("Shift")
+    assert len(editor.objects()) == 2 and editor.objects()[1]["box"] == [300, 200, 350, 260]
+
+
+def test_objects_history_and_keys(editor):
+    editor.sample("Microscopy")
+    case = make_phantom("microscopy", 1)
+    for number, box in enumerate(case.boxes[:3].astype(int).tolist()):
+        if number:
+            editor.page.keyboard.press("o")
+        editor.settle()
+        editor.drag(box[:2], box[2:])
+    assert [item["name"] for item in editor.objects()] == ["object 1", "object 2", "object 3"]
+    assert len({tuple(item["colour"]) for item in editor.objects()}) == 3
+    editor.page.keyboard.press("2")
+    editor.settle()
+    name = editor.page.get_by_label("Name of object 2", exact=True)
+    name.fill("nucleus b")
+    name.press("Enter")
+    editor.settle()
+    assert editor.objects()[1]["name"] == "nucleus b"
+    editor.page.click("#lm-undo")
+    editor.settle()
+    assert editor.objects()[1]["name"] == "object 2"
+    editor.page.keyboard.press("Control+y")
+    editor.settle()
+    assert editor.objects()[1]["name"] == "nucleus b"
+    editor.page.locator("#lm-canvas").focus()
+    editor.page.keyboard.press("Delete")
+    editor.settle()
+    assert editor.objects()[1]["mask"] is None
+    editor.page.keyboard.press("Control+z")
+    editor.settle()
+    assert editor.objects()[1]["mask"]["runs"]
+    editor.page.select_option("#lm-merge", label="object 1")
+    editor.settle()
+    assert len(editor.objects()) == 2
+    editor.page.click("#lm-split")
+    editor.settle()
+    assert len(editor.objects()) == 3 and "split into 2" in editor.message()
+    editor.page.get_by_label("Remove object 3").click()
+    editor.settle()
+    assert len(editor.objects()) == 2
+    editor.page.get_by_text("Exact prompt").click()
+    editor.page.fill("#lm-exact", "10,20,60,70")
+    editor.page.press("#lm-exact", "Enter")
+    editor.settle()
+    assert [10, 20, 60, 70] in [item["box"] for item in editor.objects()]
+
+
+def test_scribbles_brush_and_choices(editor):
+    editor.sample("OCT, cystoid oedema")
+    editor.tool("scribble")
+    editor.drag((350, 190), (400, 195), steps=12)
+    points = editor.objects()[0]["points"]
+    assert 2 <= len(points) <= 8 and all(label == 1 for _, _, label in points)
+    editor.tool("click")
+    editor.click(400, 240, button="right")
+    assert editor.objects()[0]["points"][-1] == [400, 240, 0]
+    before = mask_of(editor.objects()[0], (496, 768))
+    editor.tool("brush")
+    editor.drag((600, 100), (640, 100))
+    item = editor.objects()[0]
+    after = mask_of(item, (496, 768))
+    assert item["painted"] and after[100, 600:641].all() and not (before & ~after).any()
+    assert (after & ~before)[:120].any() and not (after & ~before)[130:].any()
+    editor.tool("eraser")
+    editor.drag((590, 100), (650, 100))
+    assert not mask_of(editor.objects()[0], (496, 768))[100].any()
+    editor.page.keyboard.press("o")
+    editor.settle()
+    editor.tool("click")
+    case = make_phantom("oct-cme", 0)
+    y, x = np.argwhere(case.label == 1).mean(0).round().astype(int).tolist()
+    editor.click(x, y)
+    item = editor.objects()[1]
+    assert len(item["choices"]) >= 2 and item["chosen"] == 0
+    editor.page.locator("button.lm-choice").nth(1).click()
+    editor.settle()
+    item = editor.objects()[1]
+    assert item["chosen"] == 1 and item["mask"] == item["choices"][1]["mask"]
+
+
+def test_a_volume_is_followed_corrected_and_stopped(editor):
+    case = make_phantom_volume("oct-cme", 0)
+    editor.sample("OCT volume")
+    image = editor.view()["image"]
+    assert image["slices"] == 25 and image["slice"] == 12
+    z = image["slice"]
+    values = np.bincount(case.label[z].ravel(), minlength=2)[1:]
+    ys, xs = np.nonzero(case.label[z] == values.argmax() + 1)
+    editor.drag((int(xs.min()), int(ys.min())), (int(xs.max()), int(ys.max())))
+    editor.page.click("#lm-follow")
+    editor.page.wait_for_function(
+        "document.querySelector('#lm-message').textContent.includes('followed')", timeout=60_000
+    )
+    editor.settle()
+    marked = editor.view()["image"]["marked"]
+    assert len(marked) > 1 and z in marked and editor.view()["image"]["prompted"] == [z]
+    editor.page.locator("#lm-canvas").focus()
+    editor.page.keyboard.press("PageDown")
+    editor.settle()
+    assert editor.view()["image"]["slice"] == z + 1
+    editor.tool("brush")
+    editor.drag((20, 20), (60, 20))
+    assert editor.view()["image"]["prompted"] == [z, z + 1]
+    editor.page.click("#lm-follow")
+    editor.page.wait_for_function("!document.querySelector('#lm-follow').disabled", timeout=60_000)
+    editor.settle()
+    assert mask_of(editor.objects()[0], case.label.shape[1:])[20, 20:61].all()
+
+
+def test_bad_uploads_are_told_in_the_page_and_it_goes_on(editor):
+    editor.sample("US")
+    for name, data in (("a.png", b"words"), ("b.nii.gz", b"\x1f\x8b123"), ("c.dcm", b"x" * 200), ("d.png", b"")):
+        editor.upload(name, data)
+        assert "lm-error" in editor.page.get_attribute("#lm-message", "class") and name in editor.message(), (
+            editor.message()
+        )
+    editor.upload("large.png", bytes(4 * 2**20))
+    assert "too large" in editor.message()
+    editor.upload("many.png", png_of(np.zeros((2600, 2000), np.uint8)))
+    assert "at most 5,000,000 pixels" in editor.message()
+    editor.drag((150, 150), (300, 300))
+    assert editor.objects()[0]["mask"]["runs"] and "lm-error" not in editor.page.get_attribute("#lm-message", "class")
+
+
+def test_a_phone_draws_with_a_finger_and_zooms_with_two(browser, server):
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=3
+    )
+    page = context.new_page()
+    editor = Editor(page, server)
+    editor.sample("US")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")  # nothing sticks out
+    page.locator("#lm-canvas").scroll_into_view_if_needed()
+    session = context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
+
+    start, end = editor.on_page(150, 120), editor.on_page(350, 330)
+    touch("touchStart", start)
+    for step in (0.3, 0.7, 1):
+        touch("touchMove", [a + step * (b - a) for a, b in zip(start, end, strict=True)])
+    touch("touchEnd")
+    editor.settle()
+    assert np.abs(np.subtract(editor.objects()[0]["box"], [150, 120, 350, 330])).max() <= 1
+    before = float(page.get_attribute("#lm-canvas", "data-scale"))
+    x, y = editor.on_page(256, 256)
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    for spread in (30, 50, 70):
+        touch("touchMove", (x - spread, y), (x + spread, y))
+    touch("touchEnd")
+    editor.settle()
+    assert float(page.get_attribute("#lm-canvas", "data-scale")) > 2.5 * before
+    assert len(editor.objects()) == 1 and editor.errors == []
+    small = page.evaluate("""() => [...document.querySelectorAll('.lm-root button')].filter((b) => b.offsetParent)
+        .filter((b) => b.getBoundingClientRect().height < 28).map((b) => b.textContent)""")
+    assert small == []
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_control_has_a_name_and_texts_can_be_read(browser, server, scheme):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    editor = Editor(page, server)
+    editor.sample("US")
+    editor.drag((150, 150), (300, 300))
+    page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
+    nameless = page.evaluate("""() => ['button', 'input', 'select', 'canvas']
+        .flatMap((tag) => [...document.querySelectorAll(`.lm-root ${tag}`)])
+        .filter((n) => n.offsetParent && !(n.tagName === 'CANVAS' && n.closest('button')))
+        .filter((n) => !(n.getAttribute('aria-label') || n.labels?.[0]?.textContent.trim() || n.textContent.trim()))
+        .map((n) => n.outerHTML.slice(0, 120))""")
+    assert nameless == []
+    faint = page.evaluate("""() => {
+      const parse = (c) => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+      const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
+      const ground = (n) => { for (; n; n = n.parentElement) { const c = parse(getComputedStyle(n).backgroundColor);
+        if (c.length < 4 || c[3] > 0.9) return c; } return [255, 255, 255]; };
+      return ['button:not(:disabled)', 'summary', 'td', 'label > span', '#lm-message']
+        .flatMap((what) => [...document.querySelectorAll(`.lm-root ${what}`)])
+        .filter((n) => n.offsetParent && n.textContent.trim() && !n.matches('.lm-swatch'))
+        .map((n) => { const [a, b] = [light(parse(getComputedStyle(n).color)), light(ground(n))];
+          return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), n.textContent.slice(0, 30)]; })
+        .filter(([contrast]) => contrast < 4.5);
+    }""")
+    assert faint == []
+    assert "Not a medical device" in page.inner_text("body")
+    for tab in ("Model and limits", "Help", "Service"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.get_by_role("note").is_visible()
+    page.get_by_role("tab", name="Model and limits").click()
+    page.get_by_text("How good it is").wait_for(timeout=20_000)
+    assert editor.hosts == {"127.0.0.1"} and editor.errors == []
+    context.close()
+
+
+def test_two_pages_do_not_see_each_other(browser, server):
+    contexts = [browser.new_context(viewport={"width": 1100, "height": 800}) for _ in range(2)]
+    first, second = (Editor(context.new_page(), server) for context in contexts)
+    first.sample("US")
+    second.sample("Dermoscopy")
+    first.drag((150, 150), (300, 300))
+    assert second.objects() == []
+    second.drag((100, 100), (200, 200))
+    assert first.view()["image"]["name"] != second.view()["image"]["name"] and len(first.objects()) == 1
+    tokens = [
+        editor.page.evaluate("document.querySelector('#lm-canvas').liteMedsam.state.token")
+        for editor in (first, second)
+    ]
+    assert tokens[0] != tokens[1] and min(map(len, tokens)) >= 40
+    for context in contexts:
+        context.close()
+    seats = DESKS[server].seats._seats
+    until = time.monotonic() + 30
+    while not all(seats[token].leaving for token in tokens) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert all(seats[token].leaving for token in tokens)  # the server has seen that the pages are gone
+
+
+def test_what_it_is_can_be_chosen_where_the_model_knows_names(browser, server, monkeypatch):
+    known = {
+        "lite-medsam": Predictor(FakeBackend(64, targets=("CT", "US", "breast lesion", "my own")), "off"),
+        "nameless": Predictor(FakeBackend(64), "off"),
+    }
+    catalogue = DESKS[server].models
+    monkeypatch.setattr(catalogue, "get", lambda name, engine: known[name])
+    monkeypatch.setattr(catalogue, "directories", dict.fromkeys(known, ROOT))
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    editor = Editor(context.new_page(), server)
+    chooser = editor.page.get_by_label("What is it? (optional)")
+    assert not chooser.is_visible()
+    editor.sample("US")
+    chooser.wait_for(state="visible")  # the picture is decoded first
+    assert chooser.input_value() == ""
+    shown = chooser.evaluate("(n) => [...n.querySelectorAll('optgroup')].map((g) => [g.label, g.innerText.trim()])")
+    assert [label for label, _ in shown] == ["US", "CT", "other"]  # that of the picture first
+    texts = chooser.evaluate("(n) => [...n.options].map((o) => o.text)")
+    assert texts == ["not said", "any object in US", "breast lesion", "any object in CT", "my own"]
+    editor.drag((150, 140), (300, 310))
+    before = sum(editor.objects()[0]["mask"]["runs"][1::2])
+    chooser.select_option("breast lesion")
+    editor.settle()
+    (item,) = editor.objects()
+    assert item["target"] == "breast lesion" and sum(item["mask"]["runs"][1::2]) < before
+    editor.page.click("#lm-new")
+    editor.settle()
+    assert chooser.input_value() == ""  # each object has its own
+    editor.page.click("#lm-undo")
+    editor.settle()
+    assert chooser.input_value() == "breast lesion"
+    editor.page.click("#lm-undo")
+    editor.settle()
+    assert chooser.input_value() == "" and sum(editor.objects()[0]["mask"]["runs"][1::2]) == before
+    editor.page.click("#lm-redo")
+    editor.settle()
+    editor.page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
+    editor.page.select_option("#lm-model", "nameless")
+    editor.settle()
+    assert not chooser.is_visible() and "does not know breast lesion" in editor.message()
+    assert editor.objects()[0]["target"] == "breast lesion" and editor.errors == []
+    context.close()
+
+
+def test_side_by_side_keeps_prompts_exact(editor):
+    editor.sample("US")
+    editor.page.keyboard.press("k")
+    editor.drag((150, 140), (300, 310))
+    editor.page.keyboard.press("k")
+    assert np.abs(np.subtract(editor.objects()[0]["box"], [150, 140, 300, 310])).max() <= 1
+    editor.page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
+    if editor.page.locator("#lm-other-engine option").count() > 1:
+        editor.page.click("#lm-compare")
+        editor.page.wait_for_function(
+            "document.querySelector('#lm-compared').textContent.includes('ms for')", timeout=60_000
+        )
+        assert float(editor.page.inner_text("#lm-compared tbody td:nth-child(2)")) > 0.99

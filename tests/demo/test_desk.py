@@ -1,0 +1,653 @@
+"""The demo's requests without Gradio and without a browser: files in, masks and downloads out, users kept apart."""
+
+import base64
+import io
+import json
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes import FakeBackend
+from places import ROOT
+
+from lite_medsam.cases.case import save_case
+from lite_medsam.cli.demo_loading import load_demo
+from lite_medsam.model.spec import load_spec
+from lite_medsam.phantoms import bundled_cases, make_phantom, make_phantom_volume
+from lite_medsam.prompts.prompt_set import load_prompts
+from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
+
+actions, seats, models, opening = (load_demo(name) for name in ("actions", "seats", "models", "opening"))
+CASES = {case.name: case for case in bundled_cases()}
+OCT = "2D_OCT_oct-cme-0000"
+
+
+class OneModel:
+    """A catalogue with one predictor."""
+
+    def __init__(self, predictor):
+        self.predictor, self.directories, self.engines = predictor, {"fake": Path(".")}, ["fake"]
+        self.default, self.engine = "fake", "fake"
+
+    def get(self, name, engine):
+        if name != "fake":
+            raise ValueError(f"a model must be one of fake, got {name!r}")
+        return self.predictor
+
+
+class Page:
+    """What the page in the browser does."""
+
+    def __init__(self, desk, model=None):
+        self.desk = desk
+        self.token = desk.seats.take(model or desk.models.default, desk.models.engine).token
+
+    def ask(self, op, **more):
+        answer = self.desk.answer({"token": self.token, "op": op, **more})
+        json.dumps(answer)  # everything must go through JSON
+        return answer
+
+    def do(self, op, **more):
+        answer = self.ask(op, **more)
+        assert answer["ok"], answer
+        return answer.get("view", answer)
+
+    def upload(self, *files):
+        answer = self.ask("upload", files=[{"name": name, "size": len(data)} for name, data in files])
+        if not answer["ok"]:
+            return answer
+        for number, (_, data) in enumerate(files):
+            for start in range(0, len(data), 1_000_000):
+                piece = base64.b64encode(data[start : start + 1_000_000]).decode()
+                answer = self.ask("piece", file=number, data=piece)
+                if not answer["ok"]:
+                    return answer
+        return self.ask("open")
+
+
+def desk_with(catalogue, **limits):
+    limits = {"max_upload_bytes": 30_000_000, "max_pixels": 5_000_000} | limits
+    return actions.Desk(seats.Seats(max_seats=8), catalogue, seats.Turnstile(2, 20), **limits)
+
+
+@pytest.fixture
+def fake_desk():
+    return desk_with(OneModel(Predictor(FakeBackend(64))))
+
+
+@pytest.fixture(scope="module")
+def real_desk():
+    return desk_with(models.Models())
+
+
+def png_of(array):
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+def mask_of(item, hw):
+    runs = item["mask"]
+    flat = np.concatenate([np.full(n, i % 2, bool) for i, n in enumerate(runs["runs"])])
+    mask = np.zeros(hw, bool)
+    mask[runs["y"] : runs["y"] + runs["h"], runs["x"] : runs["x"] + runs["w"]] = flat.reshape(runs["h"], runs["w"])
+    return mask
+
+
+def picture_of(view):
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(view["image"]["png"].split(",")[1]))))
+
+
+def gradient(hw=(60, 80), dtype=np.uint16, top=4000):
+    return np.linspace(0, top, hw[0] * hw[1]).reshape(hw).astype(dtype)
+
+
+def dicom_bytes(values, z=0.0, modality="CT"):
+    pydicom = pytest.importorskip("pydicom")
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = ExplicitVRLittleEndian, CTImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid()
+    ds = Dataset()
+    ds.file_meta = meta
+    ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+    ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.FrameOfReferenceUID = "1.2.3", "1.2.3.4", "1.2.3.5"
+    ds.Modality, ds.PatientName, ds.PatientID = modality, "Secret^Name", "SECRET1"
+    ds.Rows, ds.Columns = values.shape
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+    ds.BitsAllocated = ds.BitsStored = 16
+    ds.HighBit, ds.PixelRepresentation = 15, 1
+    ds.RescaleSlope, ds.RescaleIntercept = 1, -1024
+    ds.PixelSpacing, ds.SliceThickness = [0.5, 0.8], 3.0
+    ds.ImagePositionPatient, ds.ImageOrientationPatient = [0.0, 0.0, z], [1, 0, 0, 0, 1, 0]
+    ds.PixelData = (values + 1024).astype(np.int16).tobytes()
+    file = io.BytesIO()
+    pydicom.dcmwrite(file, ds, enforce_file_format=True)
+    return file.getvalue()
+
+
+def test_every_sample_opens_and_there_is_one_per_modality(fake_desk):
+    page = Page(fake_desk)
+    samples = page.ask("hello")["about"]["samples"]
+    assert {CASES[s["name"]].modality for s in samples if s["name"] in CASES} >= {
+        "CT", "MR", "PET", "XRay", "US", "Mammography", "OCT", "Endoscopy", "Fundus", "Dermoscopy", "Microscopy",
+    }  # fmt: skip
+    assert sum("OCT" in s["title"] for s in samples) >= 2
+    for sample in samples:
+        image = page.do("sample", name=sample["name"])["image"]
+        assert image["png"].startswith("data:image/png;base64,") and image["width"] >= 96
+        assert image["volume"] == sample["name"].startswith("3D")
+
+
+def test_the_canvas_shows_the_pixels_that_the_model_sees(fake_desk):
+    page = Page(fake_desk)
+    view = page.do("sample", name=OCT)
+    assert np.array_equal(picture_of(view), CASES[OCT].image)
+    again = page.do("look", have=view["image"]["key"])
+    assert "png" not in again["image"]  # a picture is sent once
+    fundus = next(name for name, case in CASES.items() if case.modality == "Fundus")
+    assert np.array_equal(picture_of(page.do("sample", name=fundus)), CASES[fundus].image)
+
+
+def test_pictures_of_all_kinds_open(fake_desk, tmp_path):
+    import tifffile
+
+    page = Page(fake_desk)
+    grey = gradient(dtype=np.uint8, top=255)
+    assert np.array_equal(picture_of(page.upload(("a.png", png_of(grey)))["view"]), grey)
+    file = io.BytesIO()
+    tifffile.imwrite(file, gradient())
+    view = page.upload(("sixteen.tif", file.getvalue()))["view"]
+    assert view["image"]["name"] == "sixteen" and view["image"]["grey"] and picture_of(view).max() == 255
+    assert view["image"]["range"] == [0, 4000] and view["image"]["window"] is None
+    window = page.do("window", centre=1000, width=200)
+    assert window["image"]["window"] == [1000, 200] and picture_of(window)[gradient() >= 1100].min() == 255
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(CASES[OCT].image).save(file, "JPEG")
+    assert page.upload(("Bild mit Ümläut.JPG", file.getvalue()))["view"]["image"]["name"] == "Bild mit Ümläut"
+    save_case(tmp_path / "c.npz", make_phantom("mr", 1))
+    image = page.upload(("2D_case.npz", (tmp_path / "c.npz").read_bytes()))["view"]["image"]
+    assert image["modality"] == "MR" and image["spacing_mm"] and not image["volume"]
+    save_case(tmp_path / "v.npz", make_phantom_volume("ct", 0, (4, 128, 128)))
+    image = page.upload(("3D_case.npz", (tmp_path / "v.npz").read_bytes()))["view"]["image"]
+    assert image["volume"] and image["slices"] == 4 and image["slice"] == 2
+
+
+def test_large_pictures_are_shown_smaller_and_segmented_in_full(fake_desk):
+    page = Page(fake_desk)
+    view = page.upload(("wide.png", png_of(np.zeros((301, 4201), np.uint8))))["view"]
+    assert view["image"]["width"] == 4201 and view["image"]["step"] == 2 and picture_of(view).shape == (151, 2101)
+    view = page.do("paint", stroke=[[4200, 300]], radius=4, add=True)
+    assert view["objects"][0]["measures"][0] == ["area", "17 px"]  # a quarter of the brush, in full resolution
+    mask = view["objects"][0]["mask"]
+    assert mask["x"] + mask["w"] == 2101 and mask["y"] + mask["h"] == 151
+    assert page.do("click", x=4200, y=300, positive=True)["objects"][0]["points"] == [[4200, 300, 1]]
+
+
+def test_a_ct_has_its_window_and_its_spacing_but_no_patient(fake_desk):
+    values = gradient((64, 48), np.int16, 1500) - 500
+    page = Page(fake_desk)
+    answer = page.upload(("scan.dcm", dicom_bytes(values)))
+    assert answer["ok"], answer
+    image = answer["view"]["image"]
+    assert image["hounsfield"] and image["window"] == [40, 400] and image["spacing_mm"] == [0.5, 0.8]
+    assert (picture_of(answer["view"])[values <= -160] == 0).all() and (
+        picture_of(answer["view"])[values >= 240] == 255
+    ).all()
+    assert "Secret" not in json.dumps(answer) and "SECRET1" not in json.dumps(answer)
+    lung = page.do("window", centre=-600, width=1500)
+    assert lung["image"]["key"] != image["key"]
+    assert page.do("window", centre=None)["image"]["window"] == [40, 400]
+
+
+def test_a_dicom_series_is_one_volume_in_order(fake_desk):
+    files = [(f"{i}.dcm", dicom_bytes(np.full((32, 40), 100 * i, np.int16), z=3.0 * i)) for i in (2, 0, 3, 1)]
+    answer = Page(fake_desk).upload(*files)
+    assert answer["ok"], answer
+    image = answer["view"]["image"]
+    assert image["slices"] == 4 and image["spacing_mm"] == pytest.approx([3.0, 0.5, 0.8])
+
+
+def test_a_nifti_goes_home_with_its_own_geometry(real_desk, tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    case = make_phantom_volume("mr", 0, (6, 96, 112))
+    affine = np.array([[-0.9, 0, 0, 12], [0, -0.8, 0, -7], [0, 0, 2.5, 33], [0, 0, 0, 1.0]])
+    source = nibabel.Nifti1Image(case.image.transpose(2, 1, 0).astype(np.int16) * 7, affine)
+    nibabel.save(source, tmp_path / "head.nii.gz")
+    page = Page(real_desk)
+    answer = page.upload(("head.nii.gz", (tmp_path / "head.nii.gz").read_bytes()))
+    assert answer["ok"], answer
+    image = answer["view"]["image"]
+    assert image["slices"] == 6 and image["spacing_mm"] == pytest.approx([2.5, 0.8, 0.9])
+    shown = picture_of(answer["view"]).shape
+    page.do("box", box=[shown[1] // 3, shown[0] // 3, 2 * shown[1] // 3, 2 * shown[0] // 3], slice=3)
+    item = page.do("look", slice=3)["objects"][0]
+    home = page.ask("save", what="nifti", slice=3)["file"]
+    (tmp_path / "label.nii.gz").write_bytes(base64.b64decode(home["data"]))
+    label = nibabel.load(tmp_path / "label.nii.gz")
+    source = nibabel.load(tmp_path / "head.nii.gz")
+    assert label.shape == source.shape and np.array_equal(label.affine, source.affine)
+    assert int((np.asarray(label.dataobj) == 1).sum()) == mask_of(item, shown).sum() > 0
+
+
+BAD = {
+    "empty.png": b"",
+    "text.png": b"this is no picture",
+    "cut.png": png_of(gradient(dtype=np.uint8, top=255))[:60],
+    "noise.dcm": bytes(range(256)) * 9,
+    "noise.nii.gz": b"\x1f\x8b" + bytes(300),
+    "noise.npz": b"PK\x03\x04" + bytes(500),
+    "what.docx": b"PK\x03\x04 words",
+    "..": b"x",
+    "a/../../etc/passwd": b"root",
+    "no-ending": b"\0\1\2",
+    "weird\n\0name\u202e.tif": b"II*\0" + bytes(40),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_give_one_line_and_the_session_goes_on(fake_desk, name):
+    page = Page(fake_desk)
+    page.do("sample", name=OCT)
+    answer = page.upload((name, BAD[name]))
+    assert not answer["ok"] and answer["code"] == "bad", answer
+    assert "\n" not in answer["error"] and len(answer["error"]) < 500 and "lite-medsam-demo-" not in answer["error"]
+    assert page.do("box", box=[10, 10, 60, 60])["objects"][0]["mask"]["runs"]  # what was open is still open
+
+
+def test_pictures_are_refused_by_their_header(fake_desk, tmp_path):
+    page = Page(fake_desk)
+    huge = bytearray(png_of(np.zeros((4, 4), np.uint8)))
+    huge[16:24] = (60_000).to_bytes(4, "big") * 2
+    import zlib
+
+    huge[29:33] = zlib.crc32(huge[12:29]).to_bytes(4, "big")
+    assert "at most" in page.upload(("huge.png", bytes(huge)))["error"]
+    large = png_of(np.zeros((3000, 2000), np.uint8))
+    answer = page.upload(("large.png", large))
+    assert "at most 5,000,000 pixels" in answer["error"] and "large.png" in answer["error"]
+    import tifffile
+
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((3000, 2000, 3), np.uint16), compression="zlib")
+    assert "at most" in page.upload(("large.tif", file.getvalue()))["error"]
+    np.savez_compressed(tmp_path / "bomb.npz", imgs=np.zeros((400, 400, 400), np.uint8))
+    assert not page.upload(("3D_bomb.npz", (tmp_path / "bomb.npz").read_bytes()))["ok"]
+
+
+def test_uploads_keep_to_what_was_announced_and_leave_nothing_behind(fake_desk):
+    import tempfile
+
+    def folders():
+        return set(Path(tempfile.gettempdir()).glob("lite-medsam-demo-*"))
+
+    before = folders()
+    page = Page(fake_desk)
+    assert "at most" in page.ask("upload", files=[{"name": "a.png", "size": 10**9}])["error"]
+    assert not page.ask("upload", files=[])["ok"]
+    page.ask("upload", files=[{"name": "a.png", "size": 10}])
+    assert not page.ask("piece", file=0, data=base64.b64encode(bytes(11)).decode())["ok"]
+    assert not page.ask("piece", file=3, data="")["ok"] and not page.ask("piece", file=0, data="!")["ok"]
+    assert "did not arrive whole" in page.ask("open")["error"] and "choose it again" in page.ask("open")["error"]
+    assert folders() == before
+    page.ask("upload", files=[{"name": "a.png", "size": 10}])
+    page.ask("piece", file=0, data=base64.b64encode(bytes(4)).decode())
+    assert len(folders()) == len(before) + 1
+    fake_desk.seats.close()
+    assert folders() == before
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        None, 7, [], "box", {}, {"op": "box"}, {"op": None}, {"op": ["x"]}, {"op": "__class__"},
+        {"op": "box", "box": [1, 2, 3]}, {"op": "box", "box": [1, 2, 3, "4"]}, {"op": "box", "box": None},
+        {"op": "box", "box": [1, 2, float("inf"), 4]}, {"op": "click", "x": True, "y": 1}, {"op": "click", "x": 1},
+        {"op": "click", "x": 1e300, "y": 1}, {"op": "scribble", "stroke": {"a": 1}}, {"op": "scribble"},
+        {"op": "paint", "stroke": [[1, 1]], "radius": 1e9}, {"op": "look", "slice": "x"}, {"op": "look", "slice": 1.5},
+        {"op": "box", "box": [1, 2, 3, 4], "slice": 99}, {"op": "box", "box": [1, 2, 3, 4], "object": 99},
+        {"op": "sample", "name": "../../etc"}, {"op": "sample", "name": 5}, {"op": "window", "centre": 0, "width": 0},
+        {"op": "spacing", "mm": [0, 1]}, {"op": "spacing", "mm": [1]}, {"op": "model", "model": "x", "engine": "y"},
+        {"op": "save", "what": "../x"}, {"op": "choose", "number": 4}, {"op": "merge", "objects": [1, 2]},
+        {"op": "propagate"}, {"op": "compare", "model": "fake", "engine": "fake"}, {"op": "rename", "object": 1, "name": ""},
+        {"op": "add", "name": "x" * 500}, {"op": "unclick", "number": -1}, {"op": "split"}, {"op": "clear"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_no_request_is_an_exception(fake_desk, request_):
+    page = Page(fake_desk)
+    page.do("sample", name=OCT)
+    if isinstance(request_, dict):
+        request_ = {"token": page.token, **request_}
+    answer = fake_desk.answer(request_)
+    assert answer["ok"] is False and answer["error"] and "\n" not in answer["error"], answer
+    assert page.do("box", box=[10, 10, 60, 60])["objects"]
+
+
+def test_prompts_before_a_picture_are_told_to_open_one(fake_desk):
+    page = Page(fake_desk)
+    for op in ("box", "click", "undo", "save", "window", "propagate"):
+        assert "nothing is open" in page.ask(op, box=[1, 1, 2, 2], x=1, y=1)["error"]
+
+
+def test_one_user_never_gets_at_anothers_session(fake_desk):
+    first, second = Page(fake_desk), Page(fake_desk)
+    first.do("sample", name=OCT)
+    first.do("box", box=[10, 10, 60, 60])
+    assert second.do("look")["image"] is None
+    assert first.token != second.token and len(first.token) >= 40
+    for token in (None, "", "x", first.token[:-1], [first.token], 0, {"a": 1}):
+        answer = fake_desk.answer({"token": token, "op": "look"})
+        assert answer == {"ok": False, "error": answer["error"], "code": "ended"} and "reload" in answer["error"]
+
+
+def test_seats_are_bounded_and_end():
+    room = seats.Seats(max_seats=3, idle_seconds=1000, leave_seconds=0.05)
+    desk = actions.Desk(room, OneModel(Predictor(FakeBackend(64))), seats.Turnstile(), 10**6, 10**6)
+    pages = [Page(desk) for _ in range(3)]
+    with pytest.raises(seats.Refused, match="full"):
+        Page(desk)
+    next(iter(room._seats.values())).used -= 100  # idle for a while
+    Page(desk)
+    assert len(room) == 3 and pages[0].ask("look")["code"] == "ended"
+    seat = room.find(pages[1].token)
+    seat.page = "hash"
+    room.left("hash")
+    time.sleep(0.1)
+    room.sweep()
+    assert pages[1].ask("look")["code"] == "ended"
+    small = seats.Seats(max_bytes=10_000)
+    crowded = actions.Desk(small, desk.models, seats.Turnstile(), 10**6, 10**6)
+    assert "no memory left" in Page(crowded).ask("sample", name=OCT)["error"]
+    room.close()
+    small.close()
+
+
+def test_more_than_can_wait_are_told_to_come_again():
+    gate, entered = threading.Event(), threading.Event()
+    turnstile = seats.Turnstile(working=1, waiting=1)
+
+    def hold():
+        with turnstile:
+            entered.set()
+            gate.wait(5)
+
+    threads = [threading.Thread(target=hold) for _ in range(2)]
+    threads[0].start()
+    entered.wait(5)
+    threads[1].start()
+    while turnstile._inside < 2:
+        time.sleep(0.01)
+    with pytest.raises(seats.Refused, match="busy"), turnstile:
+        pass
+    gate.set()
+    for thread in threads:
+        thread.join()
+    with turnstile:
+        pass
+
+
+def test_what_is_taken_home_is_made_again_by_the_command_line(real_desk, tmp_path):
+    page = Page(real_desk)
+    page.do("sample", name=OCT)
+    boxes = CASES[OCT].boxes
+    page.do("box", box=boxes[0].tolist())
+    page.do("click", x=int(boxes[0][0]), y=int(boxes[0][1]), positive=False)
+    page.do("box", box=boxes[1].tolist(), new=True)
+    page.do("scribble", stroke=[[300, 300], [340, 305]], positive=False)
+    page.do("add", name="painted cyst")
+    page.do("paint", stroke=[[600, 100], [650, 120]], radius=10, add=True)
+    view = page.do("look")
+    file = page.ask("save", what="zip", look={"opacity": 0.3, "contours": False})["file"]
+    assert file["name"] == f"{OCT}_lite-medsam.zip"
+    archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(file["data"])))
+    archive.extractall(tmp_path)
+    names = set(archive.namelist())
+    assert names >= {f"{OCT}{end}" for end in ("_label.png", "_overlay.png", ".npz", "_coco.json", "_record.json")}
+    label = np.asarray(__import__("PIL.Image").Image.open(tmp_path / f"{OCT}_label.png"))
+    for i, item in enumerate(view["objects"]):
+        assert ((label == i + 1) <= mask_of(item, label.shape)).all()
+    arrays = np.load(tmp_path / f"{OCT}.npz")
+    assert np.array_equal(arrays["imgs"], CASES[OCT].image) and np.array_equal(arrays["segs"], label)
+    assert arrays["boxes"].shape == (3, 4) and arrays["spacing"].tolist() == list(CASES[OCT].spacing_mm[::-1])
+    text = (tmp_path / "README.txt").read_text()
+    command = f"lite-medsam segment -i {OCT}.npz --prompts prompts.json -o out"
+    assert command in text and "not a medical device" in text
+    done = subprocess.run(
+        [sys.executable, "-m", "lite_medsam", *command.split()[1:]], cwd=tmp_path, capture_output=True, text=True,
+        env={**__import__("os").environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    again = np.asarray(__import__("PIL.Image").Image.open(tmp_path / "out" / f"{OCT}_label.png"))
+    assert np.array_equal(again, label)
+    record = json.loads((tmp_path / f"{OCT}_record.json").read_text())
+    assert record["model"] == "lite-medsam" and [o["name"] for o in record["objects"]][2] == "painted cyst"
+
+
+def test_many_objects_are_saved_as_they_are_shown(real_desk, tmp_path):
+    name = next(name for name, case in CASES.items() if case.modality == "Microscopy")
+    page = Page(real_desk)
+    page.do("sample", name=name)
+    for box in CASES[name].boxes[:24].tolist():
+        view = page.do("box", box=box, new=True)
+    shown = [mask_of(item, CASES[name].image.shape[:2]) for item in view["objects"]]
+    archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(page.ask("save", what="zip")["file"]["data"])))
+    archive.extractall(tmp_path)
+    prompts = load_prompts(tmp_path / "prompts.json")
+    again = Predictor.open().segment(CASES[name].image, prompts)  # all at once, so that near objects share crops
+    assert all(np.array_equal(again.mask(i), mask) for i, mask in enumerate(shown))
+    assert np.array_equal(again.label_map(), np.load(tmp_path / f"{name}.npz")["segs"])
+
+
+def test_single_files_come_with_their_own_names(real_desk):
+    page = Page(real_desk)
+    assert "nothing is open" in page.ask("save", what="zip")["error"]
+    page.do("sample", name=OCT)
+    assert "no mask to save" in page.ask("save", what="zip")["error"]
+    page.do("box", box=CASES[OCT].boxes[0].tolist())
+    expected = {
+        "label": (f"{OCT}_label.png", b"\x89PNG"), "overlay": (f"{OCT}_overlay.png", b"\x89PNG"),
+        "npz": (f"{OCT}.npz", b"PK"), "coco": (f"{OCT}_coco.json", b"{"), "prompts": (f"{OCT}_prompts.json", b"{"),
+    }  # fmt: skip
+    for what, (name, start) in expected.items():
+        file = page.ask("save", what=what)["file"]
+        assert file["name"] == name and base64.b64decode(file["data"]).startswith(start)
+    page.do("click", x=350, y=200, positive=True)
+    assert page.ask("save", what="prompts")["file"]["name"] == f"{OCT}_prompts.zip"  # a mask comes with it
+
+
+def test_measurements_follow_the_spacing(fake_desk):
+    page = Page(fake_desk)
+    page.upload(("a.png", png_of(gradient((100, 100), np.uint8, 255))))
+    view = page.do("paint", stroke=[[50, 50]], radius=10, add=True)
+    area = mask_of(view["objects"][0], (100, 100)).sum()
+    assert view["objects"][0]["measures"][0] == ["area", f"{area} px"] and view["image"]["spacing_mm"] is None
+    view = page.do("spacing", mm=[0.5, 0.2])
+    assert view["objects"][0]["measures"][0] == ["area", f"{area * 0.1:.4g} mm² ({area} px)"]
+    diameter = 2 * (area * 0.1 / np.pi) ** 0.5
+    assert view["objects"][0]["measures"][1] == ["equivalent diameter", f"{diameter:.4g} mm"]
+    view = page.do("look", unit="um")
+    assert view["objects"][0]["measures"][0] == ["area", f"{area * 0.1 * 1e6:,.0f} µm² ({area} px)"]
+    assert view["summary"] == []
+    page.do("rename", object=view["objects"][0]["id"], name="IRF")
+    page.do("add", name="cyst")
+    view = page.do("paint", stroke=[[10, 10]], radius=3, add=True)
+    assert dict(view["summary"])["fluid regions"] == "2"
+    assert page.do("spacing", mm=None)["image"]["spacing_mm"] is None
+
+
+def test_an_object_is_followed_with_progress_and_can_be_stopped(real_desk):
+    page = Page(real_desk)
+    page.do("sample", name="3D_oct-cme")
+    page.do("box", box=[150, 90, 200, 120], slice=12)
+    page.do("propagate", slice=12)
+    seen = []
+    for _ in range(600):
+        job = page.ask("progress")["job"]
+        seen.append((job["done"], job["total"]))
+        if not job["running"]:
+            break
+        time.sleep(0.05)
+    assert not job["running"] and job["message"] == "" and seen[-1][0] > 0
+    view = page.do("look", slice=12)
+    assert view["image"]["prompted"] == [12] and len(view["image"]["marked"]) > 1
+    first = len(view["image"]["marked"])
+    page.do("undo", slice=12)
+    assert page.do("look", slice=12)["image"]["marked"] == [12]
+    page.do("propagate", slice=12)
+    page.ask("stop")
+    while page.ask("progress")["job"]["running"]:
+        time.sleep(0.02)
+    assert len(page.do("look", slice=12)["image"]["marked"]) <= first
+
+
+def test_another_model_is_compared_on_the_same_prompts(tmp_path):
+    import shutil
+
+    from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
+
+    shutil.copytree(DEFAULT_WEIGHTS, tmp_path / "all" / "mine")
+    spec = json.loads((tmp_path / "all" / "mine" / "spec.json").read_text())
+    (tmp_path / "all" / "mine" / "spec.json").write_text(json.dumps(spec | {"name": "my own"}))
+    catalogue = models.Models([tmp_path / "all"])
+    assert list(catalogue.directories) == ["lite-medsam", "my own"] and catalogue.default == "my own"
+    desk = desk_with(catalogue)
+    page = Page(desk, "lite-medsam")
+    page.do("sample", name=OCT)
+    page.do("box", box=CASES[OCT].boxes[0].tolist())
+    view = page.do("compare", model="my own", engine="onnxruntime")
+    assert view["compared"]["objects"][0]["dice"] == 1.0 and "my own" in view["compared"]["title"]
+    assert "ms for 1 object" in view["compared"]["timing"]
+    assert page.do("model", model="my own", engine="onnxruntime")["model"] == "my own"
+    assert "must be one of" in page.ask("model", model="other", engine="onnxruntime")["error"]
+    with pytest.raises(ValueError, match=r"no spec\.json"):
+        models.Models([tmp_path])
+    assert "not a medical device" in catalogue.card("lite-medsam").lower()
+    assert "![" not in catalogue.card("lite-medsam")
+
+
+NAMES = ("CT", "optic cup")
+
+
+@pytest.fixture
+def naming_desk():
+    """Two fake models: the default one knows names, "nameless" does not."""
+    catalogue = OneModel(Predictor(FakeBackend(64, targets=NAMES), "off"))
+    nameless = Predictor(FakeBackend(64), "off")
+    catalogue.get = lambda name, engine: nameless if name == "nameless" else catalogue.predictor
+    return desk_with(catalogue)
+
+
+def open_grey(page):
+    assert page.upload(("grey.png", png_of(np.full((64, 64), 90, np.uint8))))["ok"]
+
+
+def test_what_an_object_is_can_be_said_and_goes_home(naming_desk):
+    page = Page(naming_desk)
+    open_grey(page)
+    view = page.do("box", box=[10, 10, 40, 40])
+    assert [list(group) for group in view["targets"]] == [["CT", ("CT",)], ["Fundus", ("optic cup",)]]
+    assert view["objects"][0]["target"] is None and mask_of(view["objects"][0], (64, 64)).sum() == 31**2
+    view = page.do("target", target="optic cup")
+    assert view["objects"][0]["target"] == "optic cup" and mask_of(view["objects"][0], (64, 64)).sum() == 27**2
+    page.do("box", box=[45, 45, 60, 60], new=True)
+    files = zipfile.ZipFile(io.BytesIO(base64.b64decode(page.ask("save", what="zip")["file"]["data"])))
+    objects = json.loads(files.read("prompts.json"))["objects"]
+    assert [item.get("target") for item in objects] == ["optic cup", None]
+    record = json.loads(files.read("grey_record.json"))
+    assert [item["target"] for item in record["objects"]] == ["optic cup", None]
+    page.do("undo")
+    assert page.do("undo")["objects"][0]["target"] is None
+    assert page.do("redo")["objects"][0]["target"] == "optic cup"
+    assert page.do("target", target="")["objects"][0]["target"] is None
+    answer = page.ask("target", target="optic cups")
+    assert not answer["ok"] and "did you mean 'optic cup'" in answer["error"]
+    assert not page.ask("target", target=3)["ok"]
+
+
+def test_models_that_do_not_know_a_name_say_so(naming_desk):
+    page = Page(naming_desk)
+    open_grey(page)
+    page.do("box", box=[10, 10, 40, 40])
+    page.do("target", target="optic cup")
+    view = page.do("compare", model="nameless", engine="fake")
+    assert view["compared"]["timing"].endswith("nameless does not know optic cup and was asked without")
+    a, b = 27**2, 31**2
+    assert view["compared"]["objects"][0]["dice"] == pytest.approx(2 * a / (a + b), abs=1e-4)
+    answer = page.ask("model", model="nameless", engine="fake")
+    assert answer["message"] == "This model does not know optic cup: it is asked without, the objects keep it."
+    assert answer["view"]["targets"] == () and answer["view"]["objects"][0]["target"] == "optic cup"
+    assert mask_of(answer["view"]["objects"][0], (64, 64)).sum() == b
+    # the other way round: the model to compare with is told what this one does not know
+    view = page.do("compare", model="fake", engine="fake")
+    assert "does not know" not in view["compared"]["timing"] and view["compared"]["objects"][0]["dice"] < 1
+    assert "message" not in page.ask("model", model="fake", engine="fake")
+
+
+def test_the_endpoint_takes_a_target_for_each_object(naming_desk, tmp_path):
+    pytest.importorskip("gradio")
+    endpoints = load_demo("endpoints")
+    path = tmp_path / "grey.png"
+    path.write_bytes(png_of(np.full((64, 64), 90, np.uint8)))
+    objects = [{"box": [10, 10, 40, 40], "target": "optic cup"}, {"box": [45, 45, 60, 60]}]
+    prompts = {"version": 1, "objects": objects}
+    _, record = endpoints.segment_file(naming_desk, str(path), prompts, None, None)
+    assert [(item["target"], item["area_px"]) for item in record["objects"]] == [("optic cup", 27**2), (None, 16**2)]
+    with pytest.raises(ValueError, match="target must be left out for fake, which knows no names"):
+        endpoints.segment_file(naming_desk, str(path), prompts, "nameless", None)
+
+
+def test_the_service_lists_the_names_of_its_models():
+    assert models.Models().facts("lite-medsam")["targets"] == list(load_spec(DEFAULT_WEIGHTS).targets)
+
+
+def test_names_of_files_are_made_harmless():
+    assert opening.clean_name("C:\\x\\..\\a b.png") == "a b.png" and opening.clean_name("/etc/passwd") == "passwd"
+    assert opening.clean_name("a\nb\0.png") == "a?b?.png"
+    assert (
+        opening._stem("scan.nii.gz") == "scan"
+        and opening._stem("..") == "image"
+        and opening._stem("a/b:c.png") == "a_b_c"
+    )
+
+
+def test_ten_users_at_once_get_their_own_answers(real_desk):
+    names = list(CASES)[:10]  # each user has a picture of their own
+    desk = actions.Desk(seats.Seats(), real_desk.models, seats.Turnstile(2, 40), 10**7, 10**7)
+    expected = {}
+    for name in names:
+        page = Page(desk)
+        page.do("sample", name=name)
+        expected[name] = page.do("box", box=CASES[name].boxes[0].tolist())["objects"][0]["mask"]
+    wrong = []
+
+    def use(name):
+        page = Page(desk)
+        page.do("sample", name=name)
+        for _ in range(2):
+            view = page.do("box", box=CASES[name].boxes[0].tolist())
+            if view["objects"][0]["mask"] != expected[name] or view["image"]["name"] != name:
+                wrong.append(name)
+            page.do("undo")
+
+    threads = [threading.Thread(target=use, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    desk.seats.close()

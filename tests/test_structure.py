@@ -1,0 +1,25 @@
+"""Each package says what each of its modules is for, and nothing of modules that are gone."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import lite_medsam
+
+PACKAGE = Path(lite_medsam.__file__).parent
+FOLDERS = sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE)
+
+
+def test_every_folder_of_code_is_a_package():
+    assert {path.parent for path in PACKAGE.rglob("*.py")} - {PACKAGE} == set(FOLDERS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_package_lists_its_modules(folder):
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    listed = re.findall(r"^- ([\w/]+): \S", text, re.M)
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    modules |= {f"{path.parent.name}/" for path in folder.glob("*/__init__.py")}
+    assert sorted(listed) == sorted(modules)
