@@ -49,7 +49,7 @@ $(BASE_TEST)/ready:
 	$(call install,$(BASE_TEST),. pytest hypothesis)
 
 $(FULL)/ready:
-	$(call install,$(FULL),".[train$(COMMA)demo$(COMMA)medical$(COMMA)openvino$(COMMA)dev]")
+	$(call install,$(FULL),".[train$(COMMA)demo$(COMMA)medical$(COMMA)openvino$(COMMA)oct$(COMMA)metrics$(COMMA)serve$(COMMA)ray$(COMMA)docs$(COMMA)dev]")
 
 $(DEMO)/ready:
 	$(call install,$(DEMO),".[demo$(COMMA)medical]")

@@ -260,7 +260,7 @@ def test_a_nifti_of_one_slice_is_a_picture_unless_the_prompts_are_for_a_volume(p
 def test_dicom_files(predictor, tmp_path):
     pytest.importorskip("pydicom")
     pytest.importorskip("nibabel")
-    from test_dicom_io import write
+    from dicom_files import write
 
     rng = np.random.default_rng(2)
     write(tmp_path / "a.dcm", rng.integers(-1000, 1000, (6, 40, 60)).astype(np.int16), PixelSpacing=[0.75, 0.5],
