@@ -1,8 +1,7 @@
 """`lite-medsam bench`: this model and the published LiteMedSAM architecture measured side by side on this machine.
 
 - ceilings: What this machine can do at best in the same runtime: matrix products per second, and bytes per second
-- chart: The result of a bench as one picture: both models' times, ratios against the goals, stages, and growth with
-  boxes
+- chart: The result of a bench as one picture: both models' times, ratios against the goals, stages, growth with boxes
 - child: Runs one command of the package in a process of its own and says how much memory that took at most
 - contenders: The models that are measured against each other, and where the published one is kept between runs
 - context: What the parts of a bench share: settings, the models, and where results go

@@ -1,4 +1,4 @@
-"""The result of a bench as one picture: both models' times, ratios against the goals, stages, and growth with boxes."""
+"""The result of a bench as one picture: both models' times, ratios against the goals, stages, growth with boxes."""
 
 import math
 from pathlib import Path

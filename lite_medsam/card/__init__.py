@@ -1,17 +1,14 @@
 """A model's card: what is measured on validation cases, and the page and pictures made from it.
 
-- ablation: What each part of the training brings: short runs that differ in one thing, as a table of their
-  evaluations
+- ablation: What each part of the training brings: short runs that differ in one thing, as a table of scores
 - halves: Score calibration for the card: fitted on one half of the groups, its error told on the other half
 - markdown: Tables and numbers of a card as Markdown
-- measure: One pass over the validation cases: every run of the card, each image loaded once and each view encoded
-  once
+- measure: One pass over the validation cases: every run of the card, each image loaded once, each view encoded once
 - page: The card as Markdown, from the record of the measurements
 - plots: Plots of a card: Dice over moved boxes and clicks, and how honest the scores are; needs matplotlib
 - raw_scores: A backend that gives the network's own scores, whatever the spec makes of them
 - sheets: Sheets of phantoms for a card: the bundled ones as examples, and those that a model gets most wrong
-- summary: From rows to the numbers that the card tells: tables, curves, and nothing that is not read (scores.json
-  stays small)
+- summary: From rows to the numbers that the card tells: tables and curves, and nothing that is not read
 - sweeps: How the answer depends on the prompt: boxes that are moved, and clicks until it is good enough
 - weaknesses: What the numbers say against a model, in plain words
 """

@@ -1,4 +1,4 @@
-"""What each part of the training brings: short runs that differ in one thing, as a table of their evaluations."""
+"""What each part of the training brings: short runs that differ in one thing, as a table of scores."""
 
 import json
 from pathlib import Path

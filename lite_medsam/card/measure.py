@@ -1,4 +1,4 @@
-"""One pass over the validation cases: every run of the card, each image loaded once and each view encoded once."""
+"""One pass over the validation cases: every run of the card, each image loaded once, each view encoded once."""
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence

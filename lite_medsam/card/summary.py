@@ -1,4 +1,4 @@
-"""From rows to the numbers that the card tells: tables, curves, and nothing that is not read (scores.json stays small)."""
+"""From rows to the numbers that the card tells: tables and curves, and nothing that is not read."""
 
 import math
 from collections.abc import Callable, Sequence

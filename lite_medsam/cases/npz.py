@@ -1,5 +1,4 @@
-"""Reading npz archives that nobody vouches for: no pickle, no zip bombs, one clear line for whatever is
-wrong."""
+"""Reading npz archives that nobody vouches for: no pickle, no zip bombs, one clear line for whatever is wrong."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Surface Dice as the CVPR 2024 challenge computes it for pictures; kept apart, because it is no contour measure.
+"""Surface Dice as the CVPR 2024 challenge computes it for pictures, which is no contour measure.
 
 The challenge's script (its evaluation/compute_metrics.py) lifts a 2D mask to a slab one voxel thick and measures Google's
 3D surface-distance on it. The slab's two faces are surface too, so the result is mostly agreement of areas: a disc of radius

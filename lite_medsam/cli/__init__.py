@@ -1,23 +1,23 @@
 """The command line, one file per command; a command's file is imported only when it is called.
 
-- bench: `lite-medsam bench`
-- card: `lite-medsam card`
-- convert: `lite-medsam convert`
-- datasets: `lite-medsam datasets`
-- demo: Open the demo in the browser
+- bench: `lite-medsam bench`: speed and memory beside the published LiteMedSAM architecture
+- card: `lite-medsam card`: measure a model on validation cases and write its card
+- convert: `lite-medsam convert`: a published checkpoint becomes a model directory, and back
+- datasets: `lite-medsam datasets`: known data sets, their sources and terms
+- demo: `lite-medsam demo`: the demo in the browser
 - demo_loading: Finding and loading the demo's folder, in a checkout or in an installed package
-- distill: `lite-medsam distill`
-- evaluate: `lite-medsam evaluate`
-- export: `lite-medsam export`
-- finetune: `lite-medsam finetune`
-- history: `lite-medsam history`
-- info: `lite-medsam info`
+- distill: `lite-medsam distill`: a small model learns to answer as a large one does
+- evaluate: `lite-medsam evaluate`: scores of a model or of finished predictions on labelled cases
+- export: `lite-medsam export`: a training run becomes a model directory
+- finetune: `lite-medsam finetune`: a model made better on one's own labelled images
+- history: `lite-medsam history`: the learning curve of a training run
+- info: `lite-medsam info`: versions, engines, the default model and its terms
 - options: Options that several commands share, and options made from a dataclass of settings
-- phantoms: `lite-medsam phantoms`
-- prepare: `lite-medsam prepare`
-- segment: `lite-medsam segment`
-- train: `lite-medsam train`
-- weights: `lite-medsam weights`
+- phantoms: `lite-medsam phantoms`: synthetic sample cases with exact labels
+- prepare: `lite-medsam prepare`: a data set becomes cases, or is checked
+- segment: `lite-medsam segment`: masks of images, volumes and folders from boxes and points
+- train: `lite-medsam train`: a model from a recipe
+- weights: `lite-medsam weights`: published weights listed, downloaded and checked
 """
 
 import importlib

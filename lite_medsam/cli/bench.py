@@ -1,4 +1,4 @@
-"""`lite-medsam bench`."""
+"""`lite-medsam bench`: speed and memory beside the published LiteMedSAM architecture."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`lite-medsam card`."""
+"""`lite-medsam card`: measure a model on validation cases and write its card."""
 
 import json
 import sys

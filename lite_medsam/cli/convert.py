@@ -1,4 +1,4 @@
-"""`lite-medsam convert`."""
+"""`lite-medsam convert`: a published checkpoint becomes a model directory, and back."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`lite-medsam datasets`."""
+"""`lite-medsam datasets`: known data sets, their sources and terms."""
 
 import json
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Open the demo in the browser"""
+"""`lite-medsam demo`: the demo in the browser."""
 
 from pathlib import Path
 

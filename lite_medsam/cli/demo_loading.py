@@ -1,4 +1,4 @@
-"""Finding and loading the demo's folder, in a checkout or in an installed package"""
+"""Finding and loading the demo's folder, in a checkout or in an installed package."""
 
 import importlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""`lite-medsam distill`."""
+"""`lite-medsam distill`: a small model learns to answer as a large one does."""
 
 import dataclasses
 import shlex

@@ -1,4 +1,4 @@
-"""`lite-medsam evaluate`."""
+"""`lite-medsam evaluate`: scores of a model or of finished predictions on labelled cases."""
 
 import sys
 from pathlib import Path

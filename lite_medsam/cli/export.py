@@ -1,4 +1,4 @@
-"""`lite-medsam export`."""
+"""`lite-medsam export`: a training run becomes a model directory."""
 
 import dataclasses
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`lite-medsam finetune`."""
+"""`lite-medsam finetune`: a model made better on one's own labelled images."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`lite-medsam history`."""
+"""`lite-medsam history`: the learning curve of a training run."""
 
 from pathlib import Path
 

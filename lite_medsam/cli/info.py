@@ -1,4 +1,4 @@
-"""`lite-medsam info`."""
+"""`lite-medsam info`: versions, engines, the default model and its terms."""
 
 import json
 from pathlib import Path

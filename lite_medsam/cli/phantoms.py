@@ -1,4 +1,4 @@
-"""`lite-medsam phantoms`."""
+"""`lite-medsam phantoms`: synthetic sample cases with exact labels."""
 
 from pathlib import Path
 

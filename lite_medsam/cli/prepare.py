@@ -1,4 +1,4 @@
-"""`lite-medsam prepare`."""
+"""`lite-medsam prepare`: a data set becomes cases, or is checked."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""`lite-medsam segment`."""
+"""`lite-medsam segment`: masks of images, volumes and folders from boxes and points."""
 
 import json
 import sys

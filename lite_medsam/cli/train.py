@@ -1,4 +1,4 @@
-"""`lite-medsam train`."""
+"""`lite-medsam train`: a model from a recipe."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`lite-medsam weights`."""
+"""`lite-medsam weights`: published weights listed, downloaded and checked."""
 
 import json
 import sys

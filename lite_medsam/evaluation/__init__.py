@@ -1,10 +1,9 @@
 """How good it is: labelled cases, simulated users, baselines, scores.
 
-- baselines: What a box alone is worth: masks made from a box without any learning, the floor that a model must clear
+- baselines: What a box alone is worth: masks made without any learning, the floor that a model must clear
 - evaluate: How good is it: a segmenter prompted over labelled cases as a protocol says, or finished segmentations
 - int8: An int8 version of a model: calibrated, compared with the full one, and written with what it gains and loses
 - metrics/: Scores of a predicted mask against the true one: region overlap and boundary distance
 - scores: Tables of scores: how rows are averaged, decided once, and how they are written
-- volume_study: How well volumes are followed from one box: mean 3D Dice per object, by modality and by what the user
-  says
+- volume_study: How well volumes are followed from one box: mean 3D Dice per object, by modality and way of asking
 """

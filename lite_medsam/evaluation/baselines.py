@@ -1,5 +1,4 @@
-"""What a box alone is worth: masks made from a box without any learning, the floor that a model must
-clear."""
+"""What a box alone is worth: masks made without any learning, the floor that a model must clear."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

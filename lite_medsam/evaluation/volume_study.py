@@ -1,4 +1,4 @@
-"""How well volumes are followed from one box: mean 3D Dice per object, by modality and by what the user says
+"""How well volumes are followed from one box: mean 3D Dice per object, by modality and way of asking.
 
 What is said of each object: its box on the middle one of its slices ("slice box"), the same and its first and last slice
 ("slice box + range"), or one 3D box ("3D box"). Each side of a box is drawn 0 to 5 % of its length too far outwards.

@@ -1,4 +1,4 @@
-"""Pixel values of any number type -> uint8, by one rule for images, volumes, training and use."""
+"""Pixel values of any number type to uint8, by one rule for images, volumes, training and use."""
 
 from collections.abc import Iterator
 

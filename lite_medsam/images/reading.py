@@ -1,4 +1,4 @@
-"""Image files: png, jpg, bmp and tif of 8, 16 and 32 bit, grey, RGB, alpha or palette, are read; png is written."""
+"""Image files: png, jpg, bmp and tif of 8, 16 and 32 bit, grey, RGB, alpha or palette; png is written."""
 
 import contextlib
 import io

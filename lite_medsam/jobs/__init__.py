@@ -1,10 +1,8 @@
 """Files in, files out: what `lite-medsam segment` does.
 
 - batch: Files in, files out: what `lite-medsam segment` does with one input, and with many
-- inputs: The input of one job: what its file holds, which objects were asked for, and whether both are a picture or a
-  volume
+- inputs: The input of one job: what its file holds, which objects were asked for, a picture or a volume
 - listing: Which files to segment, with which prompts, and where their results go
 - outputs: The results of one segmented input as files, all of them or none, and how finished work is recognised
-- volumes: What `lite-medsam segment` does with one volume: prompts on slices or 3D boxes in, a label map, a picture
-  and a record out
+- volumes: What `lite-medsam segment` does with one volume: prompts in, a label map, a picture and a record out
 """

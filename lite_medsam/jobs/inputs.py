@@ -1,4 +1,4 @@
-"""The input of one job: what its file holds, which objects were asked for, and whether both are a picture or a volume"""
+"""The input of one job: what its file holds, which objects were asked for, a picture or a volume."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What `lite-medsam segment` does with one volume: prompts on slices or 3D boxes in, a label map, a picture and a record out"""
+"""What `lite-medsam segment` does with one volume: prompts in, a label map, a picture and a record out."""
 
 import hashlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""Calibrated scores: a two-number map from the network's score to the IoU that was measured, and how far off it is."""
+"""Calibrated scores: a two-number map from the network's score to the measured IoU, and its error."""
 
 from dataclasses import dataclass
 

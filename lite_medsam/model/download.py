@@ -1,4 +1,4 @@
-"""Published weights: the manifest of what there is, and downloads that resume, are checked and never half-written."""
+"""Published weights: what there is, and downloads that resume, are checked and never half-written."""
 
 import contextlib
 import http.client

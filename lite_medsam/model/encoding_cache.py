@@ -1,4 +1,4 @@
-"""What was encoded lately, found again by the content of the image; in memory, and on disk where a folder is given."""
+"""What was encoded lately, found again by the image's content; in memory, and in a folder if given."""
 
 import hashlib
 import threading

@@ -1,4 +1,4 @@
-"""Which engine a trial found to be fastest for a model on this machine: kept in the user's cache, read when a model opens."""
+"""Which engine a trial found fastest for a model on this machine: kept in the user's cache."""
 
 import json
 import warnings

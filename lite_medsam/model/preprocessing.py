@@ -1,4 +1,4 @@
-"""Image to model input and back: the one definition that training, every runtime, evaluation and the demo share.
+"""Image to model input and back: the one definition for training, runtimes, evaluation and demo.
 
 A `Frame` says which window of the image fills the model's square input. The window is resized so that its longest side
 is S pixels, placed at the top left, and the rest is padded. Continuous coordinates put pixel i on [i, i + 1); a pixel

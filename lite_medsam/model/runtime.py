@@ -1,4 +1,4 @@
-"""Opening a model directory with an engine: what every backend can do, which one is taken, and the check of its files."""
+"""Opening a model directory with an engine: which one is taken, and the check of its files."""
 
 import importlib
 import os

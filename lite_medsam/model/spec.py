@@ -1,4 +1,4 @@
-"""ModelSpec <-> spec.json: everything that must be known to run a model directory, readable without torch."""
+"""ModelSpec and its spec.json: all that is needed to run a model directory, readable without torch."""
 
 import dataclasses
 import hashlib

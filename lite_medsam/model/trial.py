@@ -1,4 +1,4 @@
-"""A quick trial of the engines: which one runs a model fastest on this machine; `auto` follows its result from then on."""
+"""A quick trial of the engines: which one runs a model fastest here; `auto` follows its result."""
 
 import os
 import time

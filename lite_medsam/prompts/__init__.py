@@ -2,13 +2,11 @@
 
 - prompt_object: What a user says about one object: a box, clicks, a previous mask; and its checks against an image
 - prompt_set: Prompts of users, real and simulated: their files, and first prompts made from label maps
-- protocol: Simulated users: a protocol says how boxes and clicks are made from a label map, the same way on every
-  machine
+- protocol: Simulated users: how boxes and clicks are made from a label map, the same way on every machine
 - simulated_user: A simulated user: clicks where the segmentation is most wrong, as often as a protocol allows
 - strokes: What a hand draws: a scribble as clicks along it, a brush as the pixels under it
 - targets: What an object is called: names by data set and label, and the families that the card shows apart
 - vocabulary: The names that an object may be given beside its prompt: `prompts/targets.json`
-- volume_objects: What is asked of a volume: objects with prompts on some of their slices, the limits of following
-  them, 3D boxes
+- volume_objects: What is asked of a volume: objects with prompts on slices, limits of following them, 3D boxes
 - volume_prompt_set: Prompt files for volumes: what was said about each object on which slice
 """

@@ -1,5 +1,4 @@
-"""Simulated users: a protocol says how boxes and clicks are made from a label map, the same way on every
-machine."""
+"""Simulated users: how boxes and clicks are made from a label map, the same way on every machine."""
 
 import dataclasses
 import hashlib

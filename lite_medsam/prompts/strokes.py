@@ -1,4 +1,4 @@
-"""What a hand draws: a scribble as clicks along it, a brush as the pixels under it"""
+"""What a hand draws: a scribble as clicks along it, a brush as the pixels under it."""
 
 import numpy as np
 

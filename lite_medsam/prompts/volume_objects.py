@@ -1,4 +1,4 @@
-"""What is asked of a volume: objects with prompts on some of their slices, the limits of following them, 3D boxes"""
+"""What is asked of a volume: objects with prompts on slices, limits of following them, 3D boxes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Prompt files for volumes: what was said about each object on which slice"""
+"""Prompt files for volumes: what was said about each object on which slice."""
 
 import json
 import os

@@ -1,9 +1,7 @@
 """What a user takes home: pictures, label maps, sizes, annotations.
 
 - coco: COCO annotations: categories, boxes and run lengths of masks
-- measurements: Sizes of segmented objects: area, diameter, extent, volume, fluid; in mm or um where the spacing is
-  known, else in px
-- overlay: Pictures of a result: masks and prompts drawn over the image, in colours that colour-blind readers can tell
-  apart
+- measurements: Sizes of segmented objects: area, diameter, extent, volume, fluid; in mm or um, else in px
+- overlay: Pictures of a result: masks and prompts over the image, in colours that colour-blind readers can tell apart
 - take_home: Results to take home: label and overlay PNG, npz, NIfTI, COCO, prompts, measurements, and one ZIP of all
 """

@@ -1,4 +1,4 @@
-"""COCO annotations: categories, boxes and run lengths of masks"""
+"""COCO annotations: categories, boxes and run lengths of masks."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,4 +1,4 @@
-"""Sizes of segmented objects: area, diameter, extent, volume, fluid; in mm or um where the spacing is known, else in px"""
+"""Sizes of segmented objects: area, diameter, extent, volume, fluid; in mm or um, else in px."""
 
 import csv
 import io

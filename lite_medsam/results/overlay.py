@@ -1,5 +1,4 @@
-"""Pictures of a result: masks and prompts drawn over the image, in colours that colour-blind readers can tell
-apart."""
+"""Pictures of a result: masks and prompts over the image, in colours that colour-blind readers can tell apart."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

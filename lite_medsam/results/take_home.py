@@ -1,4 +1,4 @@
-"""Results to take home: label and overlay PNG, npz, NIfTI, COCO, prompts, measurements, and one ZIP of all"""
+"""Results to take home: label and overlay PNG, npz, NIfTI, COCO, prompts, measurements, and one ZIP of all."""
 
 import contextlib
 import io

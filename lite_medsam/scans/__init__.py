@@ -1,8 +1,7 @@
 """Medical files: NIfTI and DICOM to a Scan, with the geometry that brings results back onto the voxels of the file.
 
 - dicom: DICOM files and series folders in; identifiers of the patient stay where they are
-- dicom_fields: What the tags of a DICOM data set say of its pixels: size, place, spacing, modality, window; nothing
-  of the patient
+- dicom_fields: What the tags of a DICOM data set say of its pixels, and nothing of the patient
 - geometry: Where a scan's voxels lie in the patient, and how an array of ours goes back into its file's order
 - nifti: NIfTI files in and out; results lie on the voxels of the file that was read
 - reading: Medical files in, label maps out: NIfTI, DICOM files and series, npz cases, by one function

@@ -1,4 +1,4 @@
-"""DICOM files and series folders in; identifiers of the patient stay where they are"""
+"""DICOM files and series folders in; identifiers of the patient stay where they are."""
 
 import contextlib
 import os

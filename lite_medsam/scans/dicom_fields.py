@@ -1,4 +1,4 @@
-"""What the tags of a DICOM data set say of its pixels: size, place, spacing, modality, window; nothing of the patient"""
+"""What the tags of a DICOM data set say of its pixels, and nothing of the patient."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where a scan's voxels lie in the patient, and how an array of ours goes back into its file's order"""
+"""Where a scan's voxels lie in the patient, and how an array of ours goes back into its file's order."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

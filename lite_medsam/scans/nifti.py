@@ -1,4 +1,4 @@
-"""NIfTI files in and out; results lie on the voxels of the file that was read"""
+"""NIfTI files in and out; results lie on the voxels of the file that was read."""
 
 import gzip
 import io

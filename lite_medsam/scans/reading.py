@@ -1,4 +1,4 @@
-"""Medical files in, label maps out: NIfTI, DICOM files and series, npz cases, by one function"""
+"""Medical files in, label maps out: NIfTI, DICOM files and series, npz cases, by one function."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a medical file holds: raw numbers, voxel size, modality, geometry; and how it becomes an 8-bit picture"""
+"""What a medical file holds: raw numbers, voxel size, modality, geometry; and how it becomes an 8-bit picture."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a prompt can mean: the answer of the model, and its alternatives where they differ"""
+"""What a prompt can mean: the answer of the model, and its alternatives where they differ."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""One mask that holds several touching objects, divided at the necks between its deep places"""
+"""One mask that holds several touching objects, divided at the necks between its deep places."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Where in its frame a mask lies, so that only that part of the logits is kept and brought to image resolution."""
+"""Where in its frame a mask lies, so that only that part of the logits is kept and enlarged."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Predictor: an image and prompts in, masks at image resolution out. It keeps no state between calls."""
+"""Predictor: an image and prompts in, masks at image resolution out; it keeps no state between calls."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence

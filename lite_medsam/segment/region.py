@@ -1,4 +1,4 @@
-"""A mask kept as the rectangle that holds it, so that histories and volumes of masks stay small"""
+"""A mask kept as the rectangle that holds it, so that histories and volumes of masks stay small."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""The classes that scripts for Segment Anything and MobileSAM use, over any model directory, with numpy and no torch.
+"""The classes that scripts for Segment Anything and MobileSAM use, over any model directory.
 
 Change the import and the path, keep the script:
 

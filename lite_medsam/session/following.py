@@ -1,4 +1,4 @@
-"""Objects of a session followed through a volume, and what has become of them there"""
+"""Objects of a session followed through a volume, and what has become of them there."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""An interactive session: objects and their prompts on a picture or volume, masks that follow, undo and redo"""
+"""An interactive session: objects and their prompts on a picture or volume, masks, undo and redo."""
 
 import itertools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a session knows: objects, what was said about each on each slice, and the masks that it led to"""
+"""What a session knows: objects, what was said about each on each slice, and the masks that it led to."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -6,5 +6,4 @@
 - paths: Paths as messages show them
 - signed_cache: A cache of arrays on disk that never gives back what was computed from something else
 - strict_json: JSON from strangers: a size limit, no NaN, no repeated keys, and errors that say the place
-  (`objects[2].box[1]`)
 """

@@ -1,5 +1,4 @@
-"""JSON from strangers: a size limit, no NaN, no repeated keys, and errors that say the place
-(`objects[2].box[1]`)."""
+"""JSON from strangers: a size limit, no NaN, no repeated keys, and errors that say the place."""
 
 import json
 import os

@@ -2,6 +2,5 @@
 
 - paths: Which slices an object is followed through, in which direction, and where it is looked for on the next one
 - prediction: The answer for a volume: one mask per object and slice, kept as small crops until it is asked for
-- propagation: 3D prompts followed slice by slice: each slice is encoded once for all objects that are on their way
-  through it
+- propagation: 3D prompts followed slice by slice: each slice is encoded once for all objects on their way
 """

@@ -1,4 +1,4 @@
-"""Which slices an object is followed through, in which direction, and where it is looked for on the next one"""
+"""Which slices an object is followed through, in which direction, and where it is looked for on the next one."""
 
 import itertools
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The answer for a volume: one mask per object and slice, kept as small crops until it is asked for"""
+"""The answer for a volume: one mask per object and slice, kept as small crops until it is asked for."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""3D prompts followed slice by slice: each slice is encoded once for all objects that are on their way through it"""
+"""3D prompts followed slice by slice: each slice is encoded once for all objects on their way."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Raw data of a source -> cases: one file per source, what they share, checks, splits and the writing of cases.
+"""Raw data of a source to cases: one file per source, what they share, checks, splits, writing.
 
     adapter = open_adapter("tjdr", Path("TJDR"), Options(instances=True))
     report = prepare_cases(adapter, adapter.settings, Path("cases"))
@@ -10,9 +10,8 @@ Nothing here downloads anything: the user brings the files, under the terms of t
 - image_folder: Any folder of images with label masks
 - labelme: Labelme's JSON: shapes drawn as that tool draws them, so that its JSON and its PNG export agree
 - lag: LAG: fundus images for glaucoma with the attention of ophthalmologists
-- masks: Label masks as they are published (palettes, colours, 0/255, 16 bit) -> label values, objects, sizes
-- medsam_npz: The files of the CVPR 2024 challenge "Segment Anything in Medical Images on Laptop": npz, or its npy
-  pairs
+- masks: Label masks as they are published (palettes, colours, 0/255, 16 bit) to label values, objects, sizes
+- medsam_npz: The files of the CVPR 2024 challenge "Segment Anything in Medical Images on Laptop": npz, npy pairs
 - naming: What paths and names tell: the part of a split, the patient, a case's name
 - npy_pairs: The challenge's npy layout for training: imgs/NAME.npy with gts/NAME.npy, one pair per image or slice
 - pairing: Which mask belongs to which image: by folder, by prefix and suffix, or by a pattern

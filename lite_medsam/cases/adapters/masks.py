@@ -1,4 +1,4 @@
-"""Label masks as they are published (palettes, colours, 0/255, 16 bit) -> label values, objects, sizes."""
+"""Label masks as they are published (palettes, colours, 0/255, 16 bit) to label values, objects, sizes."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""The files of the CVPR 2024 challenge "Segment Anything in Medical Images on Laptop": npz, or its npy pairs."""
+"""The files of the CVPR 2024 challenge "Segment Anything in Medical Images on Laptop": npz, npy pairs."""
 
 from collections import defaultdict
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Training batches: which image, which view of it, with which prompts; a function of the seed and the batch's number."""
+"""Training batches: which image, view and prompts; a function of the seed and the batch's number."""
 
 import concurrent.futures
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Prompts for training, made in the model frame: what a user would say about an object, and where they would click next."""
+"""Prompts for training, made in the model frame: what a user would say, and where they would click next."""
 
 import cv2
 import numpy as np

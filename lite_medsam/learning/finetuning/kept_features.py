@@ -1,4 +1,4 @@
-"""The frozen encoder's features as they are kept on disk: the embedding in half precision, finer ones in 8 bits."""
+"""The frozen encoder's features on disk: the embedding in half precision, finer ones in 8 bits."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Everything that decides a fine-tuning run besides the data and the starting weights; readable without torch."""
+"""What decides a fine-tuning run besides data and starting weights; readable without torch."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Where fine-tuning takes its views from: drawn anew each time, or drawn once with the frozen encoder's features kept."""
+"""Where fine-tuning takes its views from: drawn anew each time, or once with their features kept."""
 
 import dataclasses
 import hashlib

@@ -4,11 +4,8 @@
 - checkpoint: The weights of a model directory: safetensors in, an exact float32 model out
 - encoder: The laptop image encoder: a timm backbone, a feature pyramid to one embedding, and finer skip features
 - export: A model as a model directory: weights, two ONNX graphs, and the proof that they agree
-- families: The published model families: what each looks like, how it was trained to see an image, and its torch
-  module
-- graph_decoder: The mask decoder as it is exported: the same function as in training, arranged so that a CPU does
-  less
-- litemedsam_encoder: TinyViT as LiteMedSAM and MobileSAM use it: the modules carry the names of the published
-  checkpoints
+- families: The published model families: what each looks like, how it sees an image, and its torch module
+- graph_decoder: The mask decoder as it is exported: the same function, arranged so that a CPU does less
+- litemedsam_encoder: TinyViT as LiteMedSAM and MobileSAM use it, with the parameter names of their checkpoints
 - model: The promptable segmentation network: image encoder plus segment_anything's prompt encoder and mask decoder
 """

@@ -1,4 +1,4 @@
-"""The published model families: what each looks like, how it was trained to see an image, and its torch module.
+"""The published model families: what each looks like, how it sees an image, and its torch module.
 
 All of them share segment_anything's prompt encoder and mask decoder; they differ in the image encoder, the frame and the
 pre-processing. `PublishedSegmenter` is their counterpart of `PromptedSegmenter`, with the published parameter names.

@@ -1,4 +1,4 @@
-"""The mask decoder as it is exported: the same function as in training, arranged so that a CPU does less."""
+"""The mask decoder as it is exported: the same function, arranged so that a CPU does less."""
 
 import math
 import warnings

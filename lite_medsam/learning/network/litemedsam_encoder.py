@@ -1,4 +1,4 @@
-"""TinyViT as LiteMedSAM and MobileSAM use it: the modules carry the names of the published checkpoints.
+"""TinyViT as LiteMedSAM and MobileSAM use it, with the parameter names of their checkpoints.
 
 Architecture: Wu et al., TinyViT (ECCV 2022), a convolutional first stage and three stages of window attention, each
 followed by a merge that changes width and resolution. The segmentation variants keep a 64 x 64 grid: the last merge has

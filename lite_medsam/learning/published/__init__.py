@@ -1,9 +1,7 @@
 """Checkpoints that others published: read, checked, converted.
 
-- checkpoint_file: Reading checkpoint files that nobody vouches for: torch's formats and safetensors, tensors only, no
-  code is ever run
+- checkpoint_file: Reading checkpoint files that nobody vouches for: tensors only, no code is ever run
 - convert: Published checkpoint to model directory, and back to the layout that LiteMedSAM's own code loads
-- random_reference: The published LiteMedSAM architecture with random weights as a model directory: what `bench`
-  measures against
+- random_reference: The published LiteMedSAM architecture with random weights: what `bench` measures against
 - reading: Published checkpoints: which model a file holds, and its weights, exactly those or none
 """

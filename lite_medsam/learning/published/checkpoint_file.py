@@ -1,4 +1,4 @@
-"""Reading checkpoint files that nobody vouches for: torch's formats and safetensors, tensors only, no code is ever run."""
+"""Reading checkpoint files that nobody vouches for: tensors only, no code is ever run."""
 
 import os
 import re

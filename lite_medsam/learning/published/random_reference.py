@@ -1,4 +1,4 @@
-"""The published LiteMedSAM architecture with random weights as a model directory: what `bench` measures against."""
+"""The published LiteMedSAM architecture with random weights: what `bench` measures against."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Starting a teacher: timm's `resnetv2_50` from Gluon's ImageNet weights of the ResNet-50 v2, stages 1 to 3."""
+"""Starting a teacher: timm's `resnetv2_50` from Gluon's ImageNet weights of the ResNet-50 v2."""
 
 import re
 

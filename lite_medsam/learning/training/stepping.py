@@ -1,4 +1,4 @@
-"""Optimiser steps that every kind of training shares: rate, clipping, averaged weights, several processes, checkpoints."""
+"""Optimiser steps that every training shares: rate, clipping, averages, processes, checkpoints."""
 
 import os
 import pickle

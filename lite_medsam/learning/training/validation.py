@@ -1,4 +1,4 @@
-"""How good a model is on held-out cases, through the same Predictor that users run; and the pictures of that."""
+"""How good a model is on held-out cases, through the Predictor that users run; pictures of that."""
 
 import copy
 from collections.abc import Callable, Sequence
