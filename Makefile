@@ -20,7 +20,7 @@ define install
 	touch $(1)/ready
 endef
 
-.PHONY: segment demo test test-base test-slow lint
+.PHONY: segment demo test test-base test-slow lint docs
 
 segment: $(BASE)/ready  ## install the base package and segment the bundled cases
 	PYTHONPATH=. $(BASE)/bin/python -m lite_medsam phantoms -o $(OUT)/cases
@@ -41,6 +41,9 @@ test-slow: $(FULL)/ready  ## minutes: full-size published models
 
 lint: $(FULL)/ready
 	$(FULL)/bin/python -m ruff check .
+
+docs: $(FULL)/ready  ## the documentation as a site, in site/index.html; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(FULL)/bin/python -m mkdocs build --quiet
 
 $(BASE)/ready:
 	$(call install,$(BASE),.)

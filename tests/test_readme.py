@@ -41,7 +41,8 @@ def test_every_line_of_the_tree_says_something():
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"```(?:bash|sh)\n(.*?)```", README, re.S)
+    pages = [README, *(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))]
+    blocks = re.findall(r"```(?:bash|sh)[^\n]*\n(.*?)```", "\n".join(pages), re.S)
     text = "\n".join(blocks).replace("\\\n", " ")
     return [line for line in text.splitlines() if line.strip().startswith("lite-medsam ")]
 
