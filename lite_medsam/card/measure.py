@@ -18,8 +18,9 @@ from lite_medsam.card.sweeps import (
 from lite_medsam.cases.case import Case, slices
 from lite_medsam.challenge.surface_dice import challenge_nsd
 from lite_medsam.evaluation.baselines import BaselineSegmenter, ThresholdOracle
-from lite_medsam.evaluation.evaluate import loaded_cases, score_object
+from lite_medsam.evaluation.evaluate import loaded_cases
 from lite_medsam.evaluation.metrics import dice, iou, surface_dice
+from lite_medsam.evaluation.object_scores import score_object
 from lite_medsam.evaluation.scores import Row
 from lite_medsam.model.encoding_cache import EncodingCache
 from lite_medsam.model.runtime import Backend

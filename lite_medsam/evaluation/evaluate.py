@@ -1,98 +1,22 @@
 """How good is it: a segmenter prompted over labelled cases as a protocol says, or finished segmentations."""
 
 import dataclasses
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lite_medsam.cases.case import Case, load_case, slices
-from lite_medsam.cases.fields import dataset_from_name
 from lite_medsam.cases.npz import read_npz
 from lite_medsam.errors import CaseError
 from lite_medsam.evaluation import scores
-from lite_medsam.evaluation.baselines import BaselineSegmenter
-from lite_medsam.evaluation.metrics import dice, hausdorff95, iou, surface_dice
+from lite_medsam.evaluation.metrics import dice
+from lite_medsam.evaluation.object_scores import score_object
+from lite_medsam.evaluation.report import Evaluation
 from lite_medsam.prompts.prompt_set import Prompt, Protocol, rng_for, simulate_prompts
 from lite_medsam.prompts.simulated_user import Segmenter, SimulatedUser
 from lite_medsam.prompts.targets import Targets, named_prompts
-
-__all__ = [
-    "BaselineSegmenter",
-    "Evaluation",
-    "Segmenter",
-    "dataset_from_name",
-    "evaluate",
-    "evaluate_predictions",
-    "known_targets",
-    "loaded_cases",
-    "score_object",
-]
-
-UNKNOWN_MODALITY = "unknown"
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """The scores of a run.
-
-    Attributes:
-        rows: One dict per object with the keys `scores.COLUMNS`, then dice_0, dice_1, ... (Dice after that
-            many clicks; dice_0 after the box alone) where the protocol clicks.
-        settings: What was run: protocol name, version and hash, tolerance, slices per volume.
-        skipped: (case name, reason): unreadable, unlabelled, without a prediction, ...; the run went on
-            without them.
-        too_small: Objects below the protocol's smallest area, left out.
-        over_limit: Objects beyond the protocol's number per image, left out.
-    """
-
-    rows: list[scores.Row]
-    settings: dict[str, Any]
-    skipped: list[tuple[str, str]]
-    too_small: int = 0
-    over_limit: int = 0
-
-    def summary(self, by: str = "modality") -> list[scores.Row]:
-        """Averages by "modality", "dataset" or "size", see `scores.summarise` for columns and order."""
-        return scores.summarise(self.rows, by)
-
-    def write_csv(self, path: str | os.PathLike) -> None:
-        """Writes the rows, atomically.
-
-        Raises:
-            OSError: If the file can't be written; nothing is left behind.
-        """
-        scores.write_csv(path, self.rows)
-
-    def format_table(self, by: str = "modality") -> str:
-        """The summary as aligned text for a terminal."""
-        return scores.format_table(self.summary(by))
-
-    def to_markdown(self) -> str:
-        """Settings, the three summaries and what was left out, as Markdown."""
-        lines = [", ".join(f"{key.replace('_', ' ')} {value}" for key, value in self.settings.items())]
-        for by in ("modality", "dataset", "size"):
-            lines += ["", f"By {by}:", "", scores.format_table(self.summary(by), markdown=True)]
-        lines += ["", f"Left out: {self._left_out()}."]
-        lines += [f"- {name}: {reason}" for name, reason in self.skipped]
-        return "\n".join(lines) + "\n"
-
-    def to_json(self) -> str:
-        """Settings, the three summaries and what was left out, as JSON; NaN and inf are null."""
-        summaries = {by: self.summary(by) for by in ("modality", "dataset", "size")}
-        skipped = [{"case": name, "reason": reason} for name, reason in self.skipped]
-        left_out = {"too_small": self.too_small, "over_limit": self.over_limit, "skipped": skipped}
-        return scores.to_json({"settings": self.settings, "summary": summaries, "left_out": left_out})
-
-    def _left_out(self) -> str:
-        return (
-            f"{len(self.skipped)} cases, {self.too_small} objects that are too small, "
-            f"{self.over_limit} beyond the limit per image"
-        )
 
 
 def evaluate(
@@ -266,49 +190,3 @@ def _score_image(
 def _note_dice(history: list[dict], click: int, truths: list[np.ndarray], masks: list[np.ndarray]) -> None:
     for entry, truth, mask in zip(history, truths, masks, strict=True):
         entry[f"dice_{click}"] = dice(truth, mask)
-
-
-def score_object(case: Case, label: int, truth: np.ndarray, prediction: np.ndarray, tolerance_px: float) -> scores.Row:
-    """The scores of one object; truth and prediction (H, W) or (D, H, W) bool."""
-    unit_px, mm_per_px = _units(case)
-    hd95 = hausdorff95(truth, prediction, unit_px)
-    if mm_per_px is not None:
-        hd95_mm = hd95 * mm_per_px
-    else:
-        hd95_mm = hausdorff95(truth, prediction, case.spacing_mm) if case.spacing_mm else None
-    return {
-        "case": case.name,
-        "dataset": dataset_from_name(case.name),
-        "modality": case.modality or UNKNOWN_MODALITY,
-        "group": case.group or case.name,
-        "label": label,
-        "label_name": (case.label_names or {}).get(label, ""),
-        "area_px": int(np.count_nonzero(truth)),
-        "area_fraction": float(np.count_nonzero(truth)) / truth.size,
-        "box_area_fraction": _box_size(truth) / truth.size,
-        "dice": dice(truth, prediction),
-        "iou": iou(truth, prediction),
-        "surface_dice": surface_dice(truth, prediction, tolerance_px, unit_px),
-        "hd95": hd95,
-        "hd95_mm": hd95_mm,
-    }
-
-
-def _units(case: Case) -> tuple[tuple[float, ...] | None, float | None]:
-    """The spacing in which "pixels" are measured, and mm per such pixel (None: no single factor)."""
-    if case.spacing_mm is None:
-        return None, None
-    *_, y_mm, x_mm = case.spacing_mm
-    pixel_mm = (y_mm * x_mm) ** 0.5
-    if case.is_volume:
-        return tuple(value / pixel_mm for value in case.spacing_mm), pixel_mm
-    return None, pixel_mm if y_mm == x_mm else None
-
-
-def _box_size(mask: np.ndarray) -> int:
-    """Pixels in the smallest box around a mask of any number of axes; 0 for an empty one."""
-    sides = []
-    for axis in range(mask.ndim):
-        filled = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
-        sides.append(int(filled[-1] - filled[0]) + 1 if filled.size else 0)
-    return math.prod(sides)

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from lite_medsam.cases.case import Case, save_case, save_segs
+from lite_medsam.cases.fields import dataset_from_name
 from lite_medsam.errors import PromptError
-from lite_medsam.evaluation.evaluate import BaselineSegmenter, dataset_from_name, evaluate, evaluate_predictions
+from lite_medsam.evaluation.baselines import BaselineSegmenter
+from lite_medsam.evaluation.evaluate import evaluate, evaluate_predictions
 from lite_medsam.evaluation.metrics import dice, hausdorff95, surface_dice
 from lite_medsam.evaluation.scores import COLUMNS, MEAN
 from lite_medsam.prompts import simulated_user

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from lite_medsam.evaluation.evaluate import Evaluation
+from lite_medsam.evaluation.report import Evaluation
 from lite_medsam.learning.training.run_record import RunRecord
 from lite_medsam.learning.training.validation import comparison
 

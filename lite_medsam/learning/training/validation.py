@@ -10,7 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from lite_medsam.cases.case import Case, load_case, slices
-from lite_medsam.evaluation.evaluate import Evaluation, evaluate
+from lite_medsam.evaluation.evaluate import evaluate
+from lite_medsam.evaluation.report import Evaluation
 from lite_medsam.evaluation.scores import MEAN, format_table
 from lite_medsam.learning.network.backend import TorchBackend
 from lite_medsam.learning.network.checkpoint import Segmenter
