@@ -1,0 +1,92 @@
+"""What a page asks about files: samples, uploads in pieces, opening, closing."""
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from .fields import list_of, text_of, whole_of
+from .opening import open_sample, open_upload, sample_list
+from .seats import Refused, Seat, Upload
+
+if TYPE_CHECKING:
+    from .actions import Desk
+
+MAX_FILES = 2000  # of a DICOM series
+OPENED = "Draw a box around an object: drag from one corner to the other."
+MAX_PIECE_BYTES = 8 * 2**20
+
+
+def _hello(desk: "Desk", seat: Seat, request: dict) -> dict:
+    return {
+        "about": {
+            "samples": sample_list(),
+            "models": list(desk.models.directories),
+            "engines": desk.models.engines,
+            "max_upload_bytes": desk.max_upload_bytes,
+            "max_pixels": desk.max_pixels,
+            "piece": MAX_PIECE_BYTES // 2,
+        }
+    }
+
+
+def _sample(desk: "Desk", seat: Seat, request: dict) -> dict:
+    desk.use(seat, open_sample(text_of(request.get("name"), "name")))
+    return {"slice": seat.session.slices // 2, "message": OPENED}
+
+
+def _upload(desk: "Desk", seat: Seat, request: dict) -> dict:
+    files = list_of(request.get("files"), "files", MAX_FILES)
+    names = [text_of(item.get("name"), "file name", 300) for item in files if isinstance(item, dict)]
+    sizes = [whole_of(item.get("size"), "file size") for item in files if isinstance(item, dict)]
+    if not names or min(sizes) < 0 or sum(sizes) > desk.max_upload_bytes:
+        limit = desk.max_upload_bytes // 2**20
+        raise Refused(f"an upload must have at most {limit} MB, got {sum(sizes) / 2**20:.0f} MB; choose a smaller file")
+    with seat.lock:
+        if seat.upload is not None:
+            seat.upload.discard()
+        seat.upload = Upload(names, sizes)
+    return {}
+
+
+def _piece(desk: "Desk", seat: Seat, request: dict) -> dict:
+    data = request.get("data")
+    if not isinstance(data, str) or len(data) > 2 * MAX_PIECE_BYTES:
+        raise Refused("a piece of a file must be base64 of a few MB")
+    try:
+        raw = base64.b64decode(data, validate=True)
+    except binascii.Error:
+        raise Refused("a piece of a file must be base64") from None
+    with seat.lock:
+        if seat.upload is None:
+            raise Refused("the upload was given up; choose the file again")
+        seat.upload.append(whole_of(request.get("file"), "file"), raw)
+    return {}
+
+
+def _open(desk: "Desk", seat: Seat, request: dict) -> dict:
+    upload, seat.upload = seat.upload, None
+    if upload is None or not upload.complete:
+        if upload is not None:
+            upload.discard()
+        raise Refused("the file did not arrive whole; choose it again")
+    try:
+        desk.use(seat, open_upload(upload, desk.max_pixels))
+    finally:
+        upload.discard()
+    notes = "; ".join(seat.session.scan.notes)
+    return {"slice": seat.session.slices // 2, "message": f"{OPENED} Note: {notes}." if notes else OPENED}
+
+
+def _close(desk: "Desk", seat: Seat, request: dict) -> dict:
+    desk.seats.left(seat.page)
+    return {}
+
+
+FILE_OPERATIONS = {
+    "hello": _hello,
+    "sample": _sample,
+    "upload": _upload,
+    "piece": _piece,
+    "open": _open,
+    "close": _close,
+}

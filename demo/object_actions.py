@@ -1,0 +1,88 @@
+"""What a user does to objects and their prompts: each operation is one step of the session."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .fields import list_of, number_of, text_of, whole_of
+from .seats import Seat
+
+if TYPE_CHECKING:
+    from .actions import Desk
+
+
+def _on_object(call: Callable, message: str = "") -> Callable:
+    def operation(desk: "Desk", seat: Seat, request: dict) -> dict:
+        session = desk.session_of(seat)
+        session.seconds = {}
+        seat.compared = None
+        return {"message": message} | (call(session, request, *_where(request)) or {})
+
+    return operation
+
+
+def _add(session, request, index, target):
+    name = request.get("name")
+    session.add_object(None if name is None else text_of(name, "name"))
+
+
+def _target(session, request, index, target):
+    name = request.get("target")
+    session.set_target(None if name in (None, "") else text_of(name, "target"), target)
+
+
+def _box(session, request, index, target):
+    box = [number_of(v, "box") for v in list_of(request.get("box"), "box", 4)]
+    if request.get("new") is True:
+        session.draw_new(box, index)
+    else:
+        session.draw_box(box, index, target)
+
+
+def _click(session, request, index, target):
+    x, y = number_of(request.get("x"), "x"), number_of(request.get("y"), "y")
+    session.click(x, y, request.get("positive") is not False, index, target)
+
+
+def _scribble(session, request, index, target):
+    session.scribble(request.get("stroke"), request.get("positive") is not False, index, target)
+
+
+def _paint(session, request, index, target):
+    radius = number_of(request.get("radius"), "radius")
+    session.paint(request.get("stroke"), radius, request.get("add") is not False, index, target)
+
+
+def _split(session, request, index, target):
+    count = session.split(index, target)
+    return {"message": "nothing to split: this mask is one piece" if count == 1 else f"split into {count} objects"}
+
+
+def _merge(session, request, index, target):
+    session.merge([whole_of(v, "object") for v in list_of(request.get("objects"), "objects", 100)])
+
+
+def _where(request: dict) -> tuple[int, int | None]:
+    target = request.get("object")
+    return whole_of(request.get("slice", 0), "slice"), None if target is None else whole_of(target, "object")
+
+
+OBJECT_OPERATIONS = {
+    "add": _on_object(_add, "A new object: draw its box, or click on it."),
+    "select": _on_object(lambda s, r, z, o: s.select(o)),
+    "rename": _on_object(lambda s, r, z, o: s.rename(o, text_of(r.get("name"), "name"))),
+    "target": _on_object(_target, "Noted: the masks of this object follow."),
+    "remove": _on_object(lambda s, r, z, o: s.remove(o), "The object is removed."),
+    "clear": _on_object(lambda s, r, z, o: s.clear(z, o, r.get("everywhere") is True), "The object is cleared."),
+    "box": _on_object(_box),
+    "click": _on_object(_click),
+    "scribble": _on_object(_scribble),
+    "paint": _on_object(_paint, "Painted; the model was not asked."),
+    "unclick": _on_object(lambda s, r, z, o: s.remove_point(whole_of(r.get("number"), "number"), z, o)),
+    "choose": _on_object(
+        lambda s, r, z, o: s.choose(whole_of(r.get("number"), "number"), z, o), "Another mask is taken."
+    ),
+    "split": _on_object(_split),
+    "merge": _on_object(_merge, "The two objects are one now."),
+    "undo": _on_object(lambda s, r, z, o: s.undo(), "One step back."),
+    "redo": _on_object(lambda s, r, z, o: s.redo(), "One step forward."),
+}
