@@ -1,4 +1,4 @@
-"""The scores of one object: its mask against the true one, in pixels and millimetres"""
+"""The scores of one object: its mask against the true one, in pixels and millimetres."""
 
 import math
 

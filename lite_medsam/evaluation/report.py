@@ -1,4 +1,4 @@
-"""The scores of a run: its rows, their averages as text, CSV, Markdown or JSON, and what was left out"""
+"""The scores of a run: its rows, their averages as text, CSV, Markdown or JSON, and what was left out."""
 
 import os
 from dataclasses import dataclass
