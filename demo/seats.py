@@ -52,10 +52,7 @@ class Seat:
     @property
     def nbytes(self) -> int:
         """Bytes of the picture or volume that is open."""
-        if self.session is None:
-            return 0
-        pixels = self.session._pixels
-        return self.session.scan.values.nbytes + (0 if pixels is None else pixels.nbytes)
+        return 0 if self.session is None else self.session.nbytes
 
     def close(self) -> None:
         """Stops what runs and forgets everything."""

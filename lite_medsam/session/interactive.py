@@ -8,22 +8,23 @@ import numpy as np
 
 from lite_medsam.errors import PromptError
 from lite_medsam.prompts.prompt_set import Prompt, validate
-from lite_medsam.prompts.strokes import brushed, checked_stroke, clicks_along
+from lite_medsam.prompts.strokes import checked_stroke, clicks_along
 from lite_medsam.prompts.vocabulary import check_target
 from lite_medsam.scans.scan import Scan
-from lite_medsam.segment.choices import choices
-from lite_medsam.segment.instances import split_instances
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
+from lite_medsam.session.asking import asked, asked_anew
+from lite_medsam.session.editing import cleared, divided, merged, painted, without
 from lite_medsam.session.following import adopted, follow, label_map, volume_objects
+from lite_medsam.session.history import History
+from lite_medsam.session.shown import ShownScan
 from lite_medsam.session.state import Answer, ObjectState, Snapshot, checked_name
 
 MAX_OBJECTS = 100
-MAX_HISTORY = 60
 MAX_POINTS = 400  # per object and slice
 
 
-class Session:
+class Session(ShownScan, History):
     """One user at one picture or volume.
 
     Every method that changes something can be undone, leaves the session as it was when it raises, and segments with the
@@ -32,51 +33,19 @@ class Session:
     Args:
         predictor: The model; with a cache, so that an image is encoded once for all its prompts.
         scan: What was opened.
+
+    Attributes:
+        seconds: What the model took for the last answer, where its backend is timed.
     """
 
     def __init__(self, predictor: Predictor, scan: Scan):
-        self.predictor, self.scan = predictor, scan
-        self.window: tuple[float, float] | None = scan.default_window
-        self.spacing_mm = scan.spacing_mm
-        self.now = Snapshot()
+        ShownScan.__init__(self, scan)
+        History.__init__(self)
+        self.predictor = predictor
         self.seconds: dict[str, float] = {}
-        self._undo: list[Snapshot] = []
-        self._redo: list[Snapshot] = []
         self._ids = itertools.count(1)
-        self._version = 0  # of the pixels, raised by every change of the window
-        self._pixels: np.ndarray | None = None
 
     # -- the picture
-
-    @property
-    def slices(self) -> int:
-        """Slices of a volume, 1 for a picture."""
-        return self.scan.values.shape[0] if self.scan.is_volume else 1
-
-    @property
-    def image_hw(self) -> tuple[int, int]:
-        """(H, W) of a slice."""
-        return self.scan.label_shape[-2:]
-
-    @property
-    def version(self) -> int:
-        """Changes whenever the pixels do."""
-        return self._version
-
-    def volume(self) -> np.ndarray:
-        """The whole picture or volume as the model sees it, uint8."""
-        if self._pixels is None:
-            self._pixels = self.scan.to_uint8(*(self.window or (None, None)))
-        return self._pixels
-
-    def pixels(self, index: int = 0) -> np.ndarray:
-        """(H, W) or (H, W, 3) uint8 of one slice.
-
-        Raises:
-            PromptError: If there is no such slice.
-        """
-        self._check_slice(index)
-        return self.volume()[index] if self.scan.is_volume else self.volume()
 
     def set_window(self, window: tuple[float, float] | None) -> None:
         """Sets centre and width of the grey values, None for the scan's own; every answer is decoded anew.
@@ -104,7 +73,7 @@ class Session:
     def add_object(self, name: str | None = None) -> ObjectState:
         """Adds an object and selects it."""
         item = self._new_object(name)
-        self._commit(self.now.with_object(item))
+        self.commit(self.now.with_object(item))
         return item
 
     def select(self, object_id: int) -> None:
@@ -114,7 +83,7 @@ class Session:
     def rename(self, object_id: int, name: str) -> None:
         """Gives an object another name."""
         item = self.now.find(object_id)
-        self._commit(self.now.with_object(replace(item, name=checked_name(name))))
+        self.commit(self.now.with_object(replace(item, name=checked_name(name))))
 
     def set_target(self, target: str | None, object_id: int | None = None) -> None:
         """Says what an object is; its answers are decoded anew.
@@ -133,37 +102,20 @@ class Session:
             return
         item = self._target(object_id)
         if target != item.target:
-            self._commit(self.now.with_object(self._decoded_anew(replace(item, target=target))))
+            self.commit(self.now.with_object(self._decoded_anew(replace(item, target=target))))
 
     def remove(self, object_id: int | None = None) -> None:
         """Removes an object."""
-        item = self.now.find(object_id)
-        objects = tuple(other for other in self.now.objects if other.id != item.id)
-        self._commit(Snapshot(objects, objects[-1].id if objects else None))
+        self.commit(without(self.now, self.now.find(object_id)))
 
     def clear(self, index: int = 0, object_id: int | None = None, everywhere: bool = False) -> None:
         """Takes back all that was said about an object on one slice, or on all."""
         item = self.now.find(object_id)
-        if everywhere:
-            item = replace(item, answers={}, followed={}, scores={})
-        else:
-            item = replace(item, answers=_without(item.answers, index), followed=_without(item.followed, index))
-        self._commit(self.now.with_object(item))
+        self.commit(self.now.with_object(cleared(item, None if everywhere else index)))
 
     def merge(self, object_ids: list[int]) -> None:
         """Makes one object of several: on each slice the union of their masks, under name and target of the first."""
-        items = [self.now.find(object_id) for object_id in dict.fromkeys(object_ids)]
-        if len(items) < 2:
-            raise PromptError("merging needs two objects at least, got one; choose another one")
-        regions = [item.regions() for item in items]
-        answers = {}
-        for index in sorted(set().union(*regions)):
-            union = np.logical_or.reduce([found[index].full() for found in regions if index in found])
-            answers[index] = Answer(painted=Region.of(union))
-        first = replace(items[0], answers=answers, followed={}, scores={})
-        gone = {item.id for item in items[1:]}
-        kept = tuple(other for other in self.now.objects if other.id not in gone)
-        self._commit(Snapshot(kept, self.now.selected).with_object(first))
+        self.commit(merged(self.now, object_ids))
 
     def split(self, index: int = 0, object_id: int | None = None) -> int:
         """Tries to divide an object into the instances that its mask holds; each becomes an object.
@@ -171,23 +123,11 @@ class Session:
         Returns:
             How many there are now; 1 when nothing could be divided, and nothing has changed then.
         """
-        item = self.now.find(object_id)
-        region = item.region(index)
-        if region is None or not region.area_px:
-            raise PromptError("an object must have a mask to be divided, got none on this slice")
-        pieces = split_instances(region.full(), MAX_OBJECTS - len(self.now.objects) + 1)
-        if len(pieces) < 2:
-            return 1
-        snapshot = self.now
-        for number, piece in enumerate(pieces, start=1):
-            if number == 1:
-                part = replace(item, answers=item.answers | {index: Answer(painted=Region.of(piece))})
-            else:
-                part = self._new_object(f"{item.name} {number}", snapshot)
-                part = replace(part, target=item.target, answers={index: Answer(painted=Region.of(piece))})
-            snapshot = snapshot.with_object(part)
-        self._commit(replace(snapshot, selected=item.id))
-        return len(pieces)
+        most = MAX_OBJECTS - len(self.now.objects) + 1
+        found, pieces = divided(self.now, self.now.find(object_id), index, most, self._new_object)
+        if pieces > 1:
+            self.commit(found)
+        return pieces
 
     # -- prompts
 
@@ -226,21 +166,15 @@ class Session:
             raise PromptError(f"a click must be one of the {len(old.points)}, got number {number}")
         points = old.points[:number] + old.points[number + 1 :]
         if old.box is None and not any(label for _, _, label in points):
-            self._commit(self.now.with_object(replace(item, answers=_without(item.answers, index))))
+            answers = {z: answer for z, answer in item.answers.items() if z != index}
+            self.commit(self.now.with_object(replace(item, answers=answers)))
         else:
             self._store(item, index, self._decode(item, index, old.box, points, None))
 
     def paint(self, stroke, radius_px: float, add: bool, index: int = 0, object_id: int | None = None) -> None:
         """Adds or erases exactly the pixels under a brush; the model is not asked."""
-        if not 0 <= radius_px <= 1000:
-            raise PromptError(f"a brush must have a radius of 0 to 1000 px, got {radius_px:g}")
-        under = brushed(checked_stroke(stroke), self.image_hw, radius_px)
         item = self._target(object_id)
-        before = item.region(index)
-        mask = before.full() if before is not None else np.zeros(self.image_hw, bool)
-        mask = mask | under if add else mask & ~under
-        old = item.answers.get(index, Answer())
-        self._store(item, index, Answer(old.box, old.points, old.previous, painted=Region.of(mask)))
+        self._store(item, index, painted(item, index, stroke, radius_px, add, self.image_hw))
 
     def choose(self, number: int, index: int = 0, object_id: int | None = None) -> None:
         """Takes another of the masks that the prompts can mean."""
@@ -263,30 +197,6 @@ class Session:
             answer = item.answers.get(index) or Answer(painted=region)
             found.append((item, answer.prompt(item.name, item.target_among(self.predictor.spec.targets))))
         return found
-
-    # -- history
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
-        return bool(self._undo)
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is a step that was taken back."""
-        return bool(self._redo)
-
-    def undo(self) -> None:
-        """Takes the last change back; does nothing when there is none."""
-        if self._undo:
-            self._redo.append(self.now)
-            self.now = self._undo.pop()
-
-    def redo(self) -> None:
-        """Makes the change again that was taken back last."""
-        if self._redo:
-            self._undo.append(self.now)
-            self.now = self._redo.pop()
 
     # -- volumes
 
@@ -318,7 +228,7 @@ class Session:
 
     def adopt(self, found: Snapshot) -> None:
         """Takes the masks that `propagate` found; objects that were changed meanwhile keep what they have."""
-        self._commit(adopted(self.now, found))
+        self.commit(adopted(self.now, found))
 
     def volume_objects(self) -> tuple[list, list[np.ndarray], list[float | None]]:
         """See `following.volume_objects`."""
@@ -333,8 +243,8 @@ class Session:
 
     def _change(self, **fields) -> None:
         """Sets attributes that every answer depends on."""
-        old = {name: getattr(self, name) for name in (*fields, "_version")}
-        vars(self).update(fields, _version=self._version + 1)
+        old = {name: getattr(self, name) for name in (*fields, "version")}
+        vars(self).update(fields, version=self.version + 1)
         try:
             self.volume()
             objects = tuple(self._decoded_anew(item) for item in self.now.objects)
@@ -342,11 +252,7 @@ class Session:
             vars(self).update(old)
             raise
         # masks from before would not be reproduced by their prompts now, so there is no way back to them
-        self.now, self._undo, self._redo = replace(self.now, objects=objects), [], []
-
-    def _check_slice(self, index: int) -> None:
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < self.slices:
-            raise PromptError(f"a slice must be a whole number from 0 to {self.slices - 1}, got {index!r}")
+        self.restart(replace(self.now, objects=objects))
 
     def _target(self, object_id: int | None) -> ObjectState:
         return self._new_object(None) if object_id is None and not self.now.objects else self.now.find(object_id)
@@ -370,36 +276,17 @@ class Session:
         self._store(item, index, self._decode(item, index, old.box, old.points + added, previous))
 
     def _decode(self, item: ObjectState, index: int, box, points: tuple, previous: Region | None) -> Answer:
-        pixels = self.pixels(index)
-        xy, labels = [point[:2] for point in points], [point[2] for point in points]
-        mask, target = None if previous is None else previous.full(), item.target_among(self.predictor.spec.targets)
-        prompt = Prompt(box, xy, labels, mask, target=target)
+        pixels, target = self.pixels(index), item.target_among(self.predictor.spec.targets)
         spent = getattr(self.predictor.backend, "spent", dict)
         spent()
-        found = choices(self.predictor, pixels, prompt)
+        answer = asked(self.predictor, pixels, target, box, points, previous)
         self.seconds = spent()
-        return Answer(box, points, previous, tuple(found))
+        return answer
 
     def _decoded_anew(self, item: ObjectState) -> ObjectState:
-        answers = {}
-        for index, old in item.answers.items():
-            if old.painted is not None:
-                answers[index] = old
-            else:
-                new = self._decode(item, index, old.box, old.points, old.previous)
-                answers[index] = replace(new, chosen=0) if old.chosen == 0 else replace(old, painted=old.region)
-        return replace(item, answers=answers)
+        return asked_anew(item, lambda item, index, old: self._decode(item, index, old.box, old.points, old.previous))
 
     def _store(self, item: ObjectState, index: int, answer: Answer) -> None:
-        self._check_slice(index)
+        self.check_slice(index)
         answers = dict(sorted((item.answers | {index: answer}).items()))
-        self._commit(self.now.with_object(replace(item, answers=answers)))
-
-    def _commit(self, snapshot: Snapshot) -> None:
-        self._undo = [*self._undo[-MAX_HISTORY + 1 :], self.now]
-        self._redo = []
-        self.now = snapshot
-
-
-def _without(items: dict, key) -> dict:
-    return {k: v for k, v in items.items() if k != key}
+        self.commit(self.now.with_object(replace(item, answers=answers)))

@@ -1,0 +1,93 @@
+"""Changes of a session's objects that ask nothing of the model: merging, dividing, painting, taking back."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from lite_medsam.errors import PromptError
+from lite_medsam.prompts.strokes import brushed, checked_stroke
+from lite_medsam.segment.instances import split_instances
+from lite_medsam.segment.region import Region
+from lite_medsam.session.state import Answer, ObjectState, Snapshot
+
+
+def without(snapshot: Snapshot, item: ObjectState) -> Snapshot:
+    """All objects but one; the last one that is left is selected."""
+    objects = tuple(other for other in snapshot.objects if other.id != item.id)
+    return Snapshot(objects, objects[-1].id if objects else None)
+
+
+def cleared(item: ObjectState, index: int | None) -> ObjectState:
+    """An object of which nothing is said on a slice, or on any where the index is None."""
+    if index is None:
+        return replace(item, answers={}, followed={}, scores={})
+    answers, followed = ({z: v for z, v in known.items() if z != index} for known in (item.answers, item.followed))
+    return replace(item, answers=answers, followed=followed)
+
+
+def merged(snapshot: Snapshot, object_ids: Sequence[int]) -> Snapshot:
+    """One object of several: on each slice the union of their masks, under name and target of the first.
+
+    Raises:
+        PromptError: If there are fewer than two, or one is not there.
+    """
+    items = [snapshot.find(object_id) for object_id in dict.fromkeys(object_ids)]
+    if len(items) < 2:
+        raise PromptError("merging needs two objects at least, got one; choose another one")
+    regions = [item.regions() for item in items]
+    answers = {}
+    for index in sorted(set().union(*regions)):
+        union = np.logical_or.reduce([found[index].full() for found in regions if index in found])
+        answers[index] = Answer(painted=Region.of(union))
+    first = replace(items[0], answers=answers, followed={}, scores={})
+    gone = {item.id for item in items[1:]}
+    kept = tuple(other for other in snapshot.objects if other.id not in gone)
+    return Snapshot(kept, snapshot.selected).with_object(first)
+
+
+def divided(
+    snapshot: Snapshot, item: ObjectState, index: int, most: int, new_object: Callable[[str, Snapshot], ObjectState]
+) -> tuple[Snapshot, int]:
+    """An object divided into the instances that its mask on a slice holds; each becomes an object of the same target.
+
+    Args:
+        snapshot: All objects.
+        item: The one to divide; it keeps the largest piece and stays selected.
+        index: The slice.
+        most: At most this many pieces.
+        new_object: Makes an object of a name beside those of a snapshot.
+
+    Returns:
+        The objects, and how many pieces there were; the same objects where that is one.
+
+    Raises:
+        PromptError: If there is no mask on the slice.
+    """
+    region = item.region(index)
+    if region is None or not region.area_px:
+        raise PromptError("an object must have a mask to be divided, got none on this slice")
+    pieces = [Answer(painted=Region.of(piece)) for piece in split_instances(region.full(), most)]
+    if len(pieces) < 2:
+        return snapshot, 1
+    snapshot = snapshot.with_object(replace(item, answers=item.answers | {index: pieces[0]}))
+    for number, piece in enumerate(pieces[1:], start=2):
+        part = new_object(f"{item.name} {number}", snapshot)
+        snapshot = snapshot.with_object(replace(part, target=item.target, answers={index: piece}))
+    return replace(snapshot, selected=item.id), len(pieces)
+
+
+def painted(item: ObjectState, index: int, stroke, radius_px: float, add: bool, image_hw: tuple[int, int]) -> Answer:
+    """What is said of an object on a slice after the pixels under a brush were added or erased.
+
+    Raises:
+        PromptError: If the stroke or the radius is not valid.
+    """
+    if not 0 <= radius_px <= 1000:
+        raise PromptError(f"a brush must have a radius of 0 to 1000 px, got {radius_px:g}")
+    under = brushed(checked_stroke(stroke), image_hw, radius_px)
+    before = item.region(index)
+    mask = before.full() if before is not None else np.zeros(image_hw, bool)
+    mask = mask | under if add else mask & ~under
+    old = item.answers.get(index, Answer())
+    return Answer(old.box, old.points, old.previous, painted=Region.of(mask))

@@ -1,0 +1,50 @@
+"""What a session knows now, and the steps that can be taken back or made again."""
+
+from lite_medsam.session.state import Snapshot
+
+MAX_HISTORY = 60
+
+
+class History:
+    """Snapshots in a row; the present one, those before it and those that were taken back.
+
+    Attributes:
+        now: The present one. Setting it is no step: there is nothing to take back then.
+    """
+
+    def __init__(self):
+        self.now = Snapshot()
+        self._undo: list[Snapshot] = []
+        self._redo: list[Snapshot] = []
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return bool(self._undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step that was taken back."""
+        return bool(self._redo)
+
+    def commit(self, snapshot: Snapshot) -> None:
+        """Makes a step, and keeps the last MAX_HISTORY."""
+        self._undo = [*self._undo[-MAX_HISTORY + 1 :], self.now]
+        self._redo = []
+        self.now = snapshot
+
+    def restart(self, snapshot: Snapshot) -> None:
+        """Forgets all steps."""
+        self.now, self._undo, self._redo = snapshot, [], []
+
+    def undo(self) -> None:
+        """Takes the last step back; does nothing when there is none."""
+        if self._undo:
+            self._redo.append(self.now)
+            self.now = self._undo.pop()
+
+    def redo(self) -> None:
+        """Makes the step again that was taken back last."""
+        if self._redo:
+            self._undo.append(self.now)
+            self.now = self._redo.pop()
