@@ -86,7 +86,9 @@ def test_no_part_of_learning_imports_a_later_one(part):
 
 def test_no_circle_between_files():
     # a package's own file stands for looking a module up by its name, so only files of code can be in a circle
-    graph = {name: {other for other in others if not other.startswith(f"{name}.")} for name, others in modules().items()}
+    graph = {
+        name: {other for other in others if not other.startswith(f"{name}.")} for name, others in modules().items()
+    }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

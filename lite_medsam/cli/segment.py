@@ -25,7 +25,8 @@ Examples:
               help="Image (png jpg bmp tif), challenge npz, NIfTI, DICOM file, or a folder of them. Repeatable.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
 @click.option("--box", "boxes", multiple=True, metavar="X0,Y0,X1,Y1",
-              help="A box in pixels, last pixel inside; one object each. Volumes: x0,y0,z0,x1,y1,z1. Repeatable.")  # fmt: skip
+              help="A box in pixels, last pixel inside; one object each. Volumes: x0,y0,z0,x1,y1,z1, for NIfTI in the "
+              "voxel indices of the file (--coordinates). Repeatable.")  # fmt: skip
 @click.option("--point", "points", multiple=True, metavar="X,Y,LABEL",
               help="A click: label 1 on the object, 0 on the background. Repeatable; all belong to one object.")  # fmt: skip
 @click.option("--prompts", "prompt_path", type=click.Path(path_type=Path),
@@ -39,6 +40,11 @@ Examples:
               help="Who gets a pixel that several objects claim; stack keeps one mask per object (pictures).")  # fmt: skip
 @click.option("--window", metavar="CENTRE,WIDTH",
               help="Grey values of NIfTI and DICOM to show.  [default: the file's or 40,400 for CT]")  # fmt: skip
+@click.option("--coordinates", type=click.Choice(["voxel", "display"]), default="voxel", show_default=True,
+              help="What --box, --point and prompt files count in NIfTI and DICOM: voxel, the indices i, j, k of the file as "
+              "ITK-SNAP, nibabel and SimpleITK show them; display, columns, rows and slices as they are shown here. "
+              'A prompt file that names its "coordinates" wins.')  # fmt: skip
+@click.option("--max-voxels", type=click.IntRange(1), help="Refuse larger volumes.  [default: what memory allows]")
 @click.option("--reference-quirks", is_flag=True,
               help="Bug for bug as LiteMedSAM's own script, 2D and 3D npz: its converted weights, boxes alone.")  # fmt: skip
 @click.option("--read-ahead/--no-read-ahead", default=True, show_default=True,
@@ -57,6 +63,8 @@ def command(
     save,
     overlap,
     window,
+    coordinates,
+    max_voxels,
     reference_quirks,
     read_ahead,
     overwrite,
@@ -71,6 +79,8 @@ def command(
 
     Volumes are followed slice by slice from 3D boxes or prompts on slices. Their labels are NAME_label.nii.gz on the voxels
     of a NIfTI or DICOM file, NAME_label.tif for npz; the overlay shows the slice with the most labelled pixels.
+    Numbers of NIfTI and DICOM files are voxel indices of the file by default, whatever way the slices are shown; the record
+    has both, by name (box_voxel, box_display).
     """
     from tqdm import tqdm
 
@@ -82,7 +92,7 @@ def command(
         raise click.UsageError("give either --prompts or --box and --point, not both")
     names = tuple(name for name in save.split(",") if name)
     values = None if window is None else tuple(_numbers("--window", window, "centre,width"))
-    options = SegmentOptions(names, overlap, overwrite, reference_quirks, values, target)
+    options = SegmentOptions(names, overlap, overwrite, reference_quirks, values, target, coordinates, max_voxels)
     jobs = find_jobs(inputs, output, tuple(prompts) or None, prompt_path)
     predictor = open_predictor(**engine)
     if target is not None:

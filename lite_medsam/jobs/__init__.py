@@ -1,6 +1,7 @@
 """Files in, files out: what `lite-medsam segment` does.
 
 - batch: Files in, files out: what `lite-medsam segment` does with one input, and with many
+- coordinates: Boxes, points and slices of records of medical files, in voxels of the file and as displayed
 - inputs: The input of one job: what its file holds, which objects were asked for, a picture or a volume
 - listing: Which files to segment, with which prompts, and where their results go
 - outputs: The results of one segmented input as files, all of them or none, and how finished work is recognised

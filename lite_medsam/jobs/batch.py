@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from lite_medsam.cases.case import load_case, load_image
 from lite_medsam.errors import PromptError
+from lite_medsam.jobs.coordinates import frame_facts, picture_object
 from lite_medsam.jobs.inputs import (
     are_of_volume,
     check_window,
@@ -33,6 +34,7 @@ from lite_medsam.jobs.outputs import (
 )
 from lite_medsam.jobs.volumes import LoadedVolume, compute_volume, read_volume, run_volume_with_quirks, write_volume
 from lite_medsam.prompts.prompt_set import Prompt, validate
+from lite_medsam.scans.geometry import Geometry
 from lite_medsam.segment.predictor import Predictor
 
 __all__ = ["Job", "SegmentOptions", "find_jobs", "run_job", "run_jobs"]
@@ -163,11 +165,15 @@ def run_job(predictor: Predictor, job: Job, options: SegmentOptions, on_slice: O
 
 @dataclass(frozen=True, eq=False)
 class _Loaded:
-    """A job whose picture is in memory; `finished` is its record if the same work was done before."""
+    """A job whose picture is in memory; `finished` is its record if the same work was done before.
+
+    `geometry` is that of a NIfTI or DICOM file, None of others.
+    """
 
     job: Job
     image: np.ndarray
     prompts: list[Prompt]
+    geometry: Geometry | None
     facts: dict
     fingerprint: str
     finished: dict | None
@@ -176,13 +182,17 @@ class _Loaded:
 
 def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | LoadedVolume:
     started = time.perf_counter()
-    objects, boxes, facts = given_objects(job), None, {}
+    asked, boxes, facts, geometry = given_objects(job, options.coordinates), None, {}, None
+    objects = asked.objects
     if job.is_medical or job.path.suffix.lower() == ".npz":
-        scan = read_scan(job, options)
+        scan, objects = asked.placed(read_scan(job, options))
+        if job.is_medical:
+            geometry, facts = scan.geometry, frame_facts(asked.frame, scan.geometry)
         if not is_one_picture(scan, objects):
-            return read_volume(predictor, job, options, scan, objects, started)
+            loaded = read_volume(predictor, job, options, scan, objects, started)
+            return replace(loaded, facts=loaded.facts | facts)
         image, boxes = scan.values[0] if scan.is_volume else scan.values, scan.boxes
-        facts = scan_facts(job, scan)
+        facts = scan_facts(job, scan) | facts
     else:
         check_window(job, options)
         image = load_image(job.path)
@@ -190,7 +200,7 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
     digest = fingerprint(image, prompts, predictor, options)
     finished = None if options.overwrite else finished_record(record_path(job), digest)
     facts = {"image_hw": list(image.shape[:2]), **facts}
-    return _Loaded(job, image, prompts, facts, digest, finished, time.perf_counter() - started)
+    return _Loaded(job, image, prompts, geometry, facts, digest, finished, time.perf_counter() - started)
 
 
 def _picture_prompts(job: Job, objects: list | None, boxes: np.ndarray | None) -> list[Prompt]:
@@ -216,14 +226,17 @@ def _compute(
     else:
         result = _segment(predictor, loaded.image, loaded.prompts, options.overlap)
     seconds = time.perf_counter() - started
-    return result, new_record(loaded, predictor, options, describe(result, loaded.prompts), seconds)
+    objects = describe(result, loaded.prompts)
+    if loaded.geometry is not None:
+        objects = [picture_object(item, loaded.geometry) for item in objects]
+    return result, new_record(loaded, predictor, options, objects, seconds)
 
 
 def _write(loaded: _Loaded | LoadedVolume, options: SegmentOptions, result: Result | np.ndarray, record: dict) -> dict:
     if isinstance(loaded, LoadedVolume):
         write_volume(loaded, options, result, record)
     else:
-        write_outputs(loaded.job, options, record, loaded.image, loaded.prompts, result)
+        write_outputs(loaded.job, options, record, loaded.image, loaded.prompts, result, loaded.geometry)
     return record
 
 

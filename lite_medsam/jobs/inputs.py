@@ -1,16 +1,24 @@
 """The input of one job: what its file holds, which objects were asked for, a picture or a volume."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.jobs.listing import Job, SegmentOptions
 from lite_medsam.prompts.prompt_set import MAX_PROMPT_FILE_BYTES, Prompt, load_prompts
+from lite_medsam.prompts.volume_coordinates import (
+    AXES,
+    Frame,
+    frame_of,
+    picture_to_display,
+    slice_axis,
+    volume_to_display,
+)
 from lite_medsam.prompts.volume_objects import VolumeObject, target_of_object
-from lite_medsam.prompts.volume_prompt_set import load_volume_prompts
+from lite_medsam.prompts.volume_prompt_set import read_volume_prompts
 from lite_medsam.scans.reading import load_volume
 from lite_medsam.scans.scan import Scan
-from lite_medsam.storage.strict_json import read_json
+from lite_medsam.storage.strict_json import Checker, read_json
 
 
 def read_scan(job: Job, options: SegmentOptions) -> Scan:
@@ -21,7 +29,7 @@ def read_scan(job: Job, options: SegmentOptions) -> Scan:
         MissingExtraError: If nibabel or pydicom is needed and not installed.
     """
     check_window(job, options)
-    scan = load_volume(job.path)
+    scan = load_volume(job.path, max_voxels=options.max_voxels)
     if not job.is_medical:
         return scan
     is_colour = scan.values.ndim > len(scan.label_shape)
@@ -45,19 +53,55 @@ def scan_facts(job: Job, scan: Scan) -> dict:
     return {"window": None if window is None else list(window), "notes": list(scan.notes)}
 
 
-def given_objects(job: Job) -> list[Prompt] | list[VolumeObject] | None:
-    """The objects that were asked for with the job or in its prompt file, of whichever kind; None if there are none.
+@dataclass(frozen=True)
+class Asked:
+    """What was asked with a job or in its prompt file.
+
+    Attributes:
+        objects: Of a picture or of a volume; None if there are none.
+        frame: What their numbers count.
+    """
+
+    objects: list[Prompt] | list[VolumeObject] | None
+    frame: Frame
+
+    def placed(self, scan: Scan) -> tuple[Scan, list[Prompt] | list[VolumeObject] | None]:
+        """The scan, cut so that the objects lie in its slices, and the objects in its display coordinates.
+
+        Raises:
+            PromptError: If the objects lie across another axis than the slices, and the scan can't be cut anew.
+        """
+        if self.objects is None:
+            return scan, None
+        if not are_of_volume(self.objects):
+            return scan, picture_to_display(self.objects, self.frame, scan.geometry)
+        axis = slice_axis(self.objects, self.frame, scan.geometry)
+        if axis != scan.geometry.axes[0] and scan.is_volume:
+            if scan.boxes is not None or scan.label is not None:
+                raise PromptError(f"slices of an npz lie along k, got prompts along {AXES[axis]}; leave axis out")
+            scan = scan.across(axis)
+        return scan, volume_to_display(self.objects, self.frame, scan.geometry)
+
+
+def given_objects(job: Job, coordinates: str = "voxel") -> Asked:
+    """The objects that were asked for with the job or in its prompt file, of whichever kind, as they were said.
+
+    Args:
+        job: The job.
+        coordinates: What numbers count that do not say it, see `SegmentOptions`.
 
     Raises:
         PromptError: If the file or a mask is missing or not valid.
     """
     if job.prompts is not None:
-        return list(job.prompts)
+        return Asked(list(job.prompts), Frame(coordinates))
     if job.prompt_file is None:
-        return None
+        return Asked(None, Frame(coordinates))
     document = read_json(job.prompt_file, PromptError, MAX_PROMPT_FILE_BYTES)
-    is_volume = isinstance(document, dict) and "volume" in document
-    return load_volume_prompts(job.prompt_file) if is_volume else load_prompts(job.prompt_file)
+    if isinstance(document, dict) and "volume" in document:
+        return Asked(*read_volume_prompts(job.prompt_file, coordinates))
+    prompts = load_prompts(job.prompt_file)
+    return Asked(prompts, frame_of(Checker(job.prompt_file, PromptError), document, coordinates))
 
 
 def with_target(objects: Sequence[Prompt] | Sequence[VolumeObject], target: str | None) -> list:

@@ -8,6 +8,7 @@ from pathlib import Path
 from lite_medsam.cases.case import IMAGE_SUFFIXES
 from lite_medsam.errors import CaseError
 from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.prompts.volume_coordinates import COORDINATES
 from lite_medsam.prompts.volume_objects import VolumeObject
 from lite_medsam.scans.dicom import is_dicom
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES
@@ -33,6 +34,9 @@ class SegmentOptions:
         window: Centre and width for the grey values of NIfTI and DICOM files; None: the default window for CT, percentiles
             for others.
         target: What objects are whose prompts do not say it, as `Prompt.target`; None: not said.
+        coordinates: What the numbers of prompts count in NIfTI and DICOM files: "voxel", the indices i, j, k of the file,
+            or "display", columns, rows and slices as they are shown. A prompt file that names its own wins.
+        max_voxels: Larger scans are refused; None: what memory allows.
     """
 
     save: tuple[str, ...] = OUTPUTS
@@ -41,6 +45,8 @@ class SegmentOptions:
     reference_quirks: bool = False
     window: tuple[float, float] | None = None
     target: str | None = None
+    coordinates: str = "voxel"
+    max_voxels: int | None = None
 
     def __post_init__(self):
         unknown = [name for name in self.save if name not in OUTPUTS]
@@ -48,6 +54,8 @@ class SegmentOptions:
             raise ValueError(f"save must be some of {', '.join(OUTPUTS)}, got {unknown[0]!r}")
         if self.overlap not in OVERLAP_CHOICES:
             raise ValueError(f"overlap must be one of {', '.join(OVERLAP_CHOICES)}, got {self.overlap!r}")
+        if self.coordinates not in COORDINATES:
+            raise ValueError(f"coordinates must be one of {', '.join(COORDINATES)}, got {self.coordinates!r}")
         if self.window is not None and not (all(map(math.isfinite, self.window)) and self.window[1] > 0):
             raise ValueError(f"window must be a centre and a width above 0, got {self.window[0]:g},{self.window[1]:g}")
 

@@ -14,6 +14,8 @@ from lite_medsam.images.reading import png_bytes
 from lite_medsam.jobs.listing import Job, SegmentOptions
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.results.overlay import draw_masks, draw_prompts
+from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.nifti import NIFTI_SUFFIXES, nifti_bytes
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.storage.files import atomic_write
 
@@ -119,19 +121,36 @@ def all_or_none(job: Job, record: dict) -> Iterator[Callable[[str], Path]]:
         record_file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def segs_arrays(segs: np.ndarray, geometry: Geometry | None) -> dict[str, np.ndarray]:
+    """The arrays of a result's npz; for medical files they say that `segs` is as displayed, not in the file's order."""
+    return {"segs": segs} if geometry is None else {"segs": segs, "segs_coordinates": np.array("display")}
+
+
 def write_outputs(
-    job: Job, options: SegmentOptions, record: dict, image: np.ndarray, prompts: list[Prompt], result: Result
+    job: Job,
+    options: SegmentOptions,
+    record: dict,
+    image: np.ndarray,
+    prompts: list[Prompt],
+    result: Result,
+    geometry: Geometry | None = None,
 ) -> None:
-    """Writes every result of a picture to a temporary name and renames them at the end, the record last."""
+    """Writes every result of a picture to a temporary name and renames them at the end, the record last.
+
+    Pictures of NIfTI files have their labels as NIfTI on the voxels of the file too, `geometry` is theirs.
+    """
     labels, stack = result.labels, result.stack
     with all_or_none(job, record) as output:
         if "npz" in options.save:
-            np.savez_compressed(output(".npz"), segs=labels if stack is None else stack.view(np.uint8))
+            segs = labels if stack is None else stack.view(np.uint8)
+            np.savez_compressed(output(".npz"), **segs_arrays(segs, geometry))
         if "label" in options.save:
             if stack is not None or labels.dtype == np.uint32:
                 write_pages(output("_label.tif"), labels if stack is None else stack.view(np.uint8) * np.uint8(255))
             else:
                 output("_label.png").write_bytes(png_bytes(labels))
+            if stack is None and geometry is not None and job.path.name.lower().endswith(NIFTI_SUFFIXES):
+                output("_label.nii.gz").write_bytes(nifti_bytes(labels, geometry))
         if "overlay" in options.save:
             write_overlay(output("_overlay.png"), image, labels if stack is None else stack, prompts)
 
@@ -161,7 +180,7 @@ def begin_fingerprint(image: np.ndarray, predictor: Predictor, options: SegmentO
     """The hash of the model, the settings and the pixels; prompts are to be added."""
     digest = hashlib.sha256(predictor.spec.to_json().encode())
     # the window is in the pixels already, the target in the prompts
-    chosen = {k: v for k, v in asdict(options).items() if k not in ("overwrite", "window", "target")}
+    chosen = {k: v for k, v in asdict(options).items() if k not in ("overwrite", "window", "target", "max_voxels")}
     digest.update(json.dumps([[predictor.zoom, predictor.backend.name, chosen], image.shape]).encode())
     digest.update(np.ascontiguousarray(image))
     return digest

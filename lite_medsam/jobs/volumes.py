@@ -12,6 +12,7 @@ import numpy as np
 
 from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError, MissingExtraError, PromptError
+from lite_medsam.jobs.coordinates import volume_object
 from lite_medsam.jobs.inputs import are_of_volume, check_window, scan_facts, with_target
 from lite_medsam.jobs.listing import Job, SegmentOptions
 from lite_medsam.jobs.outputs import (
@@ -22,11 +23,12 @@ from lite_medsam.jobs.outputs import (
     new_record,
     prompt_record,
     record_path,
+    segs_arrays,
     write_overlay,
     write_pages,
 )
 from lite_medsam.prompts.prompt_set import Prompt
-from lite_medsam.prompts.volume_objects import is_finished, target_of_object
+from lite_medsam.prompts.volume_objects import checked_objects, is_finished, target_of_object
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.reading import nifti_bytes
 from lite_medsam.scans.scan import Scan
@@ -95,7 +97,7 @@ def read_volume(
         objects = seeds_from_boxes(scan.boxes, _box_names(scan))
     elif objects and not are_of_volume(objects):
         raise PromptError(f"{name} is a volume of {depth} slices, but the prompts do not say on which; {VOLUME_NEEDS}")
-    objects = with_target(objects, options.target)
+    objects = checked_objects(with_target(objects, options.target), scan.label_shape)
     spacing = scan.spacing_mm
     facts = {
         "volume_dhw": list(scan.label_shape),
@@ -139,7 +141,7 @@ def write_volume(loaded: LoadedVolume, options: SegmentOptions, labels: np.ndarr
     """Writes the results of a volume, all of them or none."""
     with all_or_none(loaded.job, record) as output:
         if "npz" in options.save:
-            np.savez_compressed(output(".npz"), segs=labels)
+            np.savez_compressed(output(".npz"), **segs_arrays(labels, loaded.geometry))
         if "label" in options.save:
             if loaded.geometry is None:
                 write_pages(output("_label.tif"), labels)
@@ -238,21 +240,21 @@ def _describe(loaded: LoadedVolume, prediction: VolumePrediction, labels: np.nda
             {"z": int(z), "score": scores.get(z), **prompt_record(prompt), "mask": prompt.mask is not None}
             for z, prompt in sorted(item.prompts.items())
         ]
-        objects.append(
-            {
-                "id": i + 1,
-                "name": prediction.names[i],
-                "target": target_of_object(item),
-                "score": round(sum(known) / len(known), 4) if known else None,
-                "voxels": voxels,
-                **(
-                    {} if loaded.spacing_mm is None else {"volume_mm3": round(voxels * math.prod(loaded.spacing_mm), 4)}
-                ),
-                "slices": [held[0], held[-1]] if held else None,
-                "ended": dict(zip(("first", "last"), prediction.ends[i], strict=True)),
-                "prompt": {"z_range": item.z_range, "bounds": item.bounds, "slices": slices},
-            }
-        )
+        described = {
+            "id": i + 1,
+            "name": prediction.names[i],
+            "target": target_of_object(item),
+            "score": round(sum(known) / len(known), 4) if known else None,
+            "voxels": voxels,
+            **({} if loaded.spacing_mm is None else {"volume_mm3": round(voxels * math.prod(loaded.spacing_mm), 4)}),
+            "slices": [held[0], held[-1]] if held else None,
+            "ended": dict(zip(("first", "last"), prediction.ends[i], strict=True)),
+            "prompt": {"z_range": item.z_range, "bounds": item.bounds, "slices": slices},
+        }
+        if loaded.geometry is not None:
+            drawn = {z: prediction.found[i][z] for z in held}
+            described = volume_object(described, drawn, item, loaded.geometry)
+        objects.append(described)
     return objects
 
 

@@ -7,6 +7,7 @@
 - strokes: What a hand draws: a scribble as clicks along it, a brush as the pixels under it
 - targets: What an object is called: names by data set and label, and the families that the card shows apart
 - vocabulary: The names that an object may be given beside its prompt: `prompts/targets.json`
+- volume_coordinates: Prompts in the voxels of a file, brought into the slices that are shown
 - volume_objects: What is asked of a volume: objects with prompts on slices, limits of following them, 3D boxes
 - volume_prompt_set: Prompt files for volumes: what was said about each object on which slice
 """

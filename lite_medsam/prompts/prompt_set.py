@@ -67,7 +67,7 @@ def load_prompts(path: str | os.PathLike) -> list[Prompt]:
     """
     check = Checker(path, PromptError)
     document = read_json(path, PromptError, MAX_PROMPT_FILE_BYTES)
-    document = check.mapping(document, "", ("version", "objects"), ("description",))
+    document = check.mapping(document, "", ("version", "objects"), ("description", "coordinates", "axis"))
     if document["version"] != 1 or isinstance(document["version"], bool):
         raise check.fail("version", "be 1", document["version"])
     if "description" in document:

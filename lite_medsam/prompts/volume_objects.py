@@ -1,5 +1,6 @@
 """What is asked of a volume: objects with prompts on slices, limits of following them, 3D boxes."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -85,11 +86,23 @@ def seeds_from_boxes(boxes: np.ndarray, names: Sequence[str | None] | None = Non
     for i, (x0, y0, z0, x1, y1, z1) in enumerate(boxes.tolist()):
         if not np.isfinite(boxes[i]).all() or x0 > x1 or y0 > y1 or z0 > z1:
             raise PromptError(f"box {i + 1} must be finite, each first edge up to the last, got {boxes[i].tolist()}")
-        first, last = round(z0), round(z1)
+        first, last = math.ceil(z0 - 0.5), math.floor(z1 + 0.5)  # half a slice counts, at both ends alike
         rectangle, name = (x0, y0, x1, y1), names[i] if names is not None else None
         prompt = Prompt(box=rectangle, name=name)
         objects.append(VolumeObject({(first + last) // 2: prompt}, name, (first, last), rectangle))
     return objects
+
+
+def as_box(item: VolumeObject) -> tuple[float, ...] | None:
+    """x0 y0 z0 x1 y1 z1 of an object that is a 3D box and nothing else, as `seeds_from_boxes` makes it; None of others."""
+    if item.bounds is None or item.z_range is None or len(item.prompts) != 1:
+        return None
+    ((z, prompt),) = item.prompts.items()
+    (x0, y0, x1, y1), (first, last) = item.bounds, item.z_range
+    # of an even number of slices either one is in the middle: turning the volume over turns one into the other
+    in_middle = abs(2 * z - (first + last)) <= 1
+    alone = prompt.mask is None and not len(prompt.points)
+    return (x0, y0, first, x1, y1, last) if in_middle and alone and prompt.box == tuple(item.bounds) else None
 
 
 def check_volume(volume: np.ndarray) -> None:
@@ -132,6 +145,10 @@ def _checked(item: VolumeObject, what: str, shape: tuple[int, int, int]) -> Volu
     if not item.prompts:
         raise PromptError(f"{what} must have a prompt on one slice at least, got none")
     z_range = _checked_range(item.z_range, what, depth)
+    bounds = _checked_bounds(item.bounds, what, shape[1:])
+    if z_range is not None and z_range != tuple(item.z_range) and as_box(item) is not None:
+        # a 3D box over the end of the volume starts in the middle of what is inside
+        item = replace(item, prompts={sum(z_range) // 2: next(iter(item.prompts.values()))})
     prompts = {}
     for z, prompt in sorted(item.prompts.items()):
         if isinstance(z, bool) or not isinstance(z, (int, np.integer)) or not 0 <= z < depth:
@@ -148,7 +165,7 @@ def _checked(item: VolumeObject, what: str, shape: tuple[int, int, int]) -> Volu
                 f"{what}, slice {z}: target must be that of the object, {target!r}, got {prompt.target!r}"
             )
         prompts[z] = replace(prompt, target=target)
-    return replace(item, prompts=prompts, z_range=z_range, target=target)
+    return replace(item, prompts=prompts, z_range=z_range, bounds=bounds, target=target)
 
 
 def _checked_prompt(prompt: Prompt, where: str, image_hw: tuple[int, int]) -> Prompt:
@@ -162,6 +179,15 @@ def _checked_prompt(prompt: Prompt, where: str, image_hw: tuple[int, int]) -> Pr
         raise PromptError(f"{where}: {error}") from None
 
 
+def _checked_bounds(bounds: tuple | None, what: str, image_hw: tuple[int, int]) -> tuple | None:
+    if bounds is None:
+        return None
+    try:
+        return validate(Prompt(box=bounds), image_hw).box
+    except PromptError as error:
+        raise PromptError(f"{what}: bounds: {error}") from None
+
+
 def _checked_range(z_range: tuple[int, int] | None, what: str, depth: int) -> tuple[int, int] | None:
     if z_range is None:
         return None
@@ -170,5 +196,7 @@ def _checked_range(z_range: tuple[int, int] | None, what: str, depth: int) -> tu
     except (TypeError, ValueError):
         raise PromptError(f"{what}: z_range must be the first and the last slice, got {z_range!r}") from None
     if first > last or last < 0 or first >= depth:
-        raise PromptError(f"{what}: z_range must be first <= last and meet slices 0 to {depth - 1}, got {z_range}")
+        raise PromptError(
+            f"{what}: z_range must be first <= last and meet slices 0 to {depth - 1}, got {first} to {last}"
+        )
     return max(first, 0), min(last, depth - 1)

@@ -3,7 +3,10 @@
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from lite_medsam.errors import PromptError
 from lite_medsam.prompts.prompt_object import MAX_NAME
@@ -12,11 +15,14 @@ from lite_medsam.prompts.prompt_set import (
     MAX_MASKS,
     MAX_OBJECTS,
     MAX_PROMPT_FILE_BYTES,
+    Prompt,
     mask_file,
     prompt_from_json,
     prompt_json,
 )
-from lite_medsam.prompts.volume_objects import VolumeObject
+from lite_medsam.prompts.volume_coordinates import AXES, Frame, frame_of, slice_axis, volume_to_display
+from lite_medsam.prompts.volume_objects import VolumeObject, as_box, seeds_from_boxes
+from lite_medsam.scans.geometry import Geometry
 from lite_medsam.storage.strict_json import Checker, read_json
 
 MAX_SLICE = 10**6
@@ -25,8 +31,12 @@ MAX_SLICE = 10**6
 def volume_prompt_files(objects: Iterable[VolumeObject], stem: str = "prompts") -> dict[str, bytes]:
     """The files of a volume's prompts by name, the masks first, `<stem>.json` last.
 
-    The document is `{"version": 1, "volume": true, "objects": [{"name", "target", "z_range", "bounds", "slices": [{"z",
-    "box", "points", "mask"}]}]}`; what an object does not have is left out.
+    The document is `{"version": 1, "volume": true, "coordinates": "display", "objects": [{"name", "target", "z_range",
+    "bounds", "slices": [{"z", "box", "points", "mask", "final"}]}]}`; what an object does not have is left out.
+
+    Args:
+        objects: In display coordinates: slices, rows and columns as `load_volume` gives them.
+        stem: First part of the names.
 
     Raises:
         PromptError: If a prompt says nothing or a number is not finite.
@@ -48,52 +58,109 @@ def volume_prompt_files(objects: Iterable[VolumeObject], stem: str = "prompts") 
                 files[entry["mask"]] = mask_file(prompt.mask)
             item["slices"].append({"z": int(z), **entry})
         items.append(item)
-    text = json.dumps({"version": 1, "volume": True, "objects": items}, indent=1, ensure_ascii=False)
+    text = json.dumps(
+        {"version": 1, "volume": True, "coordinates": "display", "objects": items}, indent=1, ensure_ascii=False
+    )
     return {**files, f"{stem}.json": (text + "\n").encode()}
 
 
-def load_volume_prompts(path: str | os.PathLike) -> list[VolumeObject]:
-    """Reads the prompts of a volume, as `volume_prompt_files` writes them.
+def load_volume_prompts(path: str | os.PathLike, geometry: Geometry | None = None) -> list[VolumeObject]:
+    """Reads the prompts of a volume, as `volume_prompt_files` writes them, in display coordinates.
+
+    Args:
+        path: The file.
+        geometry: Of the volume; needed for files whose coordinates are voxels of the medical file. A file that does not name
+            its coordinates has display coordinates here.
+
+    Raises:
+        PromptError: If the file or a mask is missing or not valid, or its coordinates can't be brought into the slices of
+            this geometry; the message names the file and the place in it.
+    """
+    objects, frame = read_volume_prompts(path, "display")
+    if frame.coordinates == "voxel":
+        if geometry is None:
+            raise PromptError(f"{path}: has voxel coordinates, which need the geometry of the scan; pass scan.geometry")
+        if slice_axis(objects, frame, geometry) != geometry.axes[0]:
+            axis = AXES[slice_axis(objects, frame, geometry)]
+            raise PromptError(f"{path}: its slices lie along {axis} of the file; pass a scan cut so, see Scan.across")
+        objects = volume_to_display(objects, frame, geometry)
+    return objects
+
+
+def read_volume_prompts(path: str | os.PathLike, default: str) -> tuple[list[VolumeObject], Frame]:
+    """Reads the prompts of a volume as they were said, with the frame of their numbers.
+
+    Beside what `volume_prompt_files` writes, an object may have `"box": [x0, y0, z0, x1, y1, z1]` in place of slices.
+
+    Args:
+        path: The file.
+        default: One of `COORDINATES`, for files that do not name theirs.
 
     Raises:
         PromptError: If the file or a mask is missing or not valid; the message names the file and the place in it.
     """
     check = Checker(path, PromptError)
     document = read_json(path, PromptError, MAX_PROMPT_FILE_BYTES)
-    document = check.mapping(document, "", ("version", "volume", "objects"), ("description",))
+    known = ("description", "coordinates", "axis")
+    document = check.mapping(document, "", ("version", "volume", "objects"), known)
     if document["version"] != 1 or isinstance(document["version"], bool):
         raise check.fail("version", "be 1", document["version"])
     if document["volume"] is not True:
         raise check.fail("volume", "be true", document["volume"])
+    frame = frame_of(check, document, default)
     objects = check.array(document["objects"], "objects", maximum=MAX_OBJECTS)
     slices = [entry for item in objects if isinstance(item, dict) for entry in _list(item.get("slices"))]
     if sum(isinstance(entry, dict) and "mask" in entry for entry in slices) > MAX_MASKS:
         raise check.fail("objects", f"have at most {MAX_MASKS} masks")
-    return [_object(check, item, f"objects[{i}]", Path(path).parent) for i, item in enumerate(objects)]
+    return [_object(check, item, f"objects[{i}]", Path(path).parent) for i, item in enumerate(objects)], frame
 
 
 def _object(check: Checker, item, place: str, folder: Path) -> VolumeObject:
-    item = check.mapping(item, place, ("slices",), ("name", "target", "z_range", "bounds"))
-    prompts = {}
-    for k, entry in enumerate(check.array(item["slices"], f"{place}.slices", maximum=MAX_OBJECTS)):
-        where = f"{place}.slices[{k}]"
-        entry = dict(check.mapping(entry, where, ("z",), ("name", "target", "box", "points", "mask")))
-        z = check.integer(entry.pop("z"), f"{where}.z", 0, MAX_SLICE)
-        if z in prompts:
-            raise check.fail(f"{where}.z", "be a slice that comes once", z)
-        prompts[z] = prompt_from_json(check, entry, where, folder)
-    if not prompts:
-        raise check.fail(f"{place}.slices", "have one slice at least")
+    item = check.mapping(item, place, (), ("slices", "box", "name", "target", "z_range", "bounds"))
+    name, target = (check.text(item[k], f"{place}.{k}", MAX_NAME) if k in item else None for k in ("name", "target"))
+    if "box" in item:
+        if item.keys() & {"slices", "z_range", "bounds"}:
+            raise check.fail(place, "have a 3D box or slices with their z_range and bounds, not both")
+        box = [
+            _coordinate(check, v, f"{place}.box[{k}]")
+            for k, v in enumerate(check.array(item["box"], f"{place}.box", 6))
+        ]
+        try:
+            return replace(seeds_from_boxes(np.array([box]), [name])[0], target=target)
+        except PromptError:
+            raise check.fail(f"{place}.box", "be x0, y0, z0, x1, y1, z1, each first edge up to the last", box) from None
+    if "slices" not in item:
+        raise check.fail(place, "have the key slices, or a box of six numbers")
+    prompts = _prompts(check, item["slices"], place, folder)
     z_range = bounds = None
     if "z_range" in item:
         ends = check.array(item["z_range"], f"{place}.z_range", 2)
         z_range = tuple(check.integer(z, f"{place}.z_range[{k}]", -MAX_SLICE, MAX_SLICE) for k, z in enumerate(ends))
     if "bounds" in item:
         sides = check.array(item["bounds"], f"{place}.bounds", 4)
-        limit = MAX_COORDINATE
-        bounds = tuple(check.number(v, f"{place}.bounds[{k}]", -limit, limit) for k, v in enumerate(sides))
-    name, target = (check.text(item[k], f"{place}.{k}", MAX_NAME) if k in item else None for k in ("name", "target"))
-    return VolumeObject(prompts, name, z_range, bounds, target)
+        bounds = tuple(_coordinate(check, v, f"{place}.bounds[{k}]") for k, v in enumerate(sides))
+    found = VolumeObject(prompts, name, z_range, bounds, target)
+    if min(prompts) < 0 and as_box(found) is None:  # (the middle of a 3D box over the first slice may lie before it)
+        raise check.fail(f"{place}.slices: z", f"lie in 0..{MAX_SLICE}", min(prompts))
+    return found
+
+
+def _prompts(check: Checker, slices, place: str, folder: Path) -> dict[int, Prompt]:
+    prompts: dict[int, Prompt] = {}
+    for k, entry in enumerate(check.array(slices, f"{place}.slices", maximum=MAX_OBJECTS)):
+        where = f"{place}.slices[{k}]"
+        entry = dict(check.mapping(entry, where, ("z",), ("name", "target", "box", "points", "mask", "final")))
+        z = check.integer(entry.pop("z"), f"{where}.z", -MAX_SLICE, MAX_SLICE)
+        if z in prompts:
+            raise check.fail(f"{where}.z", "be a slice that comes once", z)
+        prompts[z] = prompt_from_json(check, entry, where, folder)
+    if not prompts:
+        raise check.fail(f"{place}.slices", "have one slice at least")
+    return prompts
+
+
+def _coordinate(check: Checker, value, place: str) -> float:
+    return check.number(value, place, -MAX_COORDINATE, MAX_COORDINATE)
 
 
 def _list(value) -> list:

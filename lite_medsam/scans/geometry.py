@@ -1,7 +1,7 @@
-"""Where a scan's voxels lie in the patient, and how an array of ours goes back into its file's order."""
+"""Where a scan's voxels lie: in the patient, in the file, and in the array that is shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,11 @@ class Geometry:
         flipped: For D, H and W whether it runs against the file's axis.
         header: The geometric fields of a NIfTI header, to be written back as they were; empty when there was none.
         nifti2: Whether the file was NIfTI-2.
+        plane: The name in `PLANES` of how the slices lie, None where the file does not say it.
+
+    Two frames meet here. *Voxel* coordinates i, j, k are indices into the file's own array, as ITK-SNAP, nibabel and SimpleITK
+    show them. *Display* coordinates x, y, z are columns, rows and slices of our (D, H, W) array. In both, a voxel's index is
+    its middle, so voxel i reaches from i - 0.5 to i + 0.5, and a box is closed: its last voxel is inside.
     """
 
     affine: np.ndarray
@@ -38,6 +43,7 @@ class Geometry:
     flipped: tuple[bool, bool, bool] = (False, False, False)
     header: Mapping[str, Any] = field(default_factory=dict)
     nifti2: bool = False
+    plane: str | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -53,8 +59,16 @@ class Geometry:
 
     def from_file(self, array: np.ndarray) -> np.ndarray:
         """The file's array as (D, H, W); a view."""
-        ours = array.reshape((*self.file_shape, 1)[:3]).transpose(self.axes)
-        return ours[tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)]
+        return self.cut(array.reshape((*self.file_shape, 1)[:3]))
+
+    def cut(self, voxels: np.ndarray) -> np.ndarray:
+        """(i, j, k, ...) voxels in the file's order as (D, H, W, ...); a view."""
+        ours = voxels.transpose(*self.axes, *range(3, voxels.ndim))
+        return ours[self._flips()]
+
+    def uncut(self, ours: np.ndarray) -> np.ndarray:
+        """(D, H, W, ...) as (i, j, k, ...) in the file's order; a view, the way back of `cut`."""
+        return ours[self._flips()].transpose(*np.argsort(self.axes), *range(3, ours.ndim))
 
     def to_file(self, labels: np.ndarray) -> np.ndarray:
         """A (D, H, W) array, or (H, W) for a single slice, in the file's order and shape.
@@ -65,8 +79,81 @@ class Geometry:
         labels = labels[None] if labels.ndim == 2 else labels
         if labels.shape != self.shape:
             raise CaseError(f"labels must have the scan's shape {self.shape}, got {labels.shape}")
-        ours = labels[tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)]
-        return ours.transpose(np.argsort(self.axes)).reshape(self.file_shape)
+        return self.uncut(labels).reshape(self.file_shape)
+
+    @property
+    def is_file_order(self) -> bool:
+        """Whether display and voxel coordinates are the same numbers."""
+        return tuple(self.axes) == (2, 1, 0) and not any(self.flipped)
+
+    @property
+    def plane_axes(self) -> tuple[int, int]:
+        """The two axes of the file that lie in a slice, in the order of the file: what 2D voxel coordinates count along."""
+        return tuple(sorted(self.axes[1:]))
+
+    def to_display(self, points: np.ndarray) -> np.ndarray:
+        """Voxel coordinates (..., 3) i, j, k as display coordinates (..., 3) x, y, z; fractions are kept."""
+        order, flips, last = self._columns()
+        ours = np.asarray(points, np.float64)[..., order]
+        return np.where(flips, last - ours, ours)
+
+    def to_voxel(self, points: np.ndarray) -> np.ndarray:
+        """Display coordinates (..., 3) x, y, z as voxel coordinates (..., 3) i, j, k: the way back of `to_display`."""
+        order, flips, last = self._columns()
+        ours = np.asarray(points, np.float64)
+        theirs = np.empty_like(ours)
+        theirs[..., order] = np.where(flips, last - ours, ours)
+        return theirs
+
+    def box_to_display(self, boxes: np.ndarray) -> np.ndarray:
+        """Closed boxes (..., 6) i0 j0 k0 i1 j1 k1 as x0 y0 z0 x1 y1 z1; a reversed box stays reversed."""
+        first, last = (self.to_display(half) for half in np.split(np.asarray(boxes, np.float64), 2, axis=-1))
+        flips = self._columns()[1]
+        return np.concatenate([np.where(flips, last, first), np.where(flips, first, last)], axis=-1)
+
+    def box_to_voxel(self, boxes: np.ndarray) -> np.ndarray:
+        """Closed boxes (..., 6) x0 y0 z0 x1 y1 z1 as i0 j0 k0 i1 j1 k1: the way back of `box_to_display`."""
+        order, flips, _ = self._columns()
+        theirs = np.zeros(3, bool)
+        theirs[order] = flips
+        first, last = (self.to_voxel(half) for half in np.split(np.asarray(boxes, np.float64), 2, axis=-1))
+        return np.concatenate([np.where(theirs, last, first), np.where(theirs, first, last)], axis=-1)
+
+    def slice_to_display(self, index: int) -> int:
+        """The slice of ours for an index along the file's axis `axes[0]`; it is its own way back."""
+        return self.shape[0] - 1 - index if self.flipped[0] else index
+
+    def picture_to_display(self, picture: np.ndarray) -> np.ndarray:
+        """A picture of one slice in the order of the file, turned into that of the display.
+
+        Args:
+            picture: (V, U, ...), columns along the first of `plane_axes`, rows along the second, as SimpleITK's arrays have it.
+        """
+        ours = picture if self.axes[1] > self.axes[2] else picture.swapaxes(0, 1)
+        return ours[:: -1 if self.flipped[1] else 1, :: -1 if self.flipped[2] else 1]
+
+    def across(self, axis: int) -> "Geometry":
+        """The same voxels cut into slices along another axis of the file, turned as radiology shows that plane."""
+        if axis == self.axes[0]:
+            return self
+        if self.plane is None:
+            rows, columns = (a for a in (2, 1, 0) if a != axis)
+            return replace(self, axes=(axis, rows, columns), flipped=(False, False, False))
+        # axis of the patient -> axis of the file, and where that runs
+        runs = {
+            world: (mine, -direction if flip else direction)
+            for (world, direction), mine, flip in zip(PLANES[self.plane], self.axes, self.flipped, strict=True)
+        }
+        plane = next(_ACROSS[world] for world, (mine, _) in runs.items() if mine == axis)
+        turned = [(runs[world][0], runs[world][1] != direction) for world, direction in PLANES[plane]]
+        return replace(self, axes=tuple(a for a, _ in turned), flipped=tuple(f for _, f in turned), plane=plane)
+
+    def _flips(self) -> tuple[slice, ...]:
+        return tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)
+
+    def _columns(self) -> tuple[list[int], np.ndarray, np.ndarray]:
+        """For x, y, z: the axis of the file, whether it is flipped, and the last index."""
+        return list(self.axes[::-1]), np.array(self.flipped[::-1]), np.array(self.shape[::-1], np.float64) - 1
 
     @classmethod
     def from_spacing(cls, shape: tuple[int, ...], spacing_mm: tuple[float, ...] | None) -> "Geometry":
@@ -78,12 +165,12 @@ class Geometry:
         """
         depth, height, width = (1, *shape)[-3:]
         z, y, x = (1.0, 1.0, 1.0) if spacing_mm is None else (1.0, *spacing_mm)[-3:]
-        return cls(np.diag([-x, -y, z, 1.0]), (width, height, depth))
+        return cls(np.diag([-x, -y, z, 1.0]), (width, height, depth), plane="axial")
 
 
 def orient(
     orientation: np.ndarray, file_shape: tuple[int, ...], spacing_mm: np.ndarray, plane: str
-) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+) -> tuple[tuple[int, int, int], tuple[bool, bool, bool], str | None]:
     """Which axes of a file become slices, rows and columns.
 
     Args:
@@ -94,10 +181,10 @@ def orient(
             thickest voxels, else axial.
 
     Returns:
-        `axes` and `flipped` of a `Geometry`.
+        `axes`, `flipped` and `plane` of a `Geometry`.
     """
     if not np.isfinite(orientation).all() or sorted(orientation[:, 0]) != [0, 1, 2]:
-        return (2, 1, 0), (False, False, False)  # an affine without directions: the order of the file
+        return (2, 1, 0), (False, False, False), None  # an affine without directions: the order of the file
     if plane == "auto":
         plane = _natural_plane(orientation, (*file_shape, 1)[:3], spacing_mm)
     axes, flipped = [], []
@@ -105,7 +192,7 @@ def orient(
         axis = int(np.flatnonzero(orientation[:, 0] == world)[0])
         axes.append(axis)
         flipped.append(bool(orientation[axis, 1] != direction))
-    return tuple(axes), tuple(flipped)
+    return tuple(axes), tuple(flipped), plane
 
 
 def _natural_plane(orientation: np.ndarray, shape: tuple[int, ...], spacing_mm: np.ndarray) -> str:

@@ -166,8 +166,8 @@ def _geometry(nibabel, image, file_shape, plane: str) -> tuple[Geometry, tuple[f
         lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     else:
         notes.append("the file does not say where its voxels lie: no voxel size, slices in the order of the file")
-    axes, flipped = orient(orientation, file_shape, lengths, plane)
-    geometry = Geometry(affine, file_shape, axes, flipped, kept, isinstance(image, nibabel.Nifti2Image))
+    axes, flipped, name = orient(orientation, file_shape, lengths, plane)
+    geometry = Geometry(affine, file_shape, axes, flipped, kept, isinstance(image, nibabel.Nifti2Image), name)
     if not is_usable:
         return geometry, None, notes
     unit = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)

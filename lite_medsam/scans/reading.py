@@ -27,7 +27,7 @@ MAX_VOXELS = 2**28
 
 
 def load_volume(
-    path: str | os.PathLike, *, max_voxels: int = MAX_VOXELS, first_volume: bool = False, plane: str = "auto"
+    path: str | os.PathLike, *, max_voxels: int | None = None, first_volume: bool = False, plane: str = "auto"
 ) -> Scan:
     """Reads a scan: a NIfTI file, a DICOM file, the folder of a DICOM series, an npz case, or a picture file.
 
@@ -45,7 +45,7 @@ def load_volume(
         CaseError: If the file is missing, damaged, too large or of another kind; the message names it and is one line.
         MissingExtraError: If nibabel or pydicom is needed and not installed.
     """
-    source = Path(path)
+    source, max_voxels = Path(path), MAX_VOXELS if max_voxels is None else max_voxels
     name, shown = source.name.lower(), shown_path(path)
     if source.is_dir():
         return load_dicom_series(source, max_voxels)

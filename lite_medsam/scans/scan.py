@@ -1,6 +1,6 @@
 """What a medical file holds: raw numbers, voxel size, modality, geometry; and how it becomes an 8-bit picture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,6 +65,25 @@ class Scan:
         if centre is None and self.default_window is not None:
             centre, width = self.default_window
         return stretch_to_uint8(self.values) if centre is None else window(self.values, centre, width)
+
+    def across(self, axis: int) -> "Scan":
+        """The same voxels cut into slices along another axis of the file; without boxes and labels, which lie in the slices.
+
+        Raises:
+            CaseError: If it is no volume.
+        """
+        if not self.is_volume:
+            raise CaseError(f"{self.name}: only volumes can be cut along another axis, this is a picture")
+        if axis == self.geometry.axes[0]:
+            return self
+        geometry = self.geometry.across(axis)
+        turned = geometry.cut(self.geometry.uncut(self.values))
+        spacing = self.spacing_mm
+        if spacing is not None:
+            by_axis = dict(zip(self.geometry.axes, spacing, strict=True))
+            spacing = tuple(by_axis[a] for a in geometry.axes)
+        values = np.ascontiguousarray(turned)
+        return replace(self, values=values, geometry=geometry, spacing_mm=spacing, boxes=None, label=None)
 
     def to_case(self, centre: float | None = None, width: float | None = None) -> Case:
         """The scan as a case, with its window applied.

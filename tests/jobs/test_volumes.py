@@ -247,7 +247,9 @@ def test_a_nifti_of_one_slice_is_a_picture_unless_the_prompts_are_for_a_volume(p
     path = volume_nifti(tmp_path / "a.nii.gz", (60, 40, 1))
     picture = find_jobs([path], tmp_path / "out", (Prompt(box=(10, 10, 29, 24)),))[0]
     record = run_job(predictor, picture, SegmentOptions())
-    assert names(tmp_path / "out") == ["a.json", "a.npz", "a_label.png", "a_overlay.png"]
+    assert names(tmp_path / "out") == ["a.json", "a.npz", "a_label.nii.gz", "a_label.png", "a_overlay.png"]
+    label = np.asarray(nibabel.load(tmp_path / "out" / "a_label.nii.gz").dataobj)
+    assert label.shape == (60, 40, 1) and label[10:30, 10:25].any() and label.sum() == label[10:30, 10:25].sum()
     assert record["image_hw"] == [40, 60] and np.load(tmp_path / "out" / "a.npz")["segs"].shape == (40, 60)
     volume = find_jobs([path], tmp_path / "3d", tuple(seeds_from_boxes([(10, 10, 0, 29, 24, 0)])))[0]
     run_job(predictor, volume, SegmentOptions())
