@@ -1,0 +1,114 @@
+"""Reads one damaged file twice and judges what came of it."""
+
+import contextlib
+import ctypes
+import dataclasses
+import hashlib
+import re
+import resource
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from readers import Reader
+
+from lite_medsam.errors import CaseError, MissingExtraError, PromptError, WeightsError
+
+EXPECTED = (CaseError, PromptError, WeightsError)
+MAX_MESSAGE = 1500
+MEMORY_MB = 300
+_M_PERTURB = -6  # of glibc's mallopt: what fresh memory is filled with
+
+
+class Outcome(NamedTuple):
+    """What came of an input.
+
+    Attributes:
+        kind: The result's type, or the error's message without numbers and names: equal for alike inputs.
+        fault: What is wrong with the reader; None where nothing is.
+    """
+
+    kind: str
+    fault: str | None
+
+
+def read_twice(reader: Reader, data: bytes, folder: Path) -> Outcome:
+    """Reads the bytes twice, in memory that was filled with something else each time.
+
+    A fault is: an error that is none of the project's, a message of several lines or with unprintable characters, more than
+    `MEMORY_MB` of memory, or two readings that differ. The caller watches the time, and crashes.
+    """
+    path = folder / f"input{reader.suffix}"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    before = _peak_mb()
+    first = _read(reader, path, 0x55)
+    if first.fault:
+        return first
+    second = _read(reader, path, 0xAA)
+    if first != second:
+        shown = f"{first.kind[:200]} / {second.kind[:200]}"
+        return Outcome(first.kind, f"two readings of the same bytes differ: {shown}")
+    kind = re.sub(r"#[0-9a-f]{40}", "", first.kind)
+    if _peak_mb() - before > MEMORY_MB:
+        return Outcome(kind, f"took {_peak_mb() - before:.0f} MB")
+    return Outcome(kind, None)
+
+
+def _read(reader: Reader, path: Path, fill: int) -> Outcome:
+    _fill_fresh_memory(fill)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            result = reader.read(path)
+    except MissingExtraError:
+        raise
+    except EXPECTED as error:
+        return _judge_message(error)
+    except Exception as error:
+        return Outcome(type(error).__name__, f"{type(error).__name__}: {str(error)[:300]}")
+    digest = hashlib.sha1(usedforsecurity=False)
+    shape = _add(digest, result)
+    return Outcome(f"{shape} #{digest.hexdigest()}", None)
+
+
+def _judge_message(error: Exception) -> Outcome:
+    text = str(error)
+    kind = f"{type(error).__name__}: {re.sub(r'[0-9]+|0x[0-9a-f]+', '0', text)[:300]}"
+    if "\n" in text or not text.isprintable():
+        return Outcome(kind, f"the message is not one printable line: {text[:300]!r}")
+    if not text or len(text) > MAX_MESSAGE:
+        return Outcome(kind, f"the message has {len(text)} characters")
+    return Outcome(kind, None)
+
+
+def _add(digest, value: Any) -> str:
+    """Adds a value to a hash; says what kind of value it is."""
+    if isinstance(value, np.ndarray):
+        digest.update(repr((value.shape, value.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+        return f"{value.ndim}d {value.dtype}"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [getattr(value, field.name) for field in dataclasses.fields(value)]
+        return f"{type(value).__name__}({', '.join(_add(digest, field) for field in fields)})"
+    if isinstance(value, dict):
+        value = list(value.items())
+    if isinstance(value, list | tuple):
+        digest.update(f"{len(value)}(".encode())
+        kinds = [_add(digest, item) for item in value]
+        return f"[{', '.join(dict.fromkeys(kinds))}]"
+    if hasattr(value, "numpy"):
+        return _add(digest, value.detach().numpy())
+    digest.update(repr(value).encode("utf-8", "backslashreplace"))
+    return type(value).__name__
+
+
+def _fill_fresh_memory(value: int) -> None:
+    # another C library has no such switch: then two readings are compared without it
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_PERTURB, value)
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
