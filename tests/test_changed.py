@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from changed import changed_files, importers, tests_of
+from changed import changed_files, importers, concerned_tests
 from places import ROOT
 
 
@@ -15,24 +15,24 @@ def test_importers_are_found_through_others():
 
 
 def test_a_package_brings_its_tests_and_those_above_it():
-    found = tests_of(["lite_medsam/session/state.py"])
+    found = concerned_tests(["lite_medsam/session/state.py"])
     assert {"tests/session", "tests/demo", "tests/test_imports.py"} <= set(found)
     assert not {"tests/images", "tests/learning", "tests"} & set(found)
 
 
 def test_a_ground_floor_brings_nearly_all():
     assert {"tests/storage", "tests/images", "tests/learning", "tests/demo"} <= set(
-        tests_of(["lite_medsam/storage/files.py"])
+        concerned_tests(["lite_medsam/storage/files.py"])
     )
 
 
 @pytest.mark.parametrize("path", ["pyproject.toml", "tests/support/fakes.py", "lite_medsam/errors.py", ".ci/run"])
 def test_what_all_depends_on_brings_all(path):
-    assert tests_of([path]) == ["tests"]
+    assert concerned_tests([path]) == ["tests"]
 
 
 def test_a_test_brings_itself_only():
-    found = set(tests_of(["tests/images/test_reading.py"]))
+    found = set(concerned_tests(["tests/images/test_reading.py"]))
     assert found == {
         "tests/images/test_reading.py",
         "tests/test_imports.py",
@@ -42,8 +42,8 @@ def test_a_test_brings_itself_only():
 
 
 def test_files_that_are_gone_and_texts_do_no_harm():
-    assert "tests/images/test_gone.py" not in tests_of(["tests/images/test_gone.py", "docs/x.md"])
-    assert tests_of([]) == []
+    assert "tests/images/test_gone.py" not in concerned_tests(["tests/images/test_gone.py", "docs/x.md"])
+    assert concerned_tests([]) == []
 
 
 def test_changed_files_are_those_since_a_commit_and_new_ones(tmp_path):

@@ -24,6 +24,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "support"), str(HERE.parents[1])]
 from readers import READERS  # noqa: E402  (the path is set above)
 
 HANG_SECONDS = 20
+LIMIT_MB = 1500  # of address space, beyond what the process has after the whole files
 MAX_CORPUS = 400
 SAVE_EVERY = 500
 MAX_FAULTS = 200  # of one reader; more of them say nothing new
@@ -85,7 +86,7 @@ def work(name: str, state: Path, until: int, deadline: float) -> None:
 
     The input that is being read lies in `current`, so that it is not lost with the process.
     """
-    from judge import read_twice
+    from judge import limit_memory, read_twice
     from mutate import damaged
 
     reader, store = READERS[name], Store(state / name)
@@ -99,6 +100,7 @@ def work(name: str, state: Path, until: int, deadline: float) -> None:
                 outcome = read_twice(reader, data, Path(folder))
                 if round_ and outcome.fault:
                     store.add_fault(data, outcome.fault)
+        limit_memory(LIMIT_MB)
         while done < until and time.time() < deadline:
             rng = Random(f"{name} {done}")
             inputs = seeds + list(kinds.values())
@@ -108,8 +110,6 @@ def work(name: str, state: Path, until: int, deadline: float) -> None:
             done += 1
             if outcome.fault:
                 store.add_fault(data, outcome.fault)
-                if outcome.fault.startswith("took"):
-                    break  # the peak of a process never sinks: start anew
             elif outcome.kind not in kinds and len(kinds) < MAX_CORPUS:
                 kinds[outcome.kind] = data
             if done % SAVE_EVERY == 0:

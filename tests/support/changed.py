@@ -52,7 +52,7 @@ def _imported(text: str) -> set[str]:
     return {match[1] for name in names if (match := re.match(rf"{PACKAGE}\.(\w+)", name))}
 
 
-def tests_of(changed: Iterable[str], root: Path = ROOT) -> list[str]:
+def concerned_tests(changed: Iterable[str], root: Path = ROOT) -> list[str]:
     """The tests that concern changed files.
 
     Args:
@@ -98,4 +98,4 @@ def changed_files(since: str | None, root: Path = ROOT) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(*tests_of(changed_files(sys.argv[1] if len(sys.argv) > 1 else None)), sep="\n")
+    print(*concerned_tests(changed_files(sys.argv[1] if len(sys.argv) > 1 else None)), sep="\n")
