@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from changed import changed_files, importers, concerned_tests
+from changed import changed_files, concerned_tests, importers
 from places import ROOT
 
 
