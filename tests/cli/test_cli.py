@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from places import ROOT
 
-from lite_medsam.cases.case import save_case
+from lite_medsam.cases.case import load_case, save_case
 from lite_medsam.cli import COMMANDS, main
+from lite_medsam.images.reading import load_image
 from lite_medsam.phantoms import make_phantom
+from lite_medsam.scans.reading import load_volume
 from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 
 CACHE = []
@@ -143,6 +145,31 @@ def test_phantoms(capsys, tmp_path):
     assert code == 0 and len(out.splitlines()) == len(list(tmp_path.iterdir())) == 2
     code, _, err = run(capsys, "phantoms", "-o", tmp_path, "--kind", "teapot")
     assert code == 2 and "oct-srf" in err and len(err.splitlines()) == 1
+
+
+def test_phantoms_as_pictures(capsys, tmp_path):
+    code, out, _ = run(capsys, "phantoms", "-o", tmp_path, "--kind", "us", "--save", "npz,png")
+    assert code == 0 and len(out.splitlines()) == len(list(tmp_path.iterdir())) == 3
+    case = load_case(tmp_path / "2D_US_us-0000.npz")
+    assert np.array_equal(load_image(tmp_path / "2D_US_us-0000.png"), case.image)
+    assert np.array_equal(load_image(tmp_path / "2D_US_us-0000_mask.png"), case.label)
+
+
+def test_phantoms_as_volumes(capsys, tmp_path):
+    pytest.importorskip("nibabel")
+    code, _, _ = run(capsys, "phantoms", "-o", tmp_path, "--kind", "ct", "--volumes", "--save", "npz,nifti")
+    case, scan = load_case(tmp_path / "3D_CT_ct-0000.npz"), load_volume(tmp_path / "3D_CT_ct-0000.nii.gz")
+    assert code == 0 and case.is_volume and np.array_equal(scan.values, case.image)
+    assert scan.spacing_mm == pytest.approx(case.spacing_mm)
+    assert np.array_equal(load_volume(tmp_path / "3D_CT_ct-0000_label.nii.gz").values, case.label)
+
+
+@pytest.mark.parametrize(
+    "words", [("--save", "bmp"), ("--save", ""), ("--volumes", "--save", "png"), ("--save", "nifti")]
+)
+def test_phantoms_in_a_format_that_does_not_fit(capsys, tmp_path, words):
+    code, _, err = run(capsys, "phantoms", "-o", tmp_path / "x", "--kind", "ct", *words)
+    assert code == 2 and "--save" in err and not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
