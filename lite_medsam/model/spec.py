@@ -15,6 +15,8 @@ from lite_medsam.storage.files import atomic_write
 FORMAT = "lite-medsam-model"
 FORMAT_VERSION = 1
 OWN_FAMILY = "lite-medsam"
+# the backbone that is LiteMedSAM's image encoder instead of one of timm's networks
+LITEMEDSAM_TRUNK = "litemedsam"
 PROMPT_KINDS = ("box", "points", "box+points", "mask")
 
 PREPROCESSING_CHOICES = {
@@ -32,13 +34,15 @@ class Architecture:
     Attributes:
         family: "lite-medsam" for our own network, else a published one out of `lite_medsam.learning.network.families`, whose
             shape is fixed: then the other fields say nothing.
-        backbone: Name of a timm model with features at strides 2, 4, 8, 16 and 32.
+        backbone: Name of a timm model with features at strides 2, 4, 8, 16 and 32; or "litemedsam" for LiteMedSAM's own
+            trunk on pixels averaged 4 x 4, with its mask decoder.
         embedding_dim: Channels of the embedding on the grid of side image_size / 8.
         skip_dims: Channels of the finer features at strides 4, 2 and 1.
         transformer_depth: Two-way attention blocks of the mask decoder.
         transformer_mlp_dim: Width of their MLPs.
         transformer_heads: Attention heads.
         mask_tokens: Masks per prompt: the first is the answer, the others its alternatives when it is ambiguous.
+        windows: Sides of the attention windows of the trunk's stages, tokens; timm's backbones have none.
     """
 
     family: str = OWN_FAMILY
@@ -49,6 +53,7 @@ class Architecture:
     transformer_mlp_dim: int = 768
     transformer_heads: int = 8
     mask_tokens: int = 4
+    windows: tuple[int, int, int, int] = (7, 7, 14, 7)
 
 
 @dataclass(frozen=True)

@@ -55,9 +55,7 @@ class GraphDecoder(nn.Module):
 
         side = embedding.shape[2]
         x = _reshape(keys.transpose(1, 2), 0, 0, side, -1)  # (N, C, S/8, S/8)
-        x = F.relu(_add_per_image(decoder.upscale4(x), skip4))
-        x = x + F.relu(decoder.refine4(x))
-        x = F.relu(_add_per_image(decoder.upscale2(x), skip2))
+        x = decoder.upscale(x, skip4, skip2, _add_per_image)
         coarse = _weigh(decoder.output_hypernetworks_mlps, tokens, x, answers)
         fine = _weigh(decoder.detail_hypernetworks_mlps, tokens, detail, answers)
         logits = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False) + fine

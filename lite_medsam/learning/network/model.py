@@ -1,14 +1,20 @@
 """The promptable segmentation network: image encoder plus segment_anything's prompt encoder and mask decoder."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
+from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.mask_decoder import MLP
 from torch import Tensor, nn
 
 from lite_medsam.learning.network.encoder import ImageEncoder
+from lite_medsam.learning.network.trunk_encoder import TrunkEncoder
 from lite_medsam.model.prompt_tokens import FIRST_TARGET
-from lite_medsam.model.spec import ModelSpec
+from lite_medsam.model.spec import LITEMEDSAM_TRUNK, ModelSpec
+
+AddPerImage = Callable[[Tensor, Tensor], Tensor]
 
 # Meaning of a prompt token's label, as in segment_anything: padding, background click, object click, two box corners.
 # Labels from FIRST_TARGET on say what the object is called; their coordinates mean nothing.
@@ -97,6 +103,22 @@ class SkipMaskDecoder(MaskDecoder):
             self.target_film = nn.Embedding(targets, 2 * dim)
             nn.init.zeros_(self.target_film.weight)
 
+    def upscale(self, x: Tensor, skip4: Tensor, skip2: Tensor, add: AddPerImage) -> Tensor:
+        """The pixel map after the transformer, four times finer.
+
+        Args:
+            x: (N, C, S/8, S/8).
+            skip4: (B, C4, S/4, S/4) of the B images.
+            skip2: (B, C2, S/2, S/2).
+            add: Adds the features of B images to maps of N prompts; graphs have one of their own.
+
+        Returns:
+            (N, C2, S/2, S/2).
+        """
+        x = F.relu(add(self.upscale4(x), skip4))  # (N, C4, S/4, S/4)
+        x = x + F.relu(self.refine4(x))
+        return F.relu(add(self.upscale2(x), skip2))
+
     def forward(
         self,
         features: tuple[Tensor, ...],
@@ -130,15 +152,34 @@ class SkipMaskDecoder(MaskDecoder):
         tokens, keys = self.transformer(source, image_pe.expand(count, -1, -1, -1), tokens)
 
         x = keys.transpose(1, 2).unflatten(2, source.shape[2:])
-        x = F.relu(_add_per_image(self.upscale4(x), skip4))  # (N, C4, S/4, S/4)
-        x = x + F.relu(self.refine4(x))
-        x = F.relu(_add_per_image(self.upscale2(x), skip2))  # (N, C2, S/2, S/2)
+        x = self.upscale(x, skip4, skip2, _add_per_image)  # (N, C2, S/2, S/2)
 
         answers = [tokens[:, 1 + i] for i in range(drawn)]
         coarse = _weigh(self.output_hypernetworks_mlps, answers, x)
         fine = _weigh(self.detail_hypernetworks_mlps, answers, detail)
         logits = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False) + fine
         return logits, self.iou_prediction_head(tokens[:, 0])[:, :drawn]
+
+
+class TrunkMaskDecoder(SkipMaskDecoder):
+    """LiteMedSAM's mask decoder under its published names, with the finer features added where it upscales."""
+
+    def __init__(self, dim: int, skip_dims: tuple[int, int, int], *args, **kwargs):
+        super().__init__(dim, skip_dims, *args, **kwargs)
+        del self.upscale4, self.refine4, self.upscale2
+        skip4, skip2, _ = skip_dims
+        self.output_upscaling = nn.Sequential(
+            nn.ConvTranspose2d(dim, skip4, 2, stride=2),
+            LayerNorm2d(skip4),
+            nn.GELU(),
+            nn.ConvTranspose2d(skip4, skip2, 2, stride=2),
+            nn.GELU(),
+        )
+
+    def upscale(self, x: Tensor, skip4: Tensor, skip2: Tensor, add: AddPerImage) -> Tensor:
+        to4, norm, activate4, to2, activate2 = self.output_upscaling
+        x = activate4(norm(add(to4(x), skip4)))  # (N, C4, S/4, S/4)
+        return activate2(add(to2(x), skip2))  # (N, C2, S/2, S/2)
 
 
 def film(table: nn.Embedding, labels: Tensor) -> Tensor:
@@ -171,7 +212,8 @@ class PromptedSegmenter(nn.Module):
             raise ValueError(f"image_size must be a multiple of 32, got {size}; 256 and 512 are usual")
         grid = (size // 8, size // 8)
         self.spec = spec
-        self.image_encoder = ImageEncoder(a)
+        trunk = a.backbone == LITEMEDSAM_TRUNK
+        self.image_encoder = TrunkEncoder(a) if trunk else ImageEncoder(a)
         self.prompt_encoder = BatchPromptEncoder(
             targets=len(spec.targets),
             embed_dim=a.embedding_dim,
@@ -185,7 +227,8 @@ class PromptedSegmenter(nn.Module):
             mlp_dim=a.transformer_mlp_dim,
             num_heads=a.transformer_heads,
         )
-        self.mask_decoder = SkipMaskDecoder(a.embedding_dim, a.skip_dims, transformer, a.mask_tokens, len(spec.targets))
+        decoder = TrunkMaskDecoder if trunk else SkipMaskDecoder
+        self.mask_decoder = decoder(a.embedding_dim, a.skip_dims, transformer, a.mask_tokens, len(spec.targets))
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, S, S) float32 to the tuple of features, each with leading dimension B."""

@@ -22,7 +22,7 @@ from lite_medsam.learning.network.model import PromptedSegmenter
 from lite_medsam.learning.training.losses import prompt_loss
 from lite_medsam.learning.training.run_log import RunLog
 from lite_medsam.learning.training.stepping import Stepper, make_fabric, read_checkpoint, write_checkpoint
-from lite_medsam.learning.training.trainable import parameter_groups
+from lite_medsam.learning.training.trainable import parameter_groups, set_modes
 from lite_medsam.model.spec import ModelSpec
 from lite_medsam.storage.files import atomic_write
 
@@ -49,6 +49,7 @@ class TrainSettings:
             one that get another.
         corrections: Most such clicks.
         seed: Of everything that is drawn.
+        norm: "trained", or "frozen" for batch normalisation that keeps the statistics it started with.
         bfloat16: Compute in bfloat16 where it is safe (autocast).
         stop_after: End after so many steps all the same, the schedule unfinished; 0 for all steps.
         checkpoint_every: Steps between checkpoints.
@@ -69,6 +70,7 @@ class TrainSettings:
     second_round: float = 0.6
     corrections: int = 1
     seed: int = 0
+    norm: str = "trained"
     bfloat16: bool = False
     stop_after: int = 0
     checkpoint_every: int = 250
@@ -125,7 +127,7 @@ class Trainer(Stepper):
             out.mkdir(parents=True, exist_ok=True)
             with atomic_write(out / "settings.json") as path:
                 path.write_text(json.dumps(dataclasses.asdict(self.settings), indent=2) + "\n", encoding="utf-8")
-        self.model.train()
+        set_modes(self.model.train(), self.settings.norm)
         end = min(self.settings.steps, self.settings.stop_after or self.settings.steps)
         bar = tqdm(total=end, initial=self.step, unit="step", desc="train", smoothing=0.05, disable=not writes)
         log, losses = RunLog(out, self.step) if writes else None, []

@@ -7,10 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import safetensors.torch
-import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
 
 from lite_medsam.cases.adapters.check import pixel_sha256
 from lite_medsam.cases.adapters.split import Split
@@ -18,9 +15,8 @@ from lite_medsam.cases.adapters.split_file import load_split
 from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError, WeightsError
 from lite_medsam.learning.data.labelled_image import LabelledImage, load_images
-from lite_medsam.learning.network.encoder import load_folded_mobilenetv2
-from lite_medsam.learning.training.gluon_resnet import is_gluon_resnet, load_gluon_resnet50v2
 from lite_medsam.learning.training.loop import Trainer, TrainSettings, new_model
+from lite_medsam.learning.training.starting import start_from
 from lite_medsam.model.spec import ModelSpec, build_dataclass
 from lite_medsam.phantoms import make_phantom
 from lite_medsam.prompts.targets import read_targets
@@ -34,9 +30,8 @@ class Recipe:
     Attributes:
         spec: The model to build.
         train: The settings of the run.
-        start: Name of the safetensors file in the folder of starting points, "" for random weights: a whole model, as
-            model.safetensors of a model directory; the backbone as timm names its parameters; `mobilenetv2_100` with batch
-            normalisation folded in; or the first stages of Gluon's ResNet-50 v2.
+        start: Name of the file in the folder of starting points, "" for random weights; `starting.start_from` says which
+            kinds there are.
         named: Teach the names of `prompts/targets.json`; the spec then lists them.
         scenes: So many phantom scenes of no modality are drawn with seeds 0, 1, ... and take the share of one more modality.
         split: File beside the recipe that names the cases of its training part with the hashes of their images; others are
@@ -116,12 +111,7 @@ def run_recipe(
     elif recipe.start:
         if start_folder is None:
             raise WeightsError(f"the recipe starts from {recipe.start}; name its folder with --start")
-        tensors = safetensors.torch.load_file(start_folder / recipe.start)
-        if "mask_decoder.iou_token.weight" in tensors:
-            start_model(model, tensors, recipe.start)
-        else:
-            pixels = torch.cat([trainer.source.batch(i).pixels for i in range(4)])
-            start_backbone(model.image_encoder.backbone, tensors, pixels, recipe.start)
+        start_from(start_folder / recipe.start, model, trainer.source)
         trainer.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     trainer.train(out)
     return trainer
@@ -141,59 +131,3 @@ def training_part(split: Split) -> Callable[[Case], None]:
             raise CaseError(f"{case.name} must be the image that the recipe was made with, but its pixels differ")
 
     return check
-
-
-def start_model(model: nn.Module, tensors: dict[str, Tensor], origin: str) -> None:
-    """Starts a model from the stored weights of another of the same architecture; the input size may differ.
-
-    Args:
-        model: The new model.
-        tensors: Contents of a model.safetensors.
-        origin: What to call the file in errors.
-
-    Raises:
-        WeightsError: If they are of another architecture.
-    """
-    expected = {k: v.shape for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    for name in ("prompt_encoder.target_embedding.weight", "mask_decoder.target_film.weight"):
-        if name not in tensors:  # a model that knew no names learns them from nothing
-            expected.pop(name, None)
-    wrong = [name for name in expected if name not in tensors or tensors[name].shape != expected[name]]
-    if wrong or set(tensors) - set(expected):
-        raise WeightsError(
-            f"{origin} must hold the {len(expected)} tensors of the recipe's model; {len(wrong)} are missing or of another "
-            f"shape{', such as ' + wrong[0] if wrong else ''}, {len(set(tensors) - set(expected))} are unknown"
-        )
-    model.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
-
-
-def start_backbone(backbone: nn.Module, tensors: dict[str, Tensor], images: Tensor, origin: str) -> None:
-    """Starts a backbone from stored weights.
-
-    Args:
-        backbone: A timm feature network.
-        tensors: Its parameters and statistics under timm's names (a classifier may be among them and is left out), or those
-            that `load_folded_mobilenetv2` reads.
-        images: (B, 3, S, S) float32 model input, for statistics that are not stored.
-        origin: What to call the file in errors.
-
-    Raises:
-        WeightsError: If they are of another network.
-    """
-    if is_gluon_resnet(tensors):
-        load_gluon_resnet50v2(backbone, tensors)
-        return
-    # feature networks of timm write stages_0 where the whole model has stages.0
-    named = {name: value.float() for name, value in tensors.items()}
-    named |= {name.replace(".", "_", 1): value for name, value in named.items()}
-    expected = {k: v for k, v in backbone.state_dict().items() if not k.endswith("num_batches_tracked")}
-    missing = [name for name, value in expected.items() if name not in named or named[name].shape != value.shape]
-    if not missing:
-        backbone.load_state_dict({name: named[name] for name in expected}, strict=False)
-    elif "stem.conv.weight" in tensors or any(name.startswith("blocks.0.conv") for name in tensors):
-        load_folded_mobilenetv2(backbone, tensors, images)
-    else:
-        raise WeightsError(
-            f"{origin} must hold the backbone's {len(expected)} tensors under timm's names, {len(missing)} are missing or of "
-            f"another shape, such as {missing[0]}"
-        )

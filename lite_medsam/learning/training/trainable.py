@@ -5,6 +5,7 @@ import math
 from torch import nn
 
 from lite_medsam.learning.network.checkpoint import Segmenter
+from lite_medsam.learning.network.litemedsam_encoder import TinyVitEncoder
 from lite_medsam.model.spec import OWN_FAMILY
 
 # share of the backbone's blocks that "encoder-last" trains
@@ -36,6 +37,8 @@ def last_modules(model: Segmenter) -> list[nn.Module]:
     if model.spec.architecture.family == OWN_FAMILY:
         backbone = encoder.backbone
         neck = [child for name, child in encoder.named_children() if name != "backbone"]
+        if isinstance(backbone, TinyVitEncoder):  # the trunk brings its own
+            neck.append(backbone.neck)
     else:
         backbone = encoder
         neck = [child for name, child in encoder.named_children() if name == "neck"]

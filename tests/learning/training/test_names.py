@@ -17,7 +17,8 @@ from lite_medsam.learning.network.checkpoint import to_stored
 from lite_medsam.learning.network.export import example_prompts, export_model
 from lite_medsam.learning.network.graph_decoder import GraphDecoder
 from lite_medsam.learning.network.model import PADDING, PromptedSegmenter
-from lite_medsam.learning.training.recipe import load_recipe, start_model
+from lite_medsam.learning.training.recipe import load_recipe
+from lite_medsam.learning.training.starting import start_model
 from lite_medsam.learning.training.trainable import NAMES_RATE, parameter_groups
 from lite_medsam.model.engines import OnnxBackend
 from lite_medsam.model.prompt_tokens import FIRST_TARGET

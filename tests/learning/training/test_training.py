@@ -20,7 +20,8 @@ from lite_medsam.learning.data.sampling import Sampling
 from lite_medsam.learning.network.checkpoint import save_weights
 from lite_medsam.learning.training.loop import Trainer, TrainSettings, load_averaged, new_model
 from lite_medsam.learning.training.losses import mask_iou, mask_loss, prompt_loss
-from lite_medsam.learning.training.recipe import Recipe, load_recipe, run_recipe, start_backbone
+from lite_medsam.learning.training.recipe import Recipe, load_recipe, run_recipe
+from lite_medsam.learning.training.starting import start_backbone
 from lite_medsam.prompts.vocabulary import load_vocabulary
 
 SETTINGS = TrainSettings(
