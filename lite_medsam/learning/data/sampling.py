@@ -19,6 +19,7 @@ class Sampling:
         objects_per_image: Objects per sample; repeated with other prompts where the image has fewer.
         crop_share: Share of samples that show a crop around an object instead of the whole image.
         crop_context: Smallest and largest side of the crop over the longer side of the object's box, log-uniform.
+        crop_shift: How far from the middle of its crop an object may lie, as a share of the room that it has there.
         crop_minimum_px: Smallest side of a crop, image pixels.
         jitter: How far a box's sides move, as a share of its width or height: inward and outward limit.
         mixed_share: Share of batches whose prompts are mixed: clicks, boxes with clicks, boxes.
@@ -35,6 +36,7 @@ class Sampling:
     objects_per_image: int = 3
     crop_share: float = 0.65
     crop_context: tuple[float, float] = (1.25, 2.6)
+    crop_shift: float = 0.4
     crop_minimum_px: int = 48
     jitter: tuple[float, float] = (-0.04, 0.12)
     mixed_share: float = 0.5
@@ -122,7 +124,7 @@ def _choose(
     low, high = np.log(sampling.crop_context)
     context = float(np.exp(rng.uniform(low, high)))
     box = source.boxes[anchor]
-    slack = (context - 1) * 0.4 * max(box[2] - box[0], box[3] - box[1])
+    slack = (context - 1) * sampling.crop_shift * max(box[2] - box[0], box[3] - box[1])
     shift = rng.uniform(-0.5, 0.5, 2) * slack
     frame = crop_frame(
         tuple(box + np.tile(shift, 2)),

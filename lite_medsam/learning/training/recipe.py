@@ -18,9 +18,12 @@ from lite_medsam.learning.data.labelled_image import LabelledImage, load_images
 from lite_medsam.learning.training.loop import Trainer, TrainSettings, new_model
 from lite_medsam.learning.training.starting import start_from
 from lite_medsam.model.spec import ModelSpec, build_dataclass
-from lite_medsam.phantoms import make_phantom
+from lite_medsam.phantoms import KINDS, make_phantom
 from lite_medsam.prompts.targets import read_targets
 from lite_medsam.prompts.vocabulary import load_vocabulary
+
+# far from those of samples and tests
+FIRST_PHANTOM_SEED = 50_000
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Recipe:
             kinds there are.
         named: Teach the names of `prompts/targets.json`; the spec then lists them.
         scenes: So many phantom scenes of no modality are drawn with seeds 0, 1, ... and take the share of one more modality.
+        phantoms: So many phantoms of each kind, of seeds that neither samples nor tests have, join their modalities.
         split: File beside the recipe that names the cases of its training part with the hashes of their images; others are
             refused. "" for whatever lies in the folders.
     """
@@ -43,6 +47,7 @@ class Recipe:
     start: str = ""
     named: bool = False
     scenes: int = 0
+    phantoms: int = 0
     split: str = ""
 
 
@@ -97,8 +102,7 @@ def run_recipe(
     paths = [path for folder in folders for path in sorted(folder.rglob("*.npz"))]
     check = training_part(load_split(recipe.split)) if recipe.split else None
     images = load_images(paths, settings.sampling.slices_per_volume, read_targets(targets), check)
-    drawn = (LabelledImage.from_case(make_phantom("scene", seed)) for seed in range(recipe.scenes))
-    images += [image for image in drawn if image is not None]  # in some, all things are unlabelled ones
+    images += drawn_images(recipe)
     model = new_model(recipe.spec, settings.seed)
     trainer = Trainer(model, images, settings, fabric)
     checkpoint = out / "checkpoint.pt"
@@ -115,6 +119,14 @@ def run_recipe(
         trainer.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     trainer.train(out)
     return trainer
+
+
+def drawn_images(recipe: Recipe) -> list[LabelledImage]:
+    """The phantoms of a recipe: scenes of no modality, and so many of each kind; those without a labelled thing are left out."""
+    seeds = range(FIRST_PHANTOM_SEED, FIRST_PHANTOM_SEED + recipe.phantoms)
+    cases = [make_phantom("scene", seed) for seed in range(recipe.scenes)]
+    cases += [make_phantom(kind, seed) for kind in KINDS if kind != "scene" for seed in seeds]
+    return [image for image in map(LabelledImage.from_case, cases) if image is not None]
 
 
 def training_part(split: Split) -> Callable[[Case], None]:
