@@ -22,6 +22,8 @@ from lite_medsam.scans.dicom_fields import (
 )
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.scan import Scan
+from lite_medsam.storage.guarded_reading import GuardedFile
+from lite_medsam.storage.one_line import one_line
 from lite_medsam.storage.paths import shown_path
 
 MAX_FILES = 20_000
@@ -114,8 +116,7 @@ def _errors(shown: str) -> Iterator[None]:
     except MemoryError:
         raise CaseError(f"{shown}: not enough memory to load it") from None
     except Exception as error:
-        text = " ".join(str(error).split())[:160] or type(error).__name__
-        raise CaseError(f"{shown}: damaged DICOM file, {text}") from None
+        raise CaseError(f"{shown}: damaged DICOM file, {one_line(error)}") from None
 
 
 def _pydicom():
@@ -129,12 +130,23 @@ def _pydicom():
 def _header(path: Path):
     pydicom = _pydicom()
     try:
-        meta = pydicom.filereader.read_file_meta_info(os.fspath(path))
-        if str(meta.get("TransferSyntaxUID", "")) == _DEFLATED:  # pydicom would inflate it without any limit
-            raise CaseError("deflated DICOM files are not read; save it uncompressed")
-        return pydicom.dcmread(os.fspath(path), stop_before_pixels=True)
+        with GuardedFile(path) as file:
+            if _syntax(pydicom, file) == _DEFLATED:  # pydicom would inflate it without any limit
+                raise CaseError("deflated DICOM files are not read; save it uncompressed")
+            file.seek(0)
+            return pydicom.dcmread(file, stop_before_pixels=True)
     except pydicom.errors.InvalidDicomError:
         raise CaseError("must be a DICOM file, its content is none") from None
+
+
+def _syntax(pydicom, file: GuardedFile) -> str:
+    """The transfer syntax of the file's first group, which says how the rest is written; "" where it is missing."""
+    reader = pydicom.filereader
+    reader.read_preamble(file, force=False)
+    first_group = reader.data_element_generator(file, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
+    found = {int(element.tag): element.value for element in first_group}
+    value = found.get(0x00020010) or b""
+    return value.decode("ascii", "replace").strip("\0 ")
 
 
 def _named_header(path: Path):
@@ -145,7 +157,8 @@ def _named_header(path: Path):
 
 
 def _read(path: Path):
-    return _pydicom().dcmread(os.fspath(path))
+    with GuardedFile(path) as file:
+        return _pydicom().dcmread(file)
 
 
 def _candidates(folder: Path) -> list[Path]:

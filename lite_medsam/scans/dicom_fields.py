@@ -7,6 +7,7 @@ import numpy as np
 
 from lite_medsam.errors import CaseError
 from lite_medsam.scans.scan import SOFT_TISSUE
+from lite_medsam.storage.one_line import one_line
 
 # DICOM PS3.3 C.7.3.1.1.1 -> our names
 MODALITY = {
@@ -53,7 +54,9 @@ def pixel_format(dataset, max_voxels: int) -> PixelFormat:
     kind = str(dataset.get("PhotometricInterpretation") or "MONOCHROME2").strip()
     samples = int(dataset.get("SamplesPerPixel") or 1)
     if kind not in (*GREYS, *COLOURS) or samples not in (1, 3):
-        raise CaseError(f"pixels must be grey, RGB, YBR or palette colours, got {kind[:40]} with {samples} samples")
+        raise CaseError(
+            f"pixels must be grey, RGB, YBR or palette colours, got {one_line(kind, 40)} with {samples} samples"
+        )
     if min(frames, rows, columns) < 1:
         raise CaseError(f"must have pixels, its header says {frames} x {rows} x {columns}")
     if frames * rows * columns * samples > max_voxels:

@@ -15,6 +15,8 @@ from lite_medsam.errors import CaseError, MissingExtraError
 from lite_medsam.scans.geometry import PLANES, Geometry, orient
 from lite_medsam.scans.scan import SOFT_TISSUE, Scan
 from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.guarded_reading import GuardedFile, GuardedGzip
+from lite_medsam.storage.one_line import one_line
 from lite_medsam.storage.paths import shown_path
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
@@ -46,10 +48,9 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = Fa
     if plane not in ("auto", *PLANES):
         raise CaseError(f"plane must be auto or one of {', '.join(PLANES)}, got {plane!r}")
     try:
-        image = nibabel.load(os.fspath(path))
-        if not isinstance(image, (nibabel.Nifti1Image, nibabel.Nifti2Image)):
-            raise CaseError(f"must be a NIfTI file, holds {type(image).__name__}")
-        values, file_shape, notes = _values(image, max_voxels, first_volume)
+        with _opened(Path(path)) as file:
+            image = _image_class(nibabel, file).from_stream(file)
+            values, file_shape, notes = _values(image, max_voxels, first_volume)
         geometry, spacing, more = _geometry(nibabel, image, file_shape, plane)
     except CaseError as error:
         raise CaseError(f"{shown}: {error}") from None
@@ -60,7 +61,7 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = Fa
     except (EOFError, zlib.error, gzip.BadGzipFile, struct.error):
         raise CaseError(f"{shown}: damaged or cut-off NIfTI file") from None
     except Exception as error:  # ImageFileError, HeaderDataError, OSError of a short file, ValueError of a wild header
-        raise CaseError(f"{shown}: must be a readable NIfTI file, got: {_one_line(error)}") from None
+        raise CaseError(f"{shown}: must be a readable NIfTI file, got: {one_line(error)}") from None
     name = Path(path).name.removesuffix(".gz").removesuffix(".nii") or "scan"
     modality, default = modality_from_name(name), None
     if modality == "CT" or (modality is None and _looks_like_hounsfield(values)):
@@ -116,6 +117,23 @@ def nifti_bytes(labels: np.ndarray, geometry: Geometry, compressed: bool = True)
     with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=packed, mtime=0) as file:
         file.write(data)
     return packed.getvalue()
+
+
+def _opened(path: Path) -> GuardedFile | GuardedGzip:
+    with open(path, "rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    return GuardedGzip(path) if is_packed else GuardedFile(path)
+
+
+def _image_class(nibabel, file: GuardedFile | GuardedGzip) -> type:
+    """NIfTI 1 or 2, by the size of the header that begins the file."""
+    head = file.read(4)
+    file.seek(0)
+    for order in ("<i", ">i"):
+        size = struct.unpack(order, head)[0] if len(head) == 4 else 0
+        if size in (348, 540):
+            return nibabel.Nifti1Image if size == 348 else nibabel.Nifti2Image
+    raise CaseError("must be a NIfTI file, does not begin with the header of one")
 
 
 def _values(image, max_voxels: int, first_volume: bool) -> tuple[np.ndarray, tuple[int, ...], list[str]]:
@@ -177,10 +195,6 @@ def _geometry(nibabel, image, file_shape, plane: str) -> tuple[Geometry, tuple[f
 def _looks_like_hounsfield(values: np.ndarray) -> bool:
     """Air and soft tissue or bone, as no other modality has them."""
     return values.dtype.kind in "if" and -4096 <= values.min() <= -800 and 100 <= values.max() <= 32767
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def _nibabel():

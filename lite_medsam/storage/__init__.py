@@ -2,7 +2,9 @@
 
 - bundled: Where the files lie that come with the package: in a checkout beside it, in an installed wheel inside it
 - files: Atomic file writing: a reader, a crash or a full disk never leaves or sees a half-written file
+- guarded_reading: Files for decoders that believe every size that a file names: no read makes room for more than there is
 - machine: What machine this is, and where a user's caches lie: what measured results and optimised graphs depend on
+- one_line: Others' texts as a part of our messages: one printable line, not too long
 - paths: Paths as messages show them
 - signed_cache: A cache of arrays on disk that never gives back what was computed from something else
 - strict_json: JSON from strangers: a size limit, no NaN, no repeated keys, and errors that say the place

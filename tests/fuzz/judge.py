@@ -81,7 +81,7 @@ def _judge_message(error: Exception) -> Outcome:
     if "not enough memory" in text or "MemoryError" in text:
         return Outcome(kind, f"asks for memory without measure: {text[:300]}")
     if not text or len(text) > MAX_MESSAGE:
-        return Outcome(kind, f"the message has {len(text)} characters")
+        return Outcome(kind, f"the message has {len(text)} characters: {text[:300]}")
     return Outcome(kind, None)
 
 

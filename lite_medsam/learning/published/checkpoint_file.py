@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lite_medsam.errors import WeightsError
+from lite_medsam.storage.one_line import one_line
 
 PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.")
 SHOWN_KEYS = 5
@@ -46,7 +47,7 @@ def read_state(path: str | os.PathLike) -> tuple[dict[str, Tensor], str]:
         steps.append(key)
     tensors = {str(name): value for name, value in record.items() if isinstance(value, Tensor)}
     if not tensors:
-        shown = ", ".join(map(str, list(record)[:SHOWN_KEYS])) or "nothing"
+        shown = ", ".join(one_line(key, 60) for key in list(record)[:SHOWN_KEYS]) or "nothing"
         raise WeightsError(f"{path} must hold a state dict of tensors, got {shown}; save model.state_dict()")
     names, prefix, models = _plain_names(list(tensors))
     if models > 1 or len(set(names)) != len(names):
@@ -58,7 +59,7 @@ def read_state(path: str | os.PathLike) -> tuple[dict[str, Tensor], str]:
             continue
         if value.layout != torch.strided or not value.is_floating_point():
             raise WeightsError(
-                f"{path}: {name} must be a dense tensor of floats, got {value.dtype}; save float32 weights"
+                f"{path}: {one_line(name, 80)} must be a dense tensor of floats, got {value.dtype}; save float32 weights"
             )
         kept[name] = value.detach().float()
     return kept, wrapping
@@ -105,7 +106,9 @@ def _read_safetensors(path: Path) -> Mapping:
     try:
         return safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError, RuntimeError) as error:
-        raise WeightsError(f"{path} must be a whole safetensors file, got: {error}; download it again") from None
+        raise WeightsError(
+            f"{path} must be a whole safetensors file, got: {one_line(error)}; download it again"
+        ) from None
 
 
 def _check_zip(path: Path, size: int) -> None:
@@ -144,11 +147,11 @@ def _reason(path: Path, message: str) -> str:
     named = re.search(r"GLOBAL ([\w.]+)", message) or re.search(r"[Uu]nsupported (?:global|class)[: ]+(\S+)", message)
     if named:
         return (
-            f"{path} must hold only tensors, but loading it needs unpickling of {named.group(1)}, which can run code; ask "
+            f"{path} must hold only tensors, but loading it needs unpickling of {one_line(named.group(1), 80)}, which can run code; ask "
             "for safetensors, or save its state dict alone where you trust it"
         )
-    first = message.strip().splitlines()[0][:160] if message.strip() else "no reason given"
-    return f"{path} must be a whole torch file, but it is cut off or damaged ({first}); download it again"
+    lines = message.strip().splitlines() or ["no reason given"]
+    return f"{path} must be a whole torch file, but it is cut off or damaged ({one_line(lines[0])}); download it again"
 
 
 def is_counter(name: str) -> bool:
