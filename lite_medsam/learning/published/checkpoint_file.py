@@ -147,8 +147,8 @@ def _reason(path: Path, message: str) -> str:
     named = re.search(r"GLOBAL ([\w.]+)", message) or re.search(r"[Uu]nsupported (?:global|class)[: ]+(\S+)", message)
     if named:
         return (
-            f"{path} must hold only tensors, but loading it needs unpickling of {one_line(named.group(1), 80)}, which can run code; ask "
-            "for safetensors, or save its state dict alone where you trust it"
+            f"{path} must hold only tensors, but loading it needs unpickling of {one_line(named.group(1), 80)}, which can "
+            "run code; ask for safetensors, or save its state dict alone where you trust it"
         )
     lines = message.strip().splitlines() or ["no reason given"]
     return f"{path} must be a whole torch file, but it is cut off or damaged ({one_line(lines[0])}); download it again"
