@@ -1,6 +1,7 @@
 """Which models and engines a user can choose, opened when they are first used."""
 
 import importlib.util
+import re
 import threading
 from collections import OrderedDict
 from pathlib import Path
@@ -68,10 +69,11 @@ class Models:
             return self._open[name, engine]
 
     def card(self, name: str) -> str:
-        """The model card, Markdown without pictures (they are files that the page does not get)."""
+        """The model card, Markdown without pictures and links (to files that the page does not get)."""
         path = self.directories[name] / "README.md"
         text = path.read_text(encoding="utf-8") if path.is_file() else f"# {name}\n\nThis model has no card."
-        return "\n".join(line for line in text.splitlines() if not line.startswith("!["))
+        text = "\n".join(line for line in text.splitlines() if not line.startswith("!["))
+        return re.sub(r"\[([^\]]+)\]\((?!https?://)[^)]+\)", r"\1", text)
 
     def facts(self, name: str) -> dict[str, str | list[str]]:
         """Name, licence and the like of a model, for a table."""

