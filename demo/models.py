@@ -10,8 +10,8 @@ from lite_medsam.errors import WeightsError
 from lite_medsam.model.encoding_cache import EncodingCache
 from lite_medsam.model.runtime import open_backend
 from lite_medsam.model.spec import load_spec
-from lite_medsam.segment.choices import TimedBackend
 from lite_medsam.segment.predictor import Predictor
+from lite_medsam.segment.timed_backend import TimedBackend
 from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 
 ENGINE_MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "torch": "torch"}

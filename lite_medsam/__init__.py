@@ -14,11 +14,11 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Case": "cases.case",
     "CaseError": "errors",
-    "EncodedImage": "segment.predictor",
+    "EncodedImage": "segment.encoding",
     "EncodingCache": "model.encoding_cache",
     "MissingExtraError": "errors",
     "ModelSpec": "model.spec",
-    "Prediction": "segment.predictor",
+    "Prediction": "segment.prediction",
     "Predictor": "segment.predictor",
     "Prompt": "prompts.prompt_set",
     "PromptError": "errors",

@@ -16,9 +16,11 @@ from lite_medsam.bench.samples import many_objects
 from lite_medsam.bench.timing import Measurement, Sample, interleaved, line_fit
 from lite_medsam.model.engines import DECODER_FILE, DECODER_INPUTS, ENCODER_FILE
 from lite_medsam.model.preprocessing import Frame, to_model
+from lite_medsam.model.prompt_tokens import decoder_inputs
 from lite_medsam.model.runtime import Backend, physical_cores
 from lite_medsam.prompts.prompt_set import Prompt
-from lite_medsam.segment.predictor import EncodedImage, Predictor, decoder_inputs
+from lite_medsam.segment.encoding import EncodedImage
+from lite_medsam.segment.predictor import Predictor
 
 BOX_COUNTS = (1, 8, 64, 300)
 OTHER_ENGINE_COUNTS = (1, 8)

@@ -23,7 +23,8 @@ from lite_medsam.errors import PromptError, WeightsError
 from lite_medsam.evaluation.metrics import dice
 from lite_medsam.model.preprocessing import Frame, boxes_to_model, to_model
 from lite_medsam.model.runtime import Backend, open_backend
-from lite_medsam.segment.predictor import Predictor, check_image
+from lite_medsam.segment.checks import check_image
+from lite_medsam.segment.predictor import Predictor
 
 FAMILY = "litemedsam"
 PROPAGATION_MARGIN = 3  # model pixels around the mask of the slice before

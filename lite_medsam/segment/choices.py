@@ -1,16 +1,13 @@
 """What a prompt can mean: the answer of the model, and its alternatives where they differ."""
 
-import threading
-import time
 from dataclasses import dataclass
 
 import numpy as np
 
 from lite_medsam.model.calibration import calibrated
 from lite_medsam.model.preprocessing import logits_to_window
-from lite_medsam.model.prompt_tokens import decoder_inputs
-from lite_medsam.model.runtime import decode_first
 from lite_medsam.prompts.prompt_set import Prompt, validate
+from lite_medsam.segment.decoding import decode_all
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
 
@@ -24,47 +21,6 @@ class Choice:
 
     region: Region
     score: float
-
-
-class TimedBackend:
-    """A backend that notes how long each thread has spent in it.
-
-    Args:
-        backend: What does the work.
-    """
-
-    def __init__(self, backend):
-        self._backend = backend
-        self.name, self.spec = backend.name, backend.spec
-        if hasattr(backend, "variant"):
-            self.variant = backend.variant
-        self._spent = threading.local()
-
-    def encode(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-        """See `runtime.Backend`."""
-        return self._timed("encode", self._backend.encode, pixels)
-
-    def decode(self, *inputs) -> tuple[np.ndarray, np.ndarray]:
-        """See `runtime.Backend`."""
-        return self._timed("decode", self._backend.decode, *inputs)
-
-    def decode_first(self, *inputs) -> tuple[np.ndarray, np.ndarray]:
-        """See `runtime.decode_first`."""
-        return self._timed("decode", decode_first, self._backend, *inputs)
-
-    def spent(self) -> dict[str, float]:
-        """Seconds of this thread in "encode" and "decode" since it last asked."""
-        spent = getattr(self._spent, "seconds", {})
-        self._spent.seconds = {}
-        return {"encode": spent.get("encode", 0.0), "decode": spent.get("decode", 0.0)}
-
-    def _timed(self, name: str, call, *arguments):
-        started = time.perf_counter()
-        try:
-            return call(*arguments)
-        finally:
-            seconds = self._spent.seconds = getattr(self._spent, "seconds", {})
-            seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
 
 
 def choices(predictor: Predictor, image: np.ndarray, prompt: Prompt) -> list[Choice]:
@@ -87,14 +43,14 @@ def choices(predictor: Predictor, image: np.ndarray, prompt: Prompt) -> list[Cho
     prediction = predictor.segment(image, [prompt])
     found = [Choice(Region.of(prediction.mask(0)), float(prediction.scores[0]))]
     checked = validate(prompt, image.shape[:2])
-    settings, threshold = predictor.spec.preprocessing, predictor.spec.mask_threshold
     encoded = predictor.encode(image, prediction.frames[0])
-    inputs = decoder_inputs([checked], [encoded.frame], settings.image_size, settings.mask_size, predictor.spec.targets)
-    logits, scores = predictor.backend.decode(encoded.features, *inputs)
-    scores = calibrated(np.clip(scores[0, 1:], 0, 1), predictor.spec)
-    for low_res, score in zip(logits[0, 1:], scores.tolist(), strict=True):
+    logits, scores = decode_all(predictor.backend, encoded.features, encoded.frame, checked)
+    scores = calibrated(np.clip(scores[1:], 0, 1), predictor.spec)
+    for low_res, score in zip(logits[1:], scores.tolist(), strict=True):
         mask = np.zeros(image.shape[:2], bool)
-        np.greater(logits_to_window(low_res, encoded.frame), threshold, out=mask[encoded.frame.window])
+        np.greater(
+            logits_to_window(low_res, encoded.frame), predictor.spec.mask_threshold, out=mask[encoded.frame.window]
+        )
         region = Region.of(mask)
         known = (overlap(region, one.region) >= SAME_IOU for one in found)
         if region.area_px and len(found) < MAX_CHOICES and not any(known):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lite_medsam.model.preprocessing import Frame, logits_to_window
-from lite_medsam.segment.mask_support import CompactLogits, mask_part, mask_place, support
+from lite_medsam.segment.compact_logits import CompactLogits
+from lite_medsam.segment.pasting import mask_part, mask_place, support
 
 OVERLAPS = ("best", "first", "last")
 

@@ -21,11 +21,12 @@ import numpy as np
 from lite_medsam.errors import PromptError, WeightsError
 from lite_medsam.model.calibration import calibrated
 from lite_medsam.model.preprocessing import Frame, boxes_to_model, logits_to_window, points_to_model, to_model
-from lite_medsam.model.prompt_tokens import FIRST_TARGET
+from lite_medsam.model.prompt_tokens import FIRST_TARGET, POINT_TOKENS
 from lite_medsam.model.runtime import Backend
 from lite_medsam.model.spec import OWN_FAMILY
 from lite_medsam.prompts.vocabulary import check_target
-from lite_medsam.segment.predictor import POINT_TOKENS, Predictor, check_image
+from lite_medsam.segment.checks import check_image
+from lite_medsam.segment.predictor import Predictor
 
 IMAGE_FORMATS = ("RGB", "BGR")
 PADDING, PADDING_POINT = -1, -2

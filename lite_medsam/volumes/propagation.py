@@ -16,7 +16,9 @@ from lite_medsam.prompts.volume_objects import (
     is_finished,
     seeds_from_boxes,
 )
-from lite_medsam.segment.predictor import Prediction, Predictor, prompt_kinds
+from lite_medsam.segment.checks import check_kinds
+from lite_medsam.segment.prediction import Prediction
+from lite_medsam.segment.predictor import Predictor
 from lite_medsam.volumes.paths import UP, Path, between, grown, look_of, paths_of, why_different
 from lite_medsam.volumes.prediction import SliceMask, VolumePrediction
 
@@ -64,22 +66,19 @@ def propagate(
     """
     check_volume(volume)
     objects = checked_objects(seeds, volume.shape[:3])
-    known = set(predictor.spec.prompts)
     for i, item in enumerate(objects):
-        if item.target is not None:
-            try:
+        place = f"object {i + 1}"
+        try:
+            if item.target is not None:
                 check_target(item.target, predictor.spec.targets, predictor.spec.name)
-            except PromptError as error:
-                raise PromptError(f"object {i + 1}: {error}") from None
-        for z, prompt in item.prompts.items():
-            missing = set() if is_finished(prompt) else prompt_kinds(prompt) - known
-            if missing:
-                raise PromptError(
-                    f"object {i + 1}, slice {z}: prompts must be of the kinds that {predictor.spec.name} was trained on "
-                    f"({', '.join(sorted(known))}), got {', '.join(sorted(missing))}; use other weights"
-                )
+            for z, prompt in item.prompts.items():
+                place = f"object {i + 1}, slice {z}"
+                if not is_finished(prompt):
+                    check_kinds(prompt, predictor.spec)
+        except PromptError as error:
+            raise PromptError(f"{place}: {error}") from None
     limits = limits or PropagationLimits()
-    if limits.use_mask and "mask" not in known:
+    if limits.use_mask and "mask" not in predictor.spec.prompts:
         limits = replace(limits, use_mask=False)
     follower = _Follower(predictor, volume, objects, limits)
     steps = follower.steps()

@@ -8,8 +8,10 @@ from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.model.preprocessing import Frame
 from lite_medsam.model.spec import Zoom
 from lite_medsam.prompts.prompt_set import Prompt, load_prompts, save_prompts
-from lite_medsam.segment.mask_support import CompactLogits
-from lite_medsam.segment.predictor import DECODE_CHUNK, ENCODE_CHUNK, FULL_LOGITS, Predictor
+from lite_medsam.segment.compact_logits import CompactLogits
+from lite_medsam.segment.decoding import DECODE_CHUNK
+from lite_medsam.segment.encoding import ENCODE_CHUNK
+from lite_medsam.segment.predictor import FULL_LOGITS, Predictor
 
 
 def noise(*shape):

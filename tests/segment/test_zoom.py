@@ -7,7 +7,8 @@ from lite_medsam.model.preprocessing import Preprocessing
 from lite_medsam.model.spec import Zoom
 from lite_medsam.phantoms import make_phantom
 from lite_medsam.prompts.prompt_set import Prompt
-from lite_medsam.segment.zoom import anchor_box, crop_frame, found_box, is_small, plan_frames, zoom_frame
+from lite_medsam.segment.plan import plan_frames
+from lite_medsam.segment.zoom import anchor_box, crop_frame, found_box, is_small, zoom_frame
 
 
 @st.composite

@@ -18,10 +18,11 @@ from lite_medsam.prompts.strokes import brushed, checked_stroke, clicks_along
 from lite_medsam.results.measurements import is_fluid
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.scan import Scan
-from lite_medsam.segment.choices import TimedBackend, choices, overlap
+from lite_medsam.segment.choices import choices, overlap
 from lite_medsam.segment.instances import split_instances
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
+from lite_medsam.segment.timed_backend import TimedBackend
 from lite_medsam.session.interactive import MAX_OBJECTS, Session
 
 

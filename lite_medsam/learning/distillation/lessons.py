@@ -16,8 +16,8 @@ from lite_medsam.learning.distillation.teachers import Teacher
 from lite_medsam.learning.distillation.views import Scene, View, make_view
 from lite_medsam.learning.network.model import BOX_TOP_LEFT, PADDING, PromptedSegmenter
 from lite_medsam.model.preprocessing import Frame, intensity_range, mask_to_model, normalise, resample
+from lite_medsam.model.prompt_tokens import decoder_inputs
 from lite_medsam.model.spec import Preprocessing
-from lite_medsam.segment.predictor import decoder_inputs
 from lite_medsam.storage.signed_cache import SignedCache
 
 # raise it when the code of views or lessons changes what they hold

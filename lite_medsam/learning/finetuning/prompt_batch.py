@@ -15,9 +15,9 @@ from lite_medsam.learning.finetuning.settings import FinetuneSettings
 from lite_medsam.learning.finetuning.views import DrawnView
 from lite_medsam.learning.network.model import OBJECT, PADDING
 from lite_medsam.model.preprocessing import Frame
+from lite_medsam.model.prompt_tokens import decoder_inputs
 from lite_medsam.model.spec import ModelSpec
 from lite_medsam.prompts.prompt_set import Prompt, Protocol, first_prompt
-from lite_medsam.segment.predictor import decoder_inputs
 
 NEGATIVE_TRIES = 10
 

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lite_medsam.model.preprocessing import Frame, logits_to_window
-from lite_medsam.segment.mask_support import MARGIN, CompactLogits, mask_part, mask_place, support
+from lite_medsam.segment.compact_logits import MARGIN, CompactLogits
+from lite_medsam.segment.pasting import mask_part, mask_place, support
 from lite_medsam.segment.prediction import Prediction
 
 
