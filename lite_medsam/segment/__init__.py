@@ -15,7 +15,10 @@ A box travels through plan (what is seen in which view), encoding, decoding, ans
 - predictor: Predictor: an image and prompts in, masks at image resolution out
 - recentring: Shows the decoder an object in the middle of the frame, wherever it lies in what was encoded
 - region: A mask kept as the rectangle that holds it, so that histories and volumes of masks stay small
+- sam_model: Model directories opened by the names of segment_anything's models
 - sam_predictor: The classes that scripts for Segment Anything and MobileSAM use, with numpy and no torch
+- sam_prompts: Prompts as segment_anything's scripts give them, checked, as the tokens of the decoder
+- sam_transform: Images, points and boxes in the model frame, with the methods of ResizeLongestSide
 - sharing: Crops that near objects share, where each with a crop of its own would need too many
 - timed_backend: A backend that notes how long each thread has spent in it
 - zoom: Which objects are segmented from a crop, and where that crop lies

@@ -13,84 +13,40 @@ New code does better with `Predictor`, which takes many objects at once and keep
 """
 
 import os
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.errors import PromptError, WeightsError
+from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.model.calibration import calibrated
-from lite_medsam.model.preprocessing import Frame, boxes_to_model, logits_to_window, points_to_model, to_model
-from lite_medsam.model.prompt_tokens import FIRST_TARGET, POINT_TOKENS
-from lite_medsam.model.runtime import Backend
-from lite_medsam.model.spec import OWN_FAMILY
-from lite_medsam.prompts.vocabulary import check_target
+from lite_medsam.model.preprocessing import (
+    Frame,
+    boxes_to_model,
+    intensity_range,
+    logits_to_window,
+    normalise,
+    points_to_model,
+    to_model,
+)
 from lite_medsam.segment.checks import check_image
+from lite_medsam.segment.decoding import DECODE_CHUNK
 from lite_medsam.segment.predictor import Predictor
+from lite_medsam.segment.sam_model import SamModel, open_sam_model, sam_model_registry
+from lite_medsam.segment.sam_prompts import SamPrompts, checked_sam_prompts, sam_tokens
+from lite_medsam.segment.sam_transform import Array, ResizeLongestSide, as_numpy, is_tensor, like
+
+__all__ = ["SamModel", "SamPredictor", "open_sam_model", "sam_model_registry"]
 
 IMAGE_FORMATS = ("RGB", "BGR")
-PADDING, PADDING_POINT = -1, -2
-
-
-class SamModel:
-    """An opened model directory with the few attributes of segment_anything's `Sam` that scripts touch.
-
-    Attributes:
-        backend: What runs the model.
-        mask_threshold: A pixel belongs to the object where its logit is above this.
-        image_format: Order of the colours.
-        device: Always "cpu".
-    """
-
-    image_format = "RGB"
-    device = "cpu"
-
-    def __init__(self, backend: Backend):
-        self.backend = backend
-        self.mask_threshold = backend.spec.mask_threshold
-
-    def to(self, device: object = None) -> "SamModel":
-        """The model itself: it runs on the CPU, wherever a script wants it."""
-        return self
-
-    def eval(self) -> "SamModel":
-        """The model itself."""
-        return self
-
-
-def open_sam_model(
-    checkpoint: str | os.PathLike | None = None, engine: str = "auto", threads: int | None = None
-) -> SamModel:
-    """Opens a model directory for `SamPredictor`.
-
-    Args:
-        checkpoint: The directory; None for the model that comes with the package.
-        engine: See `lite_medsam.model.runtime.open_backend`.
-        threads: CPU threads; None for as many as physical cores.
-
-    Raises:
-        WeightsError: If it is no model directory.
-    """
-    if checkpoint is not None and Path(checkpoint).is_file():
-        raise WeightsError(
-            f"checkpoint must be a model directory, got the file {checkpoint}; run: lite-medsam convert {checkpoint} "
-            "--out DIR"
-        )
-    return SamModel(Predictor.open(checkpoint, engine, threads).backend)
-
-
-# every name opens whatever the directory holds: its spec.json says what that is
-sam_model_registry: dict[str, Callable[..., SamModel]] = dict.fromkeys(
-    ("default", "vit_h", "vit_l", "vit_b", "vit_t"), open_sam_model
-)
 
 
 class SamPredictor:
     """Keeps one encoded image and answers prompts on it, as segment_anything's class of the same name.
 
-    With a converted SAM or MobileSAM the results are those of the original within rounding. Arrays are numpy throughout.
+    With a converted SAM or MobileSAM the results are those of the original within rounding. Arrays are numpy, except that
+    `predict_torch` and `transform` answer tensors with tensors.
 
     Attributes:
+        transform: Brings images, points and boxes into the model frame, for `predict_torch`.
         is_image_set: Whether there is an image.
         original_size: (H, W) of the image.
         input_size: (h, w) that it takes in the model frame.
@@ -109,6 +65,7 @@ class SamPredictor:
             sam_model = SamModel(sam_model.backend)
         self.model = sam_model
         self._backend, self._spec = sam_model.backend, sam_model.backend.spec
+        self.transform = ResizeLongestSide(self._spec.preprocessing)
         self._allow_untrained = allow_untrained
         self.reset_image()
 
@@ -141,11 +98,38 @@ class SamPredictor:
         check_image(image)
         if image_format == "BGR" and image.ndim == 3:
             image = np.ascontiguousarray(image[..., ::-1])
-        self.reset_image()
+        frame = self.transform.frame(image.shape[:2])
+        self._encode(to_model(image, frame, self._spec.preprocessing), frame)
+
+    def set_torch_image(self, transformed_image: Array, original_image_size: tuple[int, ...]) -> None:
+        """Encodes an image that `transform` has brought to the model's scale.
+
+        The grey values are scaled by the range of this small image, which may be a little narrower than the original's; with
+        `set_image` they are scaled as in training.
+
+        Args:
+            transformed_image: (1, 3, h, w), values 0 to 255, a tensor or an array.
+            original_image_size: (H, W) before the transform.
+
+        Raises:
+            CaseError: If the image has another shape.
+        """
+        frame = self.transform.frame(original_image_size)
+        shape = (1, 3, *frame.scaled_hw)
+        pixels = as_numpy(transformed_image)
+        if pixels.shape != shape:
+            raise CaseError(
+                f"transformed_image must be {shape} of an image of {original_image_size}, got {pixels.shape}"
+            )
+        resampled = np.ascontiguousarray(pixels[0].transpose(1, 2, 0), np.float32)  # (h, w, 3)
         settings = self._spec.preprocessing
-        frame = Frame.for_model(image.shape[:2], settings)
-        self.features = self._backend.encode(to_model(image, frame, settings)[None])
-        self.original_size, self.input_size = image.shape[:2], frame.scaled_hw
+        span = (0.0, 255.0) if settings.value_range == "uint8" else intensity_range(resampled)
+        self._encode(normalise(resampled, frame, span, settings), frame)
+
+    def _encode(self, pixels: np.ndarray, frame: Frame) -> None:
+        self.reset_image()
+        self.features = self._backend.encode(pixels[None])
+        self.original_size, self.input_size = (frame.height, frame.width), frame.scaled_hw
         self._frame, self.is_image_set = frame, True
 
     def get_image_embedding(self) -> np.ndarray:
@@ -162,100 +146,105 @@ class SamPredictor:
         return_logits: bool = False,
         target: str | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Masks of one object.
+        """Masks of one object, or of several by several boxes or lists of points.
 
         Args:
-            point_coords: (K, 2) x, y in image pixels.
-            point_labels: (K,) 1 object, 0 background, -1 a padding point.
-            box: (4,) x0 y0 x1 y1 in image pixels.
-            mask_input: (1, L, L) logits of an earlier answer, the third value that it returned.
+            point_coords: (K, 2) x, y in image pixels; (N, K, 2) for several objects.
+            point_labels: (K,) 1 object, 0 background, -1 a padding point; (N, K) for several objects.
+            box: (4,) x0 y0 x1 y1 in image pixels; (N, 4) for several objects.
+            mask_input: (1, L, L) logits of an earlier answer, the third value that it returned; (N, 1, L, L) for several
+                objects.
             multimask_output: Three alternatives, for prompts that can mean several things; else one answer.
             return_logits: Logits in place of masks.
-            target: What the object is, for models that know names; segment_anything has no such argument.
+            target: What the objects are, for models that know names; segment_anything has no such argument.
 
         Returns:
-            (C, H, W) bool masks, or float32 logits; (C,) predicted IoU; (C, L, L) logits for `mask_input`.
+            (C, H, W) bool masks, or float32 logits; (C,) predicted IoU; (C, L, L) logits for `mask_input`. For several
+            objects (N, C, H, W), (N, C) and (N, C, L, L).
 
         Raises:
             PromptError: If a prompt has another shape, is of a kind that the weights were not trained on, or the model does
                 not know the target.
             RuntimeError: If no image is set.
         """
-        features, frame = self._current()
-        coords, labels = self._tokens(frame, point_coords, point_labels, box)
+        _, frame = self._current()
         side = self._spec.preprocessing.mask_size
-        previous = np.zeros((1, 1, side, side), np.float32)
-        if mask_input is not None:
-            previous[0, 0] = _numbers(mask_input, (1, side, side), "mask_input", "logits of an earlier answer")[0]
-        given = point_coords is not None, box is not None, mask_input is not None
-        self._refuse_untrained(*given)
-        if target is not None:
-            coords, labels = self._with_target(coords, labels, target, any(given))
-        has_previous = np.array([mask_input is not None], np.float32)
-        all_logits, all_scores = self._backend.decode(features, coords, labels, previous, has_previous)
-        chosen = slice(1, None) if multimask_output else slice(0, 1)
-        low_res, scores = all_logits[0, chosen], calibrated(all_scores[0, chosen], self._spec)
-        masks = np.stack([logits_to_window(logits, frame) for logits in low_res])  # (C, H, W)
-        return masks if return_logits else masks > self.model.mask_threshold, scores, low_res
+        given = checked_sam_prompts(point_coords, point_labels, box, mask_input, side)
+        points = None if given.points is None else points_to_model(given.points, frame)
+        boxes = None if given.boxes is None else boxes_to_model(given.boxes, frame)
+        prompts = SamPrompts(points, given.labels, boxes, given.masks)
+        answer = self._answer(prompts, multimask_output, return_logits, target)
+        masks, scores, low_res = (part[0] for part in answer) if len(prompts) == 1 else answer
+        return masks, scores, low_res
+
+    def predict_torch(
+        self,
+        point_coords: Array | None,
+        point_labels: Array | None,
+        boxes: Array | None = None,
+        mask_input: Array | None = None,
+        multimask_output: bool = True,
+        return_logits: bool = False,
+    ) -> tuple[Array, Array, Array]:
+        """Masks of N objects, by prompts that `transform` has brought into the model frame.
+
+        Args:
+            point_coords: (N, K, 2) x, y in the model frame, or None.
+            point_labels: (N, K) 1 object, 0 background, -1 a padding point, or None.
+            boxes: (N, 4) x0 y0 x1 y1 in the model frame, or None.
+            mask_input: (N, 1, L, L) logits of an earlier answer, or None.
+            multimask_output: Three alternatives, for prompts that can mean several things; else one answer.
+            return_logits: Logits in place of masks.
+
+        Returns:
+            (N, C, H, W) bool masks, or float32 logits; (N, C) predicted IoU; (N, C, L, L) logits. Tensors where a prompt is
+            one, else arrays.
+
+        Raises:
+            PromptError: As `predict`.
+            RuntimeError: If no image is set.
+        """
+        given = (point_coords, point_labels, boxes, mask_input)
+        arrays = [None if part is None else as_numpy(part) for part in given]
+        prompts = checked_sam_prompts(*arrays, self._spec.preprocessing.mask_size)
+        example = next((part for part in given if is_tensor(part)), None)
+        masks, scores, low_res = self._answer(prompts, multimask_output, return_logits)
+        return like(masks, example), like(scores, example), like(low_res, example)
 
     def _current(self) -> tuple[tuple[np.ndarray, ...], Frame]:
         if self.features is None or self._frame is None:
             raise RuntimeError("no image is set; call set_image first")
         return self.features, self._frame
 
-    def _tokens(self, frame: Frame, point_coords, point_labels, box) -> tuple[np.ndarray, np.ndarray]:
-        """Prompt tokens of one object: coords (1, P, 2) and labels (1, P), float32."""
-        if (point_coords is None) != (point_labels is None):
-            raise PromptError("point_coords and point_labels must come together, got one of them")
-        coords, labels = [np.zeros((0, 2), np.float32)], [np.zeros(0, np.float32)]
-        if point_coords is not None:
-            points = _numbers(point_coords, (None, 2), "point_coords", "x y per point")
-            marks = _numbers(point_labels, (len(points),), "point_labels", "one per point").astype(np.float32)
-            if not np.isin(marks, (-1, 0, 1)).all():
-                raise PromptError("point_labels must be 1 (object), 0 (background) or -1 (padding), got others")
-            if self._spec.architecture.family != OWN_FAMILY:
-                marks[marks == PADDING] = PADDING_POINT  # published models: PADDING would be no token at all
-            coords.append(points_to_model(points, frame))
-            labels.append(marks)
-        if box is not None:
-            corners = np.asarray(box)
-            corners = _numbers(corners[0] if corners.shape == (1, 4) else corners, (4,), "box", "x0 y0 x1 y1")
-            coords.append(boxes_to_model(corners, frame).reshape(2, 2))
-            labels.append(np.array([2, 3], np.float32))
-        if sum(map(len, labels)) == 0:  # a graph wants at least one token; this one says nothing
-            return np.zeros((1, 1, 2), np.float32), np.full((1, 1), PADDING, np.float32)
-        used = sum(map(len, labels))
-        if point_coords is not None and self._spec.architecture.family == OWN_FAMILY and used < POINT_TOKENS:
-            coords.append(np.zeros((POINT_TOKENS - used, 2), np.float32))  # as in training
-            labels.append(np.full(POINT_TOKENS - used, PADDING, np.float32))
-        return np.concatenate(coords)[None], np.concatenate(labels)[None]
+    def _answer(
+        self, prompts: SamPrompts, multimask: bool, return_logits: bool, target: str | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of N objects in the model frame: (N, C, H, W) masks or logits, (N, C) scores, (N, C, L, L) logits."""
+        (features, frame), spec = self._current(), self._spec
+        self._refuse_untrained(prompts.kinds)
+        coords, labels = sam_tokens(prompts, spec, target)
+        side, chosen = spec.preprocessing.mask_size, slice(1, None) if multimask else slice(0, 1)
+        count = spec.architecture.mask_tokens - 1 if multimask else 1
+        low_res, scores = [np.zeros((0, count, side, side), np.float32)], [np.zeros((0, count), np.float32)]
+        for start in range(0, len(prompts), DECODE_CHUNK):
+            part = slice(start, start + DECODE_CHUNK)
+            size = len(coords[part])
+            previous = np.zeros((size, 1, side, side), np.float32) if prompts.masks is None else prompts.masks[part]
+            has_previous = np.full(size, prompts.masks is not None, np.float32)
+            logits, ious = self._backend.decode(features, coords[part], labels[part], previous, has_previous)
+            low_res.append(logits[:, chosen])
+            scores.append(calibrated(ious[:, chosen], spec))
+        all_logits = np.concatenate(low_res[1:] or low_res)
+        masks = np.zeros((*all_logits.shape[:2], frame.height, frame.width), np.float32 if return_logits else bool)
+        for place in np.ndindex(all_logits.shape[:2]):
+            values = logits_to_window(all_logits[place], frame)
+            masks[place] = values if return_logits else values > self.model.mask_threshold
+        return masks, np.concatenate(scores[1:] or scores), all_logits
 
-    def _with_target(self, coords: np.ndarray, labels: np.ndarray, target: str, beside: bool) -> tuple[np.ndarray, ...]:
-        """The tokens with that of a name behind them."""
-        check_target(target, self._spec.targets, self._spec.name)
-        if not beside:
-            raise PromptError(f"target must come with a box, points or a mask, got {target!r} alone")
-        kind = np.full((1, 1), FIRST_TARGET + self._spec.targets.index(target), np.float32)
-        return np.concatenate([coords, np.zeros((1, 1, 2), np.float32)], 1), np.concatenate([labels, kind], 1)
-
-    def _refuse_untrained(self, points: bool, box: bool, mask: bool) -> None:
-        asked = {"box+points"} if points and box else {"points"} if points else {"box"} if box else set()
-        missing = asked | ({"mask"} if mask else set())
-        missing -= set(self._spec.prompts)
+    def _refuse_untrained(self, kinds: set[str]) -> None:
+        missing = kinds - set(self._spec.prompts)
         if missing and not self._allow_untrained:
             raise PromptError(
                 f"prompts must be of the kinds that {self._spec.name} was trained on ({', '.join(self._spec.prompts)}), "
                 f"got {', '.join(sorted(missing))}; pass allow_untrained=True to try"
             )
-
-
-def _numbers(values, shape: tuple[int | None, ...], name: str, meaning: str) -> np.ndarray:
-    try:
-        array = np.asarray(values, np.float64)
-    except (TypeError, ValueError):
-        raise PromptError(f"{name} must be numbers, {meaning}, got {type(values).__name__}") from None
-    fits = array.ndim == len(shape) and all(n in (None, m) for n, m in zip(shape, array.shape, strict=True))
-    if not fits or not np.isfinite(array).all():
-        wanted = ", ".join("K" if n is None else str(n) for n in shape)
-        raise PromptError(f"{name} must be ({wanted}) finite numbers, {meaning}, got shape {array.shape}")
-    return array
