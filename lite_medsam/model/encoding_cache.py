@@ -58,6 +58,10 @@ class EncodingCache:
         self._models: weakref.WeakKeyDictionary[Backend, str] = weakref.WeakKeyDictionary()
         self._disks: dict[str, SignedCache] = {}
 
+    def __reduce__(self):
+        """Pickled, it is an empty cache of the same limits and folder."""
+        return EncodingCache, (self.limit_bytes, self.folder, self.disk_limit_bytes)
+
     @property
     def used_bytes(self) -> int:
         """Bytes of the entries in memory."""

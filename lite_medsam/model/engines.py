@@ -35,8 +35,7 @@ class OnnxBackend:
     name = "onnxruntime"
 
     def __init__(self, directory: Path, spec: ModelSpec, threads: int, keep: bool = False):
-        self.spec, self.threads = spec, threads
-        self._directory = directory
+        self.spec, self.threads, self.directory = spec, threads, directory
         cache = _graph_cache(directory, spec) if keep else None
         sessions = self._open_kept(cache) or self._open(cache)
         self._encoder, self._decoder = sessions
@@ -85,14 +84,14 @@ class OnnxBackend:
                 raise WeightsError(f"{path} must be a readable ONNX graph, got: {first_line(error)}") from None
 
         if cache is None:
-            return [session(self._directory / name, None) for name in GRAPH_FILES]
+            return [session(self.directory / name, None) for name in GRAPH_FILES]
         try:
             folder = tempfile.TemporaryDirectory()
         except OSError:  # nowhere to write: then nothing is kept
             return self._open(None)
         with folder:
             targets = [Path(folder.name) / name for name in GRAPH_FILES]
-            sessions = [session(self._directory / t.name, t) for t in targets]
+            sessions = [session(self.directory / t.name, t) for t in targets]
             if all(target.is_file() for target in targets):
                 cache.put("graphs", {t.stem: np.fromfile(t, np.uint8) for t in targets})
         return sessions
@@ -142,7 +141,7 @@ class OpenVinoBackend:
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": "f32",
         }
-        self.spec, self.threads = spec, threads
+        self.spec, self.threads, self.directory = spec, threads, directory
         core = openvino.Core()
         try:
             folder = cache_folder() / "openvino"

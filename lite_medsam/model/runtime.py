@@ -1,9 +1,10 @@
 """Opening a model directory with an engine: which one is taken, and the check of its files."""
 
+import hashlib
 import importlib
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from lite_medsam.errors import MissingExtraError, WeightsError
 from lite_medsam.model.engine_choice import recall_choice
 from lite_medsam.model.engines import DECODER_FILE, ENCODER_FILE, GRAPH_FILES, OnnxBackend, OpenVinoBackend
 from lite_medsam.model.spec import ModelSpec, load_spec, sha256_of
+from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 from lite_medsam.storage.machine import physical_cores
 
 __all__ = ["DECODER_FILE", "ENCODER_FILE", "ENGINES", "Backend", "decode_first", "open_backend", "physical_cores"]
@@ -105,6 +107,56 @@ def open_backend(weights: str | os.PathLike, engine: str = "auto", threads: int 
     if engine == "openvino":
         return OpenVinoBackend(directory, spec, threads)
     return OnnxBackend(directory, spec, threads, keep=True)
+
+
+class Recipe(NamedTuple):
+    """How to open a model again, in another process say.
+
+    Attributes:
+        directory: The model directory, absolute; None for the one that comes with the package.
+        engine: Name of the engine.
+        threads: CPU threads.
+        spec_sha256: Of the spec, to notice another model in the directory.
+    """
+
+    directory: str | None
+    engine: str
+    threads: int | None
+    spec_sha256: str
+
+
+def recipe_of(backend: Backend) -> Recipe:
+    """How to open a backend's model again.
+
+    Raises:
+        WeightsError: If it has no model directory.
+    """
+    directory = getattr(backend, "directory", None)
+    if directory is None:
+        raise WeightsError(
+            f"a predictor must have a model directory to be pickled, because it is opened again from there; "
+            f"{backend.spec.name} in {backend.name} is in memory only: open a directory with Predictor.open"
+        )
+    path = Path(directory).resolve()
+    bundled = path == DEFAULT_WEIGHTS.resolve()  # which may lie elsewhere where it is opened
+    return Recipe(None if bundled else str(path), backend.name, getattr(backend, "threads", None), _spec_hash(backend))
+
+
+def reopen_backend(recipe: Recipe) -> Backend:
+    """Opens a model again.
+
+    Raises:
+        WeightsError: If the directory is gone, or holds another model by now.
+    """
+    directory = DEFAULT_WEIGHTS if recipe.directory is None else Path(recipe.directory)
+    backend = open_backend(directory, recipe.engine, recipe.threads)
+    if _spec_hash(backend) != recipe.spec_sha256:
+        raise WeightsError(f"{directory} must hold the model that was pickled, but its spec.json has changed since")
+    return backend
+
+
+def _spec_hash(backend: Backend) -> str:
+    return hashlib.sha256(backend.spec.to_json().encode()).hexdigest()
 
 
 def _open_torch(directory: Path, threads: int | None) -> Backend:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lite_medsam.model.encoding_cache import EncodingCache, Features
 from lite_medsam.model.preprocessing import Frame
-from lite_medsam.model.runtime import Backend, open_backend
+from lite_medsam.model.runtime import Backend, Recipe, open_backend, recipe_of, reopen_backend
 from lite_medsam.model.spec import ModelSpec
 from lite_medsam.segment.answers import Answers
 from lite_medsam.segment.checks import Prompts, checked_prompts
@@ -25,6 +25,8 @@ FULL_LOGITS = 64
 
 class Predictor:
     """A loaded model. Calls do not depend on each other, so one predictor serves many users and threads.
+
+    It can be pickled, and opens its model directory again in a worker process. A model that is in memory only cannot.
 
     Example:
         >>> predictor = Predictor.open()
@@ -74,6 +76,10 @@ class Predictor:
             cache: Where encodings are kept from call to call; None for nowhere.
         """
         return cls(open_backend(DEFAULT_WEIGHTS if weights is None else weights, engine, threads), zoom, cache)
+
+    def __reduce__(self):
+        """Pickled, it opens its model directory again, with an empty cache: send it to worker processes."""
+        return _reopened, (type(self), recipe_of(self.backend), self.zoom, self.cache)
 
     @property
     def spec(self) -> ModelSpec:
@@ -139,3 +145,7 @@ class Predictor:
         for view, features in encoded:
             for i, logits, score in decode_view(self.backend, features, view, plan):
                 answers.keep(i, logits, score)
+
+
+def _reopened(kind: type[Predictor], recipe: Recipe, zoom: str, cache: EncodingCache | None) -> Predictor:
+    return kind(reopen_backend(recipe), zoom, cache)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.model.runtime import Backend
+from lite_medsam.model.runtime import Backend, Recipe, recipe_of, reopen_backend
 from lite_medsam.segment.predictor import Predictor
 
 
@@ -26,6 +26,10 @@ class SamModel:
         self.backend = backend
         self.mask_threshold = backend.spec.mask_threshold
 
+    def __reduce__(self):
+        """Pickled, it opens its model directory again."""
+        return _reopened, (recipe_of(self.backend),)
+
     def to(self, device: object = None) -> "SamModel":
         """The model itself: it runs on the CPU, wherever a script wants it."""
         return self
@@ -33,6 +37,10 @@ class SamModel:
     def eval(self) -> "SamModel":
         """The model itself."""
         return self
+
+
+def _reopened(recipe: Recipe) -> SamModel:
+    return SamModel(reopen_backend(recipe))
 
 
 def open_sam_model(

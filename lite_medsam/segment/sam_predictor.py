@@ -27,6 +27,7 @@ from lite_medsam.model.preprocessing import (
     points_to_model,
     to_model,
 )
+from lite_medsam.model.spec import ModelSpec
 from lite_medsam.segment.checks import check_image
 from lite_medsam.segment.decoding import DECODE_CHUNK
 from lite_medsam.segment.predictor import Predictor
@@ -64,10 +65,13 @@ class SamPredictor:
         elif isinstance(sam_model, Predictor):
             sam_model = SamModel(sam_model.backend)
         self.model = sam_model
-        self._backend, self._spec = sam_model.backend, sam_model.backend.spec
         self.transform = ResizeLongestSide(self._spec.preprocessing)
         self._allow_untrained = allow_untrained
         self.reset_image()
+
+    @property
+    def _spec(self) -> ModelSpec:
+        return self.model.backend.spec
 
     @property
     def device(self) -> str:
@@ -128,7 +132,7 @@ class SamPredictor:
 
     def _encode(self, pixels: np.ndarray, frame: Frame) -> None:
         self.reset_image()
-        self.features = self._backend.encode(pixels[None])
+        self.features = self.model.backend.encode(pixels[None])
         self.original_size, self.input_size = (frame.height, frame.width), frame.scaled_hw
         self._frame, self.is_image_set = frame, True
 
@@ -231,7 +235,7 @@ class SamPredictor:
             size = len(coords[part])
             previous = np.zeros((size, 1, side, side), np.float32) if prompts.masks is None else prompts.masks[part]
             has_previous = np.full(size, prompts.masks is not None, np.float32)
-            logits, ious = self._backend.decode(features, coords[part], labels[part], previous, has_previous)
+            logits, ious = self.model.backend.decode(features, coords[part], labels[part], previous, has_previous)
             low_res.append(logits[:, chosen])
             scores.append(calibrated(ious[:, chosen], spec))
         all_logits = np.concatenate(low_res[1:] or low_res)

@@ -14,12 +14,14 @@ class TorchBackend:
     Args:
         model: The model; it is left in evaluation mode.
         threads: CPU threads. torch has one number for the whole process, which is changed; None leaves it.
+        directory: Where the model was read from; None for one in memory.
     """
 
     name = "torch"
 
-    def __init__(self, model: Segmenter, threads: int | None = None):
+    def __init__(self, model: Segmenter, threads: int | None = None, directory: Path | None = None):
         self.model, self.spec = model.eval(), model.spec
+        self.threads, self.directory = threads, directory
         if threads is not None:
             torch.set_num_threads(threads)
 
@@ -43,4 +45,4 @@ class TorchBackend:
 
 def open_torch(directory: Path, threads: int | None) -> TorchBackend:
     """What `lite_medsam.model.runtime.open_backend` calls for the engine "torch"."""
-    return TorchBackend(load_model(directory), threads)
+    return TorchBackend(load_model(directory), threads, directory)
