@@ -57,7 +57,8 @@ def _decode_recentred(
 ) -> Iterator[Decoded]:
     """As `_decode`, for objects that the decoder is shown in the middle of the frame wherever they are in it."""
     settings = backend.spec.preprocessing
-    moves = shifts([plan.boxes[i] for i in part], frame, features, settings.mask_size)
+    boxes = [box for i in part if (box := plan.boxes[i]) is not None]  # each of them has one
+    moves = shifts(boxes, frame, features, settings.mask_size)
     if not moves.any():
         yield from _decode(backend, features, frame, plan, part)
         return

@@ -13,6 +13,7 @@ import numpy as np
 from lite_medsam.model.preprocessing import Frame
 from lite_medsam.model.spec import ModelSpec, Preprocessing, Zoom
 from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.segment.compact_logits import CompactLogits
 from lite_medsam.segment.pasting import mask_part
 from lite_medsam.segment.sharing import fewer_crops
 from lite_medsam.segment.zoom import Box, anchor_box, found_box, zoom_frame
@@ -69,7 +70,7 @@ def plan_views(prompts: Sequence[Prompt], image_hw: tuple[int, int], spec: Model
     return Plan(tuple(prompts), tuple(boxes), tuple(frames), views, image_hw)
 
 
-def plan_second_look(plan: Plan, logits: Sequence[np.ndarray], spec: ModelSpec, mode: str) -> Plan | None:
+def plan_second_look(plan: Plan, logits: np.ndarray | CompactLogits, spec: ModelSpec, mode: str) -> Plan | None:
     """The views of those objects that clicks alone have found so small that a crop around them is worth a second look.
 
     The prompts stay as they are: with what the first look found, the second would repeat its mistakes.
@@ -155,7 +156,8 @@ def _views(
         aside = set()
         for i in inside if frame != whole else ():
             # a crop of its own is what training showed, also at the image's border where the object is off its middle
-            own = None if boxes[i] is None else zoom_frame(boxes[i], image_hw, spec.zoom, frame.size)
+            box = boxes[i]
+            own = None if box is None else zoom_frame(box, image_hw, spec.zoom, frame.size)
             if own is not None and own.window != frame.window:
                 aside.add(i)
         views.append(View(frame, tuple(i for i in inside if i not in aside), tuple(i for i in inside if i in aside)))

@@ -209,8 +209,8 @@ class SamPredictor:
             RuntimeError: If no image is set.
         """
         given = (point_coords, point_labels, boxes, mask_input)
-        arrays = [None if part is None else as_numpy(part) for part in given]
-        prompts = checked_sam_prompts(*arrays, self._spec.preprocessing.mask_size)
+        points, labels, corners, maps = (None if part is None else as_numpy(part) for part in given)
+        prompts = checked_sam_prompts(points, labels, corners, maps, self._spec.preprocessing.mask_size)
         example = next((part for part in given if is_tensor(part)), None)
         masks, scores, low_res = self._answer(prompts, multimask_output, return_logits)
         return like(masks, example), like(scores, example), like(low_res, example)
@@ -229,7 +229,8 @@ class SamPredictor:
         coords, labels = sam_tokens(prompts, spec, target)
         side, chosen = spec.preprocessing.mask_size, slice(1, None) if multimask else slice(0, 1)
         count = spec.architecture.mask_tokens - 1 if multimask else 1
-        low_res, scores = [np.zeros((0, count, side, side), np.float32)], [np.zeros((0, count), np.float32)]
+        low_res: list[np.ndarray] = [np.zeros((0, count, side, side), np.float32)]
+        scores: list[np.ndarray] = [np.zeros((0, count), np.float32)]
         for start in range(0, len(prompts), DECODE_CHUNK):
             part = slice(start, start + DECODE_CHUNK)
             size = len(coords[part])

@@ -95,7 +95,8 @@ def sam_tokens(prompts: SamPrompts, spec: ModelSpec, target: str | None = None) 
         PromptError: If the model does not know the target, or it comes alone.
     """
     count, own = len(prompts), spec.architecture.family == OWN_FAMILY
-    coords, labels = [np.zeros((count, 0, 2), np.float32)], [np.zeros((count, 0), np.float32)]
+    coords: list[np.ndarray] = [np.zeros((count, 0, 2), np.float32)]
+    labels: list[np.ndarray] = [np.zeros((count, 0), np.float32)]
     if prompts.points is not None and prompts.labels is not None:
         marks = prompts.labels.copy()
         if not own:

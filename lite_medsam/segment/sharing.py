@@ -29,12 +29,16 @@ def fewer_crops(
     """
     best, fewest = own, len(set(own) - {None})
     bound = zoom.context
-    small = [i for i, frame in enumerate(own) if frame is not None and is_small(boxes[i], image_hw, zoom)]
+    small = [
+        (i, box, crop)
+        for i, (box, crop) in enumerate(zip(boxes, own, strict=True))
+        if box is not None and crop is not None and is_small(box, image_hw, zoom)
+    ]
     while fewest > zoom.own_crops and len(small) > 1 and bound < zoom.shared_context:
         bound = min(bound * math.sqrt(2), zoom.shared_context)
-        shared = _share([boxes[i] for i in small], [own[i] for i in small], image_hw, zoom.context, bound)
+        shared = _share([box for _, box, _ in small], [crop for _, _, crop in small], image_hw, zoom.context, bound)
         frames = list(own)
-        for i, frame in zip(small, shared, strict=True):
+        for (i, _, _), frame in zip(small, shared, strict=True):
             frames[i] = frame
         count = len(set(frames) - {None})
         if count < fewest:

@@ -9,7 +9,7 @@ from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.segment.choices import choices
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
-from lite_medsam.session.state import Answer, ObjectState
+from lite_medsam.session.state import Answer, ObjectState, Points, xy_and_labels
 
 
 def asked(
@@ -17,7 +17,7 @@ def asked(
     pixels: np.ndarray,
     target: str | None,
     box: tuple[float, float, float, float] | None,
-    points: tuple[tuple[float, float, int], ...],
+    points: Points,
     previous: Region | None,
 ) -> Answer:
     """Asks the model.
@@ -33,9 +33,8 @@ def asked(
     Raises:
         PromptError: If the prompts do not fit the slice or the model.
     """
-    xy, labels = [point[:2] for point in points], [point[2] for point in points]
     mask = None if previous is None else previous.full()
-    found = choices(predictor, pixels, Prompt(box, xy, labels, mask, target=target))
+    found = choices(predictor, pixels, Prompt(box, *xy_and_labels(points), mask, target=target))
     return Answer(box, points, previous, tuple(found))
 
 

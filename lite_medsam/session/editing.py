@@ -22,7 +22,8 @@ def cleared(item: ObjectState, index: int | None) -> ObjectState:
     """An object of which nothing is said on a slice, or on any where the index is None."""
     if index is None:
         return replace(item, answers={}, followed={}, scores={})
-    answers, followed = ({z: v for z, v in known.items() if z != index} for known in (item.answers, item.followed))
+    answers = {z: answer for z, answer in item.answers.items() if z != index}
+    followed = {z: region for z, region in item.followed.items() if z != index}
     return replace(item, answers=answers, followed=followed)
 
 

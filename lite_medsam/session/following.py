@@ -78,8 +78,8 @@ def volume_objects(
         mask = np.zeros(shape, bool)
         for z, region in regions.items():
             mask[z] = region.full()
-        sure = [item.answers[z].score if z in item.answers else item.scores.get(z) for z in regions]
-        sure = [score for score in sure if score is not None and np.isfinite(score)]
+        given = [item.answers[z].score if z in item.answers else item.scores.get(z) for z in regions]
+        sure = [score for score in given if score is not None and np.isfinite(score)]
         seeds.append(seed_of(item, known))
         masks.append(mask)
         scores.append(float(np.mean(sure)) if sure else None)

@@ -12,7 +12,7 @@ class History:
         now: The present one. Setting it is no step: there is nothing to take back then.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.now = Snapshot()
         self._undo: list[Snapshot] = []
         self._redo: list[Snapshot] = []

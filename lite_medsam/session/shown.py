@@ -30,7 +30,8 @@ class ShownScan:
     @property
     def image_hw(self) -> tuple[int, int]:
         """(H, W) of a slice."""
-        return self.scan.label_shape[-2:]
+        height, width = self.scan.label_shape[-2:]
+        return height, width
 
     @property
     def nbytes(self) -> int:

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from lite_medsam.errors import PromptError
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.segment.choices import Choice
 from lite_medsam.segment.region import Region
 
 MAX_NAME = 60
+
+# x, y, 1 object or 0 background, of each click
+Points = tuple[tuple[float, float, int], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +30,7 @@ class Answer:
     """
 
     box: tuple[float, float, float, float] | None = None
-    points: tuple[tuple[float, float, int], ...] = ()
+    points: Points = ()
     previous: Region | None = None
     choices: tuple[Choice, ...] = ()
     chosen: int = 0
@@ -48,8 +53,7 @@ class Answer:
         """
         final = self.painted is not None or self.chosen > 0
         mask = self.region if final else self.previous
-        xy, labels = [point[:2] for point in self.points], [point[2] for point in self.points]
-        return Prompt(self.box, xy, labels, None if mask is None else mask.full(), name, final, target)
+        return Prompt(self.box, *xy_and_labels(self.points), None if mask is None else mask.full(), name, final, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +123,11 @@ class Snapshot:
         else:
             objects = (*self.objects, item)
         return Snapshot(objects, item.id)
+
+
+def xy_and_labels(points: Points) -> tuple[np.ndarray, np.ndarray]:
+    """(K, 2) x, y and (K,) labels of clicks, as a prompt has them."""
+    return np.array([point[:2] for point in points]).reshape(-1, 2), np.array([point[2] for point in points], np.int64)
 
 
 def checked_name(name: str) -> str:

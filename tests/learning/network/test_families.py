@@ -87,6 +87,27 @@ def test_predictor_equals_the_original_for_every_kind_of_prompt(tiny_sam, kind, 
     assert_same(ours.predict(**PROMPTS[kind], **again), original.predict(**PROMPTS[kind], **again))
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_several_boxes_by_transform_and_tensors_equal_the_original(tiny_sam, shape):
+    ours, original = SamPredictor(SamModel(TorchBackend(tiny_sam))), tiny_models.original_tiny_sam(tiny_sam)
+    boxes = torch.tensor([[2, 3, 30, 40], [5, 5, 20, 12], [10, 1, 44, 33]])
+    points, labels = torch.tensor([[[9, 9], [20, 30]]] * 3), torch.tensor([[1, 0]] * 3)
+    answers = []
+    for predictor in (ours, original):
+        predictor.set_image(image_of(shape))
+        moved = (
+            predictor.transform.apply_boxes_torch(boxes, shape),
+            predictor.transform.apply_coords_torch(points, shape),
+        )
+        answers.append((moved, predictor.predict_torch(moved[1], labels, moved[0], None, False, return_logits=True)))
+    for mine, theirs in zip(answers[0][0], answers[1][0], strict=True):
+        assert mine.dtype == theirs.dtype and torch.allclose(mine, theirs, atol=1e-4)
+    assert_same(*(tuple(part.numpy() for part in answer) for _, answer in answers))
+    # the original takes one box at a time as an array, and the first of several is the same
+    many = ours.predict(box=boxes.numpy(), return_logits=True)
+    assert_same(tuple(part[1] for part in many), original.predict(box=boxes.numpy()[1], return_logits=True))
+
+
 def test_boolean_masks_equal_the_original(tiny_sam):
     ours, original = SamPredictor(SamModel(TorchBackend(tiny_sam))), tiny_models.original_tiny_sam(tiny_sam)
     ours.set_image(image_of((90, 128)))
