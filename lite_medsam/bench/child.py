@@ -13,7 +13,7 @@ MARK = "peak_memory_mb"
 
 def main(arguments: list[str]) -> None:
     """Runs the command line; the last line on stdout is the mark and the number."""
-    code = 0
+    code: str | int = 0
     sys.argv[1:] = arguments
     try:
         runpy.run_module("lite_medsam", run_name="__main__", alter_sys=True)

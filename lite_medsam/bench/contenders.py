@@ -65,8 +65,15 @@ class RecordingBackend:
         self.images += len(pixels)
         return features
 
-    def decode(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._timed(self.backend.decode, inputs)
+    def decode(
+        self,
+        features: tuple[np.ndarray, ...],
+        coords: np.ndarray,
+        labels: np.ndarray,
+        previous: np.ndarray,
+        has_previous: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self._timed(self.backend.decode, (features, coords, labels, previous, has_previous))
 
     def decode_first(self, *inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self._timed(partial(decode_first, self.backend), inputs)

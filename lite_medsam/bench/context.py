@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lite_medsam.bench.contenders import Contender
 from lite_medsam.bench.timing import Measurement, Sample
@@ -57,7 +58,7 @@ class Context:
     threads: int
     folder: Path
     measurements: list[Measurement] = field(default_factory=list)
-    details: dict[str, object] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -80,3 +81,9 @@ class Context:
             if (entry.what, entry.subject) == (what, subject) and section in (None, entry.section):
                 return entry
         return None
+
+    def measured(self, what: str, subject: str, section: str | None = None) -> Measurement:
+        """The first measurement of a row and column that was measured."""
+        entry = self.find(what, subject, section)
+        assert entry is not None, f"{what} of {subject} is measured before it is used"
+        return entry

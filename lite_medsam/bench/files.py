@@ -3,7 +3,7 @@
 import itertools
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -46,6 +46,7 @@ def _compare(context: Context, opened: dict, sample: Sample2D, count: int, zooms
     paths = write_variants(sample, folder, VARIANTS)
     prompts = tuple(Prompt(box=tuple(box)) for box in sample.boxes[:count].tolist())
     recorders = {zoom: RecordingBackend(opened[OURS]) for zoom in zooms}
+    tasks: dict[str | int, Callable[[], object]]
     tasks = {z: _task(Predictor(r, z), paths, prompts, folder / z, False) for z, r in recorders.items()}
     # the reference takes its boxes one by one: when time is short, two numbers of boxes give the others
     numbers = (1, FEW) if count > FEW and context.settings.quick else (count,)

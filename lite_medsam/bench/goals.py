@@ -78,8 +78,7 @@ def _speed_goals(context: Context) -> Iterator[Goal]:
 
 def _machine_goals(context: Context) -> Iterator[Goal]:
     first, libraries = context.find(processes.FIRST_MASK, OURS), context.find(processes.LIBRARIES, "")
-    known = first is not None and libraries is not None
-    value = first.sample.median / libraries.sample.median if known else math.nan
+    value = first.sample.median / libraries.sample.median if first and libraries else math.nan
     yield Goal(
         "cold process to first mask", 4.0, False, value, " times the imports", "imports: numpy, cv2, onnxruntime"
     )

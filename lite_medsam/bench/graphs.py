@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def measure_graphs(context: Context) -> None:
     _measure_encode(context, section, backends, ceiling_tasks(context.threads))
     for count in BOX_COUNTS:
         _measure_decode(context, section, backends, count)
-    medians = [context.find(decode_row(count), OURS, section).sample.median for count in BOX_COUNTS]
+    medians = [context.measured(decode_row(count), OURS, section).sample.median for count in BOX_COUNTS]
     context.details["linear in boxes"] = {"counts": BOX_COUNTS, "seconds": medians, **line_fit(BOX_COUNTS, medians)}
 
 
@@ -84,7 +85,9 @@ def measure_threads(context: Context) -> None:
 
 def measure_roofline(context: Context) -> None:
     """Multiply-adds of each graph, and its operators against ceilings that are measured between them."""
-    machine, fastest, found = ceiling_tasks(context.threads), {}, {}
+    machine = ceiling_tasks(context.threads)
+    fastest: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for contender in context.contenders:
         backend = contender.open("onnxruntime", context.threads)
         for graph, file, feeds in _graph_inputs(backend, contender.directory):
@@ -136,16 +139,21 @@ def _measure_encode(context: Context, section: str, backends: dict[str, Backend]
         )
 
 
+def _one_by_one(predictor: Predictor, encoded: EncodedImage, boxes: np.ndarray) -> None:
+    for box in boxes:
+        predictor.decode(encoded, [box])
+
+
 def _measure_decode(context: Context, section: str, backends: dict[str, Backend], count: int) -> None:
     """Ours in one call, which works in bounded batches; the reference box by box, as its own script does."""
     boxes = many_objects(SIDE, count).boxes
-    tasks = {}
+    tasks: dict[str, Callable[[], object]] = {}
     for name, backend in backends.items():
         predictor, encoded = Predictor(backend), encoded_sample(backend)
         if name == OURS:
             tasks[name] = partial(predictor.decode, encoded, boxes)
         elif count <= QUICK_REFERENCE_BOXES or not context.settings.quick:
-            tasks[name] = lambda p=predictor, e=encoded: [p.decode(e, [box]) for box in boxes]
+            tasks[name] = partial(_one_by_one, predictor, encoded, boxes)
     # a long row of boxes has its own rounds in it
     repeats = max(1, min(context.settings.repeats, 200 // count))
     samples = interleaved(tasks, repeats, context.settings.budget_seconds)
@@ -153,7 +161,7 @@ def _measure_decode(context: Context, section: str, backends: dict[str, Backend]
         if name in samples:
             context.add(section, decode_row(count), name, samples[name], details={"decodes": count})
             continue
-        one = context.find(decode_row(1), name, section).sample
+        one = context.measured(decode_row(1), name, section).sample
         context.add(
             section, decode_row(count), name, Sample(tuple(count * value for value in one.values)),
             source=f"computed: {count} times one box", details={"decodes": count},
@@ -177,7 +185,7 @@ def _graph_inputs(backend: Backend, directory: Path):
     yield "decoder", DECODER_FILE, dict(zip(names, (*encoded.features, *arrays), strict=True))
 
 
-def achieved_gflops(entry: Measurement | None, details: Mapping[str, object]) -> float:
+def achieved_gflops(entry: Measurement | None, details: Mapping[str, Any]) -> float:
     """Of a graph as the engine ran it, from its multiply-adds and the median time; NaN if they are not known."""
     if entry is None:
         return math.nan

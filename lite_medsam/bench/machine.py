@@ -4,13 +4,14 @@ import datetime
 import importlib.metadata
 import os
 import platform
+from typing import Any
 
 from lite_medsam.storage.machine import cpu_title, physical_cores
 
 PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "openvino", "torch")
 
 
-def machine_facts() -> dict[str, object]:
+def machine_facts() -> dict[str, Any]:
     """Facts for the record; packages that are not installed are left out."""
     versions = {"python": platform.python_version()}
     for name in ("lite-medsam", *PACKAGES):

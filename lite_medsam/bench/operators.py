@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,7 +124,7 @@ def gmac(operators: Sequence[Operator]) -> float:
     return float(np.nansum([op.macs for op in operators])) / 1e9
 
 
-def roofline(operators: Sequence[Operator], ceiling: Ceiling) -> dict[str, object]:
+def roofline(operators: Sequence[Operator], ceiling: Ceiling) -> dict[str, Any]:
     """A graph's operators against the limits of the machine.
 
     Args:
@@ -141,7 +142,7 @@ def roofline(operators: Sequence[Operator], ceiling: Ceiling) -> dict[str, objec
     least = sum(ceiling.seconds(2 * op.macs, op.touched) for op in known)
     free = [op for op in known if op.macs and not ceiling.bound_by_memory(2 * op.macs, op.touched)]
     free_macs, free_seconds = sum(op.macs for op in free), sum(op.seconds for op in free)
-    kinds = []
+    kinds: list[dict[str, Any]] = []
     for kind in dict.fromkeys(op.kind for op in known):
         part = [op for op in known if op.kind == kind]
         seconds = sum(op.seconds for op in part)

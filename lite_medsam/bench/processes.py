@@ -4,7 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from lite_medsam.bench.child import MARK
@@ -58,10 +59,11 @@ def measure_startup(context: Context) -> None:
         ("import lite_medsam", OURS): "import lite_medsam",
         ("import lite_medsam; lite_medsam.Predictor", OURS): "import lite_medsam; lite_medsam.Predictor",
     }
-    tasks = {name: (lambda c=code: run_python(["-c", c])) for name, code in codes.items()}
+    tasks: dict[tuple[str, str], Callable[[], object]]
+    tasks = {name: partial(run_python, ["-c", code]) for name, code in codes.items()}
     for contender in context.contenders:
         arguments = ["-m", "lite_medsam", *_segment(context, contender, path, folder / "out"), *box]
-        tasks[FIRST_MASK, contender.title] = lambda a=arguments: run_python(a)
+        tasks[FIRST_MASK, contender.title] = partial(run_python, arguments)
     rounds = min(context.settings.repeats, 3 if context.settings.quick else 7)
     for (what, subject), sample in interleaved(tasks, rounds, 3 * context.settings.budget_seconds).items():
         context.add(STARTUP, what, subject, sample)
@@ -91,15 +93,16 @@ def measure_memory(context: Context) -> None:
 def measure_folders(context: Context) -> None:
     """Peak memory over a small and a large folder, which should not differ."""
     sample, box = one_object(512), _box(one_object(512).boxes[0])
-    peaks = []
+    peaks: list[float] = []
     for count in FOLDER_SIZES:
         folder = context.folder / f"folder-{count}"
         write_variants(sample, folder / "in", count)
-        peaks.append(peak_of([*_segment(context, context.ours, folder / "in", folder / "out"), *box]))
+        peak = peak_of([*_segment(context, context.ours, folder / "in", folder / "out"), *box])
         shutil.rmtree(folder)
-        if peaks[-1] is None:
+        if peak is None:
             context.skipped.append((FOLDERS, "this system does not tell a process its peak memory"))
             return
+        peaks.append(peak)
         context.add(FOLDERS, f"{count} images of 512 px", OURS, Sample((peaks[-1],)), unit="MB")
     context.details["memory of folders"] = {"images": FOLDER_SIZES, "mb": peaks, "ratio": peaks[-1] / peaks[0]}
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from lite_medsam.bench import files, graphs, processes, volumes, zooming
 from lite_medsam.bench.contenders import OURS, REFERENCE, Contender, reference
@@ -49,10 +50,10 @@ class BenchReport:
         failures: (part, reason) that went wrong.
     """
 
-    machine: dict[str, object]
-    settings: dict[str, object]
+    machine: dict[str, Any]
+    settings: dict[str, Any]
     measurements: list[Measurement]
-    details: dict[str, object]
+    details: dict[str, Any]
     goals: list[Goal]
     skipped: list[tuple[str, str]]
     failures: list[tuple[str, str]]

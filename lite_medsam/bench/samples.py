@@ -65,6 +65,7 @@ def _scaled(kind: str, side: int) -> Sample2D:
     drawn_side = min(max(side, MIN_SIDE_PX), DRAWN_SIDE)
     case = make_phantom(kind, 0, (drawn_side, drawn_side))
     image = case.image if case.image.ndim == 3 else np.repeat(case.image[:, :, None], 3, axis=2)
+    assert case.boxes is not None  # phantoms have them
     boxes = case.boxes[:, :4].astype(float)
     if side != drawn_side:
         image = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)

@@ -2,10 +2,13 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
+
+Key = TypeVar("Key", bound=Hashable)  # what tasks are called
 
 SLOW_SECONDS = 2.0  # a first call that takes so long is little changed by being the first
 VISIT_SECONDS = 0.15  # a turn of a quick task lasts about so long
@@ -56,9 +59,9 @@ class Measurement:
     sample: Sample
     unit: str = "s"
     source: str = "measured"
-    details: dict[str, object] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
 
-    def record(self) -> dict[str, object]:
+    def record(self) -> dict[str, Any]:
         """Plain values for JSON."""
         low, high = self.sample.quartiles
         return {
@@ -77,11 +80,11 @@ class Measurement:
 
 
 def interleaved(
-    tasks: Mapping[str, Callable[[], object]],
+    tasks: Mapping[Key, Callable[[], object]],
     repeats: int,
     budget_seconds: float = float("inf"),
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, Sample]:
+) -> dict[Key, Sample]:
     """Runs tasks in turns, A B A B ..., and times them.
 
     Each task runs once to get warm; that call is `Sample.first`, and a value too if it is long. A quick task runs once
@@ -94,7 +97,7 @@ def interleaved(
         clock: Seconds that only grow.
     """
     started = clock()
-    values: dict[str, list[float]] = {name: [] for name in tasks}
+    values: dict[Key, list[float]] = {name: [] for name in tasks}
     first = {}
     for name, task in tasks.items():
         first[name] = _timed(task, clock)

@@ -11,6 +11,7 @@ from lite_medsam.bench.timing import Sample, interleaved, line_fit
 from lite_medsam.cases.case import Case
 from lite_medsam.challenge.reference_quirks import segment_volume_with_quirks
 from lite_medsam.phantoms import make_phantom_volume
+from lite_medsam.prompts.prompt_object import Box, corners_of
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.segment.predictor import Predictor
 
@@ -59,17 +60,17 @@ def measure_volumes(context: Context) -> None:
         _check_reference(context)
 
 
-def seeds_of(case: Case) -> list[tuple[int, tuple[float, ...], tuple[int, int]]]:
+def seeds_of(case: Case) -> list[tuple[int, Box, tuple[int, int]]]:
     """(slice, box in it, first and last slice) of the objects that span most slices, each at its widest slice."""
     found = []
-    for value in range(1, int(case.label.max()) + 1):
-        areas = (case.label == value).sum((1, 2))
+    for value in range(1, int(case.truth.max()) + 1):
+        areas = (case.truth == value).sum((1, 2))
         inside = np.flatnonzero(areas)
         if not len(inside):
             continue
         middle = int(areas.argmax())
-        rows, columns = np.nonzero(case.label[middle] == value)
-        box = tuple(float(v) for v in (columns.min(), rows.min(), columns.max(), rows.max()))
+        rows, columns = np.nonzero(case.truth[middle] == value)
+        box = corners_of((columns.min(), rows.min(), columns.max(), rows.max()))
         found.append((middle, box, (int(inside[0]), int(inside[-1]))))
     return sorted(found, key=lambda seed: seed[2][0] - seed[2][1])[:OBJECTS]
 
@@ -90,8 +91,9 @@ def _check_reference(context: Context) -> None:
     if encode is None or decode is None:
         return
     case = make_phantom_volume("ct", 0, (CHECKED_SLICES, SIDE, SIDE))
-    boxes = [(*box, 0, CHECKED_SLICES - 1) for _, box, _ in seeds_of(case)[:2]]
-    boxes = np.array([(x0, y0, z0, x1, y1, z1) for x0, y0, x1, y1, z0, z1 in boxes])
+    last = CHECKED_SLICES - 1
+    boxes = np.array([(x0, y0, 0, x1, y1, last) for _, (x0, y0, x1, y1), _ in seeds_of(case)[:2]])
+    assert context.reference is not None  # its row was found
     backend = context.reference.open(context.engine, context.threads)
     timed = interleaved({"loop": lambda: segment_volume_with_quirks(backend, case.image, boxes)}, 1)["loop"]
     expected = 2 * CHECKED_SLICES * (encode.sample.median + decode.sample.median)

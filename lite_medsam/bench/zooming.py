@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lite_medsam.bench.contenders import OURS, RecordingBackend
 from lite_medsam.bench.context import Context
@@ -51,7 +52,7 @@ def measure_zoom(context: Context) -> None:
     context.details["zoom"] = {"cases": source, "images": len(image_seconds(rows["off"])), "modes": summary}
 
 
-def labelled(given: Path | None, most: int) -> list[Case | Path]:
+def labelled(given: Path | None, most: int) -> Sequence[Case | Path]:
     """Phantoms, or at most so many npz files, spread evenly over what is there."""
     if given is None:
         return bundled_cases()
@@ -62,7 +63,7 @@ def labelled(given: Path | None, most: int) -> list[Case | Path]:
     return [paths[i * len(paths) // count] for i in range(count)]
 
 
-def scores(rows: Sequence[Row]) -> dict[str, object]:
+def scores(rows: Sequence[Row]) -> dict[str, Any]:
     """Mean Dice over modalities of all objects, of small and of large ones, and by modality; NaN where there are none."""
     by_modality = {line["modality"]: line for line in summarise(rows)}
     mean = by_modality.pop("mean over modalities")

@@ -68,7 +68,8 @@ def report(observations: Sequence[Observation], calibration: ScoreCalibration) -
         the masks from boxes, by modality.
     """
     first, second = halves(observations)
-    lines, bins = [], {}
+    lines: list[dict[str, Any]] = []
+    bins: dict[str, Any] = {}
     kinds = ["all", *dict.fromkeys(entry.kind for entry in second)]
     for kind in kinds:
         part = [e for e in second if e.kind == kind or (kind == "all" and e.kind in FITTED_KINDS)]

@@ -87,7 +87,7 @@ def measure(
     backend: Backend,
     cases: Iterable[Case | str | os.PathLike],
     settings: CardSettings,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], object] | None = None,
 ) -> Measured:
     """Prompts a model in every way that the card tells of.
 
@@ -122,14 +122,14 @@ def _measure_picture(
 ) -> bool:
     """All runs on one picture, `whole` without zoom; False if it holds no object."""
     box = load_protocol("box")
-    objects = simulate_prompts(case.label, box, case.name).objects
+    objects = simulate_prompts(case.truth, box, case.name).objects
     if not objects:
         return False
     rows = []
     user = SimulatedUser(predictor, case.image, [prompt for _, prompt in objects])
     for (label, _), mask, score in zip(objects, user.masks, user.scores, strict=True):
-        truth, target = case.label == label, target_of(settings.targets, case, label)
-        row = {"image": measured.images} | score_object(case, label, truth, mask, settings.tolerance_px)
+        truth, target = case.truth == label, target_of(settings.targets, case, label)
+        row: Row = {"image": measured.images} | score_object(case, label, truth, mask, settings.tolerance_px)
         row |= {"target": target, "family": family_of(row["modality"], target), "score": score}
         row |= {"challenge_nsd": challenge_nsd(truth, mask, settings.tolerance_px)}
         rows.append(row | {"seconds": user.seconds / len(objects)})
@@ -148,7 +148,7 @@ def _measure_picture(
     same = {row["label"]: {name: row[name] for name in _SAME} | {"hd95": None} for row in rows}
     others: dict[str, Segmenter] = {"box, zoom off": whole}
     others |= {f"baseline {kind}": BaselineSegmenter(kind) for kind in BASELINES}
-    others[f"baseline {ORACLE}"] = ThresholdOracle({p.name: case.label == label for label, p in objects})
+    others[f"baseline {ORACLE}"] = ThresholdOracle({str(p.name): case.truth == label for label, p in objects})
     for name, segmenter in others.items():
         measured.add(name, _boxed(segmenter, case, box, same, settings.tolerance_px))
     if with_curves:
@@ -182,7 +182,7 @@ def _boxed(
     segmenter: Segmenter, case: Case, protocol: Protocol, same: Mapping[int, Row], tolerance_px: float | None
 ) -> list[Row]:
     """Rows of another segmenter or other boxes on the same objects; surface measures only with a tolerance."""
-    return _prompted(segmenter, case, simulate_prompts(case.label, protocol, case.name).objects, same, tolerance_px)
+    return _prompted(segmenter, case, simulate_prompts(case.truth, protocol, case.name).objects, same, tolerance_px)
 
 
 def _prompted(
@@ -196,7 +196,7 @@ def _prompted(
     user = SimulatedUser(segmenter, case.image, [prompt for _, prompt in objects])
     rows: list[dict[str, Any]] = []
     for (label, _), mask, score in zip(objects, user.masks, user.scores, strict=True):
-        truth = case.label == label
+        truth = case.truth == label
         row = same[label] | {"dice": dice(truth, mask), "iou": iou(truth, mask), "score": score}
         if tolerance_px is not None:
             row["surface_dice"] = surface_dice(truth, mask, tolerance_px)

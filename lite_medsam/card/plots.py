@@ -30,7 +30,7 @@ def draw_curves(record: dict[str, Any], target: Path) -> bool:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4.4), layout="constrained", sharey=True)
     names = list(moved[0]["by_modality"])
     colours = [*pyplot.get_cmap("Dark2").colors, *pyplot.get_cmap("tab10").colors]
-    shifts = [int(re.search(r"[+-]\d+", line["name"]).group()) for line in moved]
+    shifts = [int(re.findall(r"[+-]\d+", line["name"])[0]) for line in moved]
     for name, colour in zip(names, colours, strict=False):
         left.plot(shifts, [line["by_modality"][name] for line in moved], color=colour, linewidth=0.9, label=name)
     _mean(

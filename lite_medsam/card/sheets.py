@@ -10,6 +10,7 @@ from lite_medsam.cases.case import Case
 from lite_medsam.evaluation.metrics import dice
 from lite_medsam.images.reading import png_bytes
 from lite_medsam.phantoms import KINDS, bundled_cases, make_phantom
+from lite_medsam.prompts.prompt_object import as_prompts
 from lite_medsam.prompts.prompt_set import Prompt, load_protocol, simulate_prompts
 from lite_medsam.results.overlay import draw_masks, draw_prompts
 from lite_medsam.segment.predictor import Predictor
@@ -61,10 +62,10 @@ def find_failures(
     for kind in kinds:
         for seed in seeds:
             case = make_phantom(kind, seed)
-            objects = simulate_prompts(case.label, protocol, case.name).objects
+            objects = simulate_prompts(case.truth, protocol, case.name).objects
             prediction = predictor.segment(case.image, [prompt for _, prompt in objects])
             for index, (label, prompt) in enumerate(objects):
-                truth, answer = case.label == label, prediction.mask(index)
+                truth, answer = case.truth == label, prediction.mask(index)
                 # "lesion 2" and "lesion 5" are one thing
                 name = (case.label_names or {}).get(label, str(label)).rstrip("0123456789 ")
                 found = Failure(case, kind, seed, name, prompt, truth, answer, dice(truth, answer))
@@ -98,6 +99,7 @@ def _tile(failure: Failure) -> np.ndarray:
     """One failure, (caption + tile, tile, 3) uint8 on white."""
     image = failure.case.image
     rgb = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+    assert failure.prompt.box is not None  # the protocol gives one
     x0, y0, x1, y1 = failure.prompt.box
     side = int(max(48, 1.5 * max(x1 - x0 + 1, y1 - y0 + 1)))
     side = min(side, *image.shape[:2])
@@ -136,7 +138,8 @@ def draw_examples(predictor: Predictor, height_px: int = 230, width_px: int = 12
     """
     rows: list[list[np.ndarray]] = [[]]
     for case in bundled_cases():
-        prompts = [Prompt(box=tuple(box)) for box in case.boxes.tolist()]
+        assert case.boxes is not None  # phantoms have them
+        prompts = as_prompts(case.boxes)
         labels = predictor.segment(case.image, prompts).label_map()
         picture = draw_prompts(draw_masks(case.image, labels), prompts)
         width = round(picture.shape[1] * height_px / picture.shape[0])

@@ -87,14 +87,15 @@ def run_clicks(
         least: Clicks that every object gets while it has an error, for the curve.
         tolerance_px: Of surface Dice.
     """
-    objects = simulate_prompts(case.label, protocol, case.name).objects
+    objects = simulate_prompts(case.truth, protocol, case.name).objects
     if not objects:
         return []
-    truths = [case.label == label for label, _ in objects]
+    truths = [case.truth == label for label, _ in objects]
     rngs = [rng_for(protocol, f"{case.name}/clicks", label) for label, _ in objects]
     user = SimulatedUser(segmenter, case.image, [prompt for _, prompt in objects])
     first = 0 if protocol.kind == "box+clicks" else 1
-    states, surface = [[] for _ in objects], [float("nan")] * len(objects)
+    states: list[list[State]] = [[] for _ in objects]
+    surface = [float("nan")] * len(objects)
     open_ones = list(range(len(objects)))
     for click in range(first, protocol.clicks + 1):
         if click > first:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,6 +96,17 @@ class Case:
     def label_shape(self) -> tuple[int, ...]:
         """(H, W), or (D, H, W) for a volume: the shape of the label and of segmentations."""
         return self.image.shape if self.is_volume else self.image.shape[:2]
+
+    @property
+    def truth(self) -> np.ndarray:
+        """The label map, for what can do nothing without one.
+
+        Raises:
+            CaseError: If the case has none.
+        """
+        if self.label is None:
+            raise CaseError(f"the case {self.name} must have a label map (gts), has none")
+        return self.label
 
 
 def load_case(path: str | os.PathLike, max_bytes: int = MAX_ARCHIVE_BYTES) -> Case:
@@ -287,4 +299,4 @@ def _metadata_of(array: np.ndarray | None) -> dict[str, str] | None:
 def _write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:
     # a file object, because numpy would add a suffix to a name
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **dict[str, Any](arrays))

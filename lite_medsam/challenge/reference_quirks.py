@@ -111,7 +111,7 @@ def segment_volume_with_quirks(backend: Backend, volume: np.ndarray, boxes: np.n
                 before = None if z == middle else found[z - step]
                 corners = None if before is None or not before.any() else _propagated_box(before, frame)
                 if corners is None:
-                    corners = truncated_boxes([(x0, y0, x1, y1)], volume.shape[1:], frame.size)[0]
+                    corners = truncated_boxes(np.array([(x0, y0, x1, y1)]), volume.shape[1:], frame.size)[0]
                 found[z][_mask(backend, features, frame, corners)] = value
         segs[found > 0] = value
     return segs
@@ -225,6 +225,8 @@ def main(arguments: Sequence[str]) -> None:
     effects = []
     for path in map(Path, arguments[1:]):
         case = load_case(path)
+        if case.boxes is None:
+            sys.exit(f"{path.name} must hold boxes, holds none")
         effects.append(compare_with_quirks(backend, case.image, case.boxes))
         print(_summary(path.stem, effects[-1:]))
     print(_summary("all", effects))

@@ -21,6 +21,7 @@ def load_demo(module: str = "service") -> ModuleType:
         spec = importlib.util.spec_from_file_location(
             PACKAGE, DEMO_DIR / "__init__.py", submodule_search_locations=[str(DEMO_DIR)]
         )
+        assert spec is not None and spec.loader is not None  # for a file that exists there is always one
         package = importlib.util.module_from_spec(spec)
         sys.modules[PACKAGE] = package
         spec.loader.exec_module(package)

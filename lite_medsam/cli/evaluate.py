@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -90,7 +91,7 @@ def command(
         if predictions:
             result = evaluate_predictions(paths, predictions, tolerance_px=tolerance, progress=progress)
         else:
-            segmenter = BaselineSegmenter(baseline) if baseline else open_predictor(**engine)
+            segmenter: Any = BaselineSegmenter(baseline) if baseline else open_predictor(**engine)
             if names is not None and not known_targets(segmenter):
                 print(f"--targets changes nothing: {segmenter.spec.name} knows no names", file=sys.stderr)
             result = evaluate(

@@ -68,7 +68,7 @@ def settings_options(
         }
         if isinstance(field.default, bool):
             flag = f"{flag}/--no-{field.name.replace('_', '-')}"
-        elif field.name in (choices or {}):
+        elif choices and field.name in choices:
             options["type"] = click.Choice([choice for choice in choices[field.name] if choice])
             options["default"] = field.default or None
         elif isinstance(field.default, tuple) and isinstance(field.default[0], str):
@@ -84,7 +84,7 @@ def settings_options(
 def field_texts(cls: type) -> dict[str, str]:
     """The text of each field from the Attributes section of a dataclass's docstring."""
     texts: dict[str, str] = {}
-    for part in re.split(r"\n {8}(?=\w)", cls.__doc__.split("Attributes:", 1)[1]):
+    for part in re.split(r"\n {8}(?=\w)", (cls.__doc__ or "").split("Attributes:", 1)[1]):
         name, _, text = part.partition(":")
         if name.strip():
             texts[name.strip()] = " ".join(text.split())

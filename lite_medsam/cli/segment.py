@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -91,7 +92,10 @@ def command(
     if prompts and prompt_path:
         raise click.UsageError("give either --prompts or --box and --point, not both")
     names = tuple(name for name in save.split(",") if name)
-    values = None if window is None else tuple(_numbers("--window", window, "centre,width"))
+    values = None
+    if window is not None:
+        centre, width = _numbers("--window", window, "centre,width")
+        values = centre, width
     options = SegmentOptions(names, overlap, overwrite, reference_quirks, values, target, coordinates, max_voxels)
     jobs = find_jobs(inputs, output, tuple(prompts) or None, prompt_path)
     predictor = open_predictor(**engine)
@@ -134,7 +138,8 @@ class SliceBar:
     """A bar on stderr for the slices of a volume, shown where it takes longer than a second."""
 
     def __init__(self, quiet: bool):
-        self.quiet, self.bar = quiet, None
+        self.quiet = quiet
+        self.bar: Any = None
 
     def __call__(self, job, done: int, total: int) -> None:
         from tqdm import tqdm
@@ -160,30 +165,34 @@ def objects_from_options(boxes: tuple[str, ...], points: tuple[str, ...]) -> lis
 
     Boxes of six numbers are objects of a volume.
     """
-    from lite_medsam.prompts.prompt_set import Prompt
+    import numpy as np
+
+    from lite_medsam.prompts.prompt_object import Prompt, corners_of
 
     corners = [_numbers("--box", text, "x0,y0,x1,y1", "x0,y0,z0,x1,y1,z1") for text in boxes]
     clicks = [_numbers("--point", text, "x,y,label") for text in points]
     if any(len(box) == 6 for box in corners):
         return _volume_objects(corners, clicks)
     if not clicks:
-        return [Prompt(box=tuple(box)) for box in corners]
+        return [Prompt(box=corners_of(box)) for box in corners]
     if len(corners) > 1:
         raise click.UsageError(
             "with several --box it is open whose the --point is; write the objects into a --prompts file"
         )
-    xy, labels = [click_[:2] for click_ in clicks], [click_[2] for click_ in clicks]
-    return [Prompt(box=tuple(corners[0]) if corners else None, points=xy, point_labels=labels)]
+    xy, labels = np.array([click[:2] for click in clicks]), np.array([click[2] for click in clicks])
+    return [Prompt(box=corners_of(corners[0]) if corners else None, points=xy, point_labels=labels)]
 
 
 def _volume_objects(corners: list[list[float]], clicks: list[list[float]]) -> list:
+    import numpy as np
+
     from lite_medsam.prompts.volume_objects import seeds_from_boxes
 
     if clicks or any(len(box) != 6 for box in corners):
         raise click.UsageError(
             "boxes of a volume x0,y0,z0,x1,y1,z1 go with nothing else; write clicks on slices into a --prompts file"
         )
-    return seeds_from_boxes(corners)
+    return seeds_from_boxes(np.array(corners))
 
 
 def _numbers(option: str, text: str, *forms: str) -> list[float]:

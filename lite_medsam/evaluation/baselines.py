@@ -247,7 +247,7 @@ def _grabcut_in_crop(crop: np.ndarray, rows: slice, columns: slice, seed: int) -
         )
     except cv2.error:  # no background, or fewer pixels than Gaussians
         return np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
-    found = np.isin(classes, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+    found: np.ndarray = np.isin(classes, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     if scale < 1:
         found = cv2.resize(found, crop.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     return found[rows, columns] >= 0.5

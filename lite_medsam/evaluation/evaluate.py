@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def evaluate(
     slices_per_volume: int = 6,
     groups: Mapping[str, str] | None = None,
     targets: Targets | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], object] | None = None,
 ) -> Evaluation:
     """Prompts a segmenter as the protocol says and scores every object of every case.
 
@@ -62,7 +63,7 @@ def evaluate(
             case = dataclasses.replace(case, group=groups[name])
         found = 0
         for image_case in slices(case, slices_per_volume) if case.is_volume else [case]:
-            simulated = simulate_prompts(image_case.label, protocol, image_case.name)
+            simulated = simulate_prompts(image_case.truth, protocol, image_case.name)
             too_small, over_limit = too_small + simulated.too_small, over_limit + simulated.over_limit
             objects = simulated.objects
             if targets is not None:
@@ -96,7 +97,7 @@ def evaluate_predictions(
     folder: str | os.PathLike,
     *,
     tolerance_px: float = 2.0,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str], object] | None = None,
 ) -> Evaluation:
     """Scores finished segmentations: the array `segs` of <folder>/<case name>.npz against the case's labels.
 
@@ -124,9 +125,9 @@ def evaluate_predictions(
         except CaseError as error:
             skipped.append((name, str(error)))
             continue
-        labels = np.union1d(np.unique(case.label), np.unique(segs))
+        labels = np.union1d(np.unique(case.truth), np.unique(segs))
         for label in labels[labels != 0].tolist():
-            row = score_object(case, label, case.label == label, segs == label, tolerance_px)
+            row = score_object(case, label, case.truth == label, segs == label, tolerance_px)
             rows.append({"image": images} | row | {"score": None, "seconds": None})
         images += 1
         if not labels.any():
@@ -137,7 +138,7 @@ def evaluate_predictions(
 def loaded_cases(
     cases: Iterable[Case | str | os.PathLike],
     skipped: list[tuple[str, str]],
-    progress: Callable[[str], None] | None,
+    progress: Callable[[str], object] | None,
 ) -> Iterator[tuple[str, Case]]:
     """Labelled cases by name, loaded one at a time; what can't be used goes to `skipped`."""
     for item in cases:
@@ -155,8 +156,8 @@ def loaded_cases(
 
 
 def _check_segs(segs: np.ndarray, case: Case) -> None:
-    if segs.shape != case.label.shape:
-        raise CaseError(f"segs must have the label map's shape {case.label.shape}, got {segs.shape}")
+    if segs.shape != case.truth.shape:
+        raise CaseError(f"segs must have the label map's shape {case.truth.shape}, got {segs.shape}")
     if segs.dtype.kind not in "bui" or (segs.size and segs.min() < 0):
         raise CaseError(f"segs must hold integers from 0, got {segs.dtype}")
 
@@ -168,9 +169,9 @@ def _score_image(
     protocol: Protocol,
     tolerance_px: float,
 ) -> list[scores.Row]:
-    truths = [case.label == label for label, _ in objects]
+    truths = [case.truth == label for label, _ in objects]
     user = SimulatedUser(segmenter, case.image, [prompt for _, prompt in objects])
-    history = [{} for _ in objects]
+    history: list[dict[str, Any]] = [{} for _ in objects]
     given = 0 if protocol.kind == "box+clicks" else 1  # clicks that the first prompts hold
     if protocol.corrections or protocol.kind == "clicks":
         _note_dice(history, given, truths, user.masks)

@@ -148,9 +148,9 @@ def _quantise(source: Path, target: Path, pixels: np.ndarray) -> None:
 
 
 def _compare(full: Predictor, other: Predictor, record: Int8, evaluation: Sequence[Path]) -> Int8:
-    before, after = [], []
+    before, after = list[float](), list[float]()
     for case in _evaluation_cases(evaluation):
-        masks = [case.label == value for value in np.unique(case.label) if value]
+        masks = [case.truth == value for value in np.unique(case.truth) if value]
         boxes = np.array([box_from_mask(mask) for mask in masks])
         for predictor, scores in ((full, before), (other, after)):
             prediction = predictor.segment(case.image, boxes)

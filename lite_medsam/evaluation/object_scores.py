@@ -16,6 +16,7 @@ def score_object(case: Case, label: int, truth: np.ndarray, prediction: np.ndarr
     """The scores of one object; truth and prediction (H, W) or (D, H, W) bool."""
     unit_px, mm_per_px = _units(case)
     hd95 = hausdorff95(truth, prediction, unit_px)
+    hd95_mm: float | None
     if mm_per_px is not None:
         hd95_mm = hd95 * mm_per_px
     else:

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -195,7 +195,7 @@ def _line(by: str, name: str, values: Row, draws: np.ndarray) -> Row:
     head = ("groups", "images", "objects", "not_scored", "missed", "dice")
     line: Row = {by: name} | {key: values[key] for key in head}
     line |= {"dice_low": float(low), "dice_high": float(high)}
-    clicks = sorted((key for key in values if _click_of(key) is not None), key=_click_of)
+    clicks = sorted((key for key in values if _click_of(key) is not None), key=lambda key: _click_of(key) or 0)
     for key in ("iou", "surface_dice", "hd95_median", *clicks, "score", "seconds"):
         line[key] = values[key]
     return line
@@ -207,7 +207,7 @@ def _images(rows: Iterable[Row]) -> list[list[Row]]:
 
 def _bootstrap(images: list[list[Row]], seed: int, measure: str = "dice") -> np.ndarray:
     """Means of a measure over images with whole groups drawn with replacement; NaN if there are not two groups."""
-    sums: dict[Hashable, list[float]] = {}
+    sums: dict[str, list[float]] = {}
     for image in images:
         mean = _mean([row.get(measure) for row in image])
         if not math.isnan(mean):

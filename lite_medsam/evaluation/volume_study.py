@@ -37,7 +37,7 @@ def simulated_objects(case: Case, way: str, seed: int = 0) -> tuple[list[int], l
         Label values and objects, in one order.
     """
     protocol, values, objects = load_protocol("box"), [], []
-    for value in np.unique(case.label)[1:].tolist():
+    for value in np.unique(case.truth)[1:].tolist():
         mask = case.label == value
         slices = np.flatnonzero(mask.any(axis=(1, 2)))
         if np.count_nonzero(mask) < _MINIMUM_VOXELS:
@@ -68,7 +68,7 @@ def study(
         for way in WAYS:
             values, objects = simulated_objects(case, way)
             prediction = propagate(predictor, case.image, objects, limits=limits)
-            scores = [dice(case.label == value, prediction.mask(i)) for i, value in enumerate(values)]
+            scores = [dice(case.truth == value, prediction.mask(i)) for i, value in enumerate(values)]
             found.setdefault((case.modality or "unknown", way), []).extend(scores)
     return found
 
@@ -77,6 +77,7 @@ def main(arguments: Sequence[str]) -> None:
     """Prints the table."""
     if not arguments:
         sys.exit("usage: python -m lite_medsam.evaluation.volume_study phantoms | CASE.npz ...")
+    cases: Iterable[Case]
     if list(arguments) == ["phantoms"]:
         cases = (make_phantom_volume(*kind) for kind in _PHANTOMS)
     else:

@@ -159,7 +159,7 @@ def image_key(image: np.ndarray) -> str:
         image: (H, W) or (H, W, 3) uint8.
     """
     digest = hashlib.sha256(f"{image.shape}".encode())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()
 
 

@@ -76,7 +76,7 @@ def decoder_inputs(
         used = 0
         if prompt.box is not None:
             # a previous, wider box may reach over a crop's edge: the model has only seen boxes inside its frame
-            corners = boxes_to_model(prompt.box, frame).reshape(2, 2)
+            corners: np.ndarray = boxes_to_model(np.asarray(prompt.box), frame).reshape(2, 2)
             if frame.geometry == "edges":
                 corners = np.clip(corners, -0.5, size - 0.5)
             coords[i, :2], labels[i, :2] = corners, (2, 3)

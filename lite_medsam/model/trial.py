@@ -124,7 +124,8 @@ def _open(engine: str, directory: Path, threads: int) -> tuple[Backend, Path, fl
 
 
 def _measure(opened: list[tuple[Backend, Path, float]], rounds: int) -> list[Timing]:
-    encodes, decodes = ([[] for _ in opened] for _ in range(2))
+    encodes: list[list[float]] = [[] for _ in opened]
+    decodes: list[list[float]] = [[] for _ in opened]
     pixels = _pixels(opened[0][0].spec)
     features = [backend.encode(pixels) for backend, _, _ in opened]
     prompts = _one_box(opened[0][0].spec)

@@ -25,7 +25,7 @@ modality and are no substitute for it: never report a score on phantoms as accur
 import zlib
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class _Kind(NamedTuple):
     """A kind of phantom: its modality, how it is drawn, and the size when none is asked for."""
 
     modality: str | None
-    draw: Callable[[np.random.Generator, tuple[int, ...]], Drawing]
+    draw: Callable[[np.random.Generator, Any], Drawing]  # of the shape in pixels, of two axes or three
     size: tuple[int, ...]
 
 

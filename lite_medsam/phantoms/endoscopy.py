@@ -56,7 +56,7 @@ def _colon(rng: np.random.Generator, hw: tuple[int, int]) -> tuple[np.ndarray, n
     eye = np.array([width * rng.uniform(0.3, 0.7), height * rng.uniform(0.25, 0.55)])
     drift = rng.normal(0, 0.22, 2) * unit
     triangle = rng.uniform(0, 2 * np.pi)
-    light = np.full(hw, 0.05, np.float32)
+    light: np.ndarray = np.full(hw, 0.05, np.float32)
     lumen = np.zeros(hw, np.float32)
     radii = np.geomspace(0.07, rng.uniform(0.62, 0.8), int(rng.integers(4, 6))) * rng.uniform(0.85, 1.2)
     for k, radius in enumerate(radii):

@@ -41,7 +41,7 @@ def draw(rng: np.random.Generator, hw: tuple[int, int]) -> Drawing:
     gland = _gland(rng, breast & ~muscle)
     mass, spikes = _mass(rng, breast & ~dilate(muscle, hw[0] / 60))
     image = _expose(rng, (breast, muscle, gland), (mass, spikes))
-    label = np.zeros(hw, np.uint8)
+    label: np.ndarray = np.zeros(hw, np.uint8)
     label[mass] = 1
     names = {1: "mass"}
     if muscle.any():

@@ -25,7 +25,7 @@ def draw(rng: np.random.Generator, hw: tuple[int, int]) -> Drawing:
         A drawing of shape (H, W, 3); every nucleus is a label. Pixel size for 40x (h&e) or 20x.
     """
     stain = rng.choice(["h&e", "h&e", "fluorescence"])
-    gaps = np.zeros(hw, np.float32)  # lumina and tears, which hold no nuclei
+    gaps: np.ndarray = np.zeros(hw, np.float32)  # lumina and tears, which hold no nuclei
     if stain != "fluorescence":
         gaps = np.clip(3 * (smooth_noise(rng, hw, np.sqrt(hw[0] * hw[1]) / 8) - rng.uniform(0.9, 1.8)), 0, 1)
     label = _nuclei(rng, gaps)
@@ -65,7 +65,8 @@ def _nuclei(rng: np.random.Generator, gaps: np.ndarray) -> np.ndarray:
         near, best = label[area], nearest[area]
         at = (x - area[1].start, y - area[0].start)
         blob = random_blob(rng, at, (r * long, r / long), angle, 0.045)
-        mask, distance = blob.mask(near.shape), _elliptic(blob, near.shape)
+        near_hw = near.shape[0], near.shape[1]
+        mask, distance = blob.mask(near_hw), _elliptic(blob, near_hw)
         # keep off when it would hide a good part of itself or of a neighbour, or lie in a gap
         whole, overlap = np.count_nonzero(mask), np.count_nonzero(mask & (near > 0))
         if whole < _MIN_NUCLEUS_PX or overlap > 0.22 * whole or gaps[area][mask].max() > 0.3:

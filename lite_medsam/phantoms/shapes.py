@@ -87,10 +87,11 @@ def random_blob(
     frequency = np.arange(2, 8)
     amplitude = roughness * rng.normal(1, 0.35, 6) * (2 / frequency) ** 0.9
     phase = rng.uniform(0, 2 * np.pi, 6)
-    radii3 = (*radii, np.inf)[:3]
-    drift = rng.normal(0, 0.6, 6) / (radii3[2] if np.isfinite(radii3[2]) else 1e9)
+    x, y, z = (*centre, 0.0)[:3]
+    rx, ry, rz = (*radii, np.inf)[:3]
+    drift = rng.normal(0, 0.6, 6) / (rz if np.isfinite(rz) else 1e9)
     waves = np.stack([amplitude, frequency, phase, drift], 1)
-    return Blob((*centre, 0.0)[:3], radii3, angle, np.vstack([waves, (squareness, 4, np.pi, 0)]))
+    return Blob((x, y, z), (rx, ry, rz), angle, np.vstack([waves, (squareness, 4, np.pi, 0)]))
 
 
 def spline(points: np.ndarray, samples: int = 160, closed: bool = True) -> np.ndarray:

@@ -69,7 +69,7 @@ def smooth_stack(rng: np.random.Generator, shape: tuple[int, int, int], scale: t
         (D, H, W) float32, mean about 0, standard deviation about 1.
     """
     positions = np.arange(shape[0]) / max(scale[0], 1.0)
-    keys = [smooth_noise(rng, shape[1:], scale[1:]) for _ in range(int(positions[-1]) + 2)]
+    keys = [smooth_noise(rng, shape[1:], (scale[1], scale[2])) for _ in range(int(positions[-1]) + 2)]
     first = positions.astype(int)
     angle = (positions - first) * (np.pi / 2)
     return np.stack(
@@ -110,7 +110,7 @@ def speckle(rng: np.random.Generator, shape: tuple[int, int], looks: float, psf_
     Returns:
         (H, W) float32, positive, mean about 1.
     """
-    grain = rng.standard_normal(shape, np.float32)
+    grain: np.ndarray = rng.standard_normal(shape, np.float32)
     grain = cv2.GaussianBlur(grain, (0, 0), sigmaX=max(psf_px[1], 0.1), sigmaY=max(psf_px[0], 0.1))
     sigma = np.sqrt(np.log1p(1 / looks))
     return np.exp(np.float32(sigma / max(float(grain.std()), 1e-6)) * grain - np.float32(sigma**2 / 2))

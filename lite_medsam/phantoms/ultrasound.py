@@ -156,9 +156,11 @@ def _beamform(rng: np.random.Generator, drawn: tuple, scan: _Sector | None) -> n
 
 def _scatter(rng: np.random.Generator, amplitude: np.ndarray, lateral_px: float) -> np.ndarray:
     """Power of scatterers summed coherently: complex Gaussian reflectors blurred by the pulse."""
-    size = {"sigmaX": lateral_px, "sigmaY": max(0.42 * lateral_px, 0.6)}
+    sigma_y = max(0.42 * lateral_px, 0.6)
     parts = []
     for _ in range(2):
-        field = cv2.GaussianBlur(rng.standard_normal(amplitude.shape, np.float32), (0, 0), **size)
+        field = cv2.GaussianBlur(
+            rng.standard_normal(amplitude.shape, np.float32), (0, 0), sigmaX=lateral_px, sigmaY=sigma_y
+        )
         parts.append(amplitude * field / max(float(field.std()), 1e-6))
     return (parts[0] ** 2 + parts[1] ** 2) / 2

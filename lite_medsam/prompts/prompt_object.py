@@ -8,7 +8,14 @@ import numpy as np
 
 from lite_medsam.errors import PromptError
 
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1, last pixel inside
 MAX_NAME = 200
+
+
+def corners_of(values: Iterable[float]) -> Box:
+    """Four numbers as a box."""
+    x0, y0, x1, y1 = (float(value) for value in values)
+    return x0, y0, x1, y1
 
 
 def _no_points() -> np.ndarray:
@@ -39,7 +46,7 @@ class Prompt:
         PromptError: If a field has another type or shape, or a final prompt has no mask.
     """
 
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
     points: np.ndarray = field(default_factory=_no_points)
     point_labels: np.ndarray = field(default_factory=_no_labels)
     mask: np.ndarray | None = None

@@ -13,7 +13,8 @@ from lite_medsam.prompts.prompt_set import Prompt, next_click
 class SegmentedObjects(Protocol):
     """What a segmenter returns: as many objects as there were prompts, in their order."""
 
-    scores: Sequence[float]  # predicted IoU, NaN where there is none
+    @property
+    def scores(self) -> Sequence[float] | np.ndarray: ...  # predicted IoU, NaN where there is none
 
     def __len__(self) -> int: ...
 

@@ -66,7 +66,8 @@ def coco_document(
                 "bbox": [x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1],
                 "iscrowd": 0,
             }
-            if scores is not None and scores[index] is not None and np.isfinite(scores[index]):
-                annotation["score"] = round(float(scores[index]), 4)
+            score = None if scores is None else scores[index]
+            if score is not None and np.isfinite(score):
+                annotation["score"] = round(float(score), 4)
             document["annotations"].append(annotation)
     return document

@@ -69,8 +69,9 @@ def measure_objects(
         row: dict = {"object": i + 1}
         if names is not None:
             row["name"] = names[i] or f"object {i + 1}"
-        if scores is not None and scores[i] is not None and math.isfinite(scores[i]):
-            row["score"] = round(float(scores[i]), 4)
+        score = None if scores is None else scores[i]
+        if score is not None and math.isfinite(score):
+            row["score"] = round(float(score), 4)
         rows.append(row | measure(mask, spacing_mm, unit))
     return rows
 

@@ -139,7 +139,8 @@ def inspect(adapter: Adapter, item: Item, options: Options) -> tuple[Facts, Case
 
 
 def _finished(case: Case, options: Options) -> tuple[Case, list[Drop]]:
-    image, label, names, drops = case.image, case.label, case.label_names, []
+    image, label, names = case.image, case.label, case.label_names
+    drops: list[Drop] = []
     if label is not None:
         largest_label(label)
     longest = max(image.shape[:2])
@@ -166,8 +167,7 @@ def _finished(case: Case, options: Options) -> tuple[Case, list[Drop]]:
 
 def _marked(case: Case, split: str | None, twin: str | None) -> Case:
     """Lets the case itself say what must not be forgotten when its manifest is not at hand."""
-    marks = {PUBLISHED_SPLIT: split, COPY_KEY: twin}
-    marks = {key: value for key, value in marks.items() if value is not None}
+    marks = {key: value for key, value in ((PUBLISHED_SPLIT, split), (COPY_KEY, twin)) if value is not None}
     return replace(case, metadata={**(case.metadata or {}), **marks}) if marks else case
 
 
@@ -201,7 +201,7 @@ class Seen:
         if relatives is not None and relatives.split != facts.split:
             problems.append(Problem("group-in-two-splits", facts.file, f"{facts.group}: {_like(relatives)}"))
         facts = replace(facts, problems=facts.problems + tuple(problems))
-        if facts.is_usable:
+        if facts.is_usable and facts.sha256 is not None:
             self._images.setdefault(facts.sha256, facts)
             if facts.twin:
                 self._twins.setdefault(facts.twin, facts)

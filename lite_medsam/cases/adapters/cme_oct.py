@@ -37,7 +37,7 @@ class Adapter:
     tree = """\
 RAW/**/NAME/images/NAME.jpeg  RAW/**/NAME/masks/*.png      one folder per scan, as published
 RAW/train/images/*  RAW/train/masks/*  RAW/test/...        or pooled; also train_images/ and train_masks/"""
-    options = frozenset()
+    options: frozenset[str] = frozenset()
     decision = ""
 
     def __init__(self, root: Path, options: Options):

@@ -73,7 +73,7 @@ RAW/a.png  RAW/a_mask.png                  or one folder and --mask-suffix _mask
 
     def read(self, item: Item) -> Reading:
         image = read_image(item.image)
-        label, problems = None, []
+        label, problems = None, list[Problem]()
         for path in item.labels:
             part = self._label(path, problems)
             if part.shape != image.shape[:2]:

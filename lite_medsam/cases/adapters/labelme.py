@@ -81,10 +81,10 @@ def _value(shape: Any, path: Path, values: Mapping[str, int]) -> tuple[str, int]
 def _draw(pen, shape: dict, number: int) -> str | None:
     """Draws one shape in the colour `number`; returns why not, if not."""
     kind = shape.get("shape_type") or "polygon"
-    points = shape.get("points")
+    points: Any = shape.get("points")
     try:
         corners = [(float(x), float(y)) for x, y in points]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return "its corners are no numbers"
     if not all(math.isfinite(c) and abs(c) < 1e6 for corner in corners for c in corner):
         return "its corners are no numbers"

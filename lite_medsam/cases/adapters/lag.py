@@ -72,8 +72,8 @@ RAW/**/suspicious_glaucoma/{image,attention_map,label}/"""
                 problems.append(Problem("no-attention-map", relative(image, self.root), message))
                 continue
             group = group_of(self.settings.group_regex, image, self.root)
-            files = tuple(p for p in (self._maps[image], self._texts[image]) if p)
-            items.append(Item(name, image, files, split=published_split(image, self.root), group=group))
+            beside = tuple(p for p in (self._maps[image], self._texts[image]) if p)
+            items.append(Item(name, image, beside, split=published_split(image, self.root), group=group))
         return Listing(tuple(items), tuple(problems))
 
     def read(self, item: Item) -> Reading:
@@ -136,7 +136,7 @@ def _matched(files: list[Path], images: list[Path]) -> dict[Path, Path | None]:
             by_number.setdefault(number, []).append(path)
     matched: dict[Path, Path | None] = {}
     for image in images:
-        same = by_number.get(_number(image.stem), [])
+        same = by_number.get(_number(image.stem) or -1, [])
         matched[image] = by_stem.get(image.stem) or (same[0] if len(same) == 1 else None)
     return matched
 

@@ -66,6 +66,7 @@ def _palette_indices(path: Path) -> np.ndarray | None:
     """(H, W) uint8 palette indices; None when the file is no palette picture (or cannot be read: read_pixels says)."""
     from PIL import BmpImagePlugin, PngImagePlugin, TiffImagePlugin
 
+    plugin: type
     try:
         with open(path, "rb") as file:
             head = file.read(32)

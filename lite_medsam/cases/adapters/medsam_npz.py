@@ -32,7 +32,7 @@ RAW/imgs/NAME.npy       RAW/gts/NAME.npy           or pairs; slices NAME-000.npy
         self._slices: dict[str, list[str]] = {}
 
     def find(self) -> Listing:
-        items, problems = self._npz_items(), []
+        items, problems = self._npz_items(), list[Problem]()
         arrays = image_files(self.root, (".npy",))
         for folder in sorted({path.parent.parent for path in arrays if path.parent.name == "imgs"}):
             items += self._npy_items(folder, problems)

@@ -119,10 +119,11 @@ def read_npy_case(folder: Path, name: str, stems: list[str], info: dict) -> Case
         raise ItemError("size-mismatch", f"the slices of {name} must have one size")
     spacing = info.get("spacing_xyz_mm")
     names = {int(k): v for k, v in info.get("label_names", {}).items() if str(k).isdecimal()}
-    has_label = all(label is not None for label in labels)
+    known = [label for label in labels if label is not None]
+    has_label = len(known) == len(labels)
     return Case(
         image=np.stack(images) if is_volume else images[0],
-        label=(np.stack(labels) if is_volume else labels[0]) if has_label else None,
+        label=(np.stack(known) if is_volume else known[0]) if has_label else None,
         spacing_mm=tuple(spacing[::-1]) if spacing else None,
         name=name,
         modality=info.get("modality") or modality_from_name(name),

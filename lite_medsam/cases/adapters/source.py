@@ -97,7 +97,7 @@ class Drop(NamedTuple):
     """Objects that are in the source and not in the case."""
 
     label: str
-    count: int
+    count: int  # type: ignore[assignment]  # hides a method of tuples that nobody calls
     reason: str
 
 

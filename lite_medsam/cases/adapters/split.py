@@ -148,8 +148,8 @@ def make_split(entries: Iterable[Entry], fractions: Mapping[str, float] | None =
     left_out: dict[str, str] = {}
     free = []
     for members in clusters:
-        parts = {entry.published or "train" for entry in members} if is_published else {"train"}
-        strongest = max(parts, key=_RANK.__getitem__)
+        claimed = {entry.published or "train" for entry in members} if is_published else {"train"}
+        strongest = max(claimed, key=_RANK.__getitem__)
         for entry in members:
             if (entry.published or "train") != strongest and is_published:
                 left_out[entry.name] = f"a case of its group, or a copy of it, is in the published {strongest} part"

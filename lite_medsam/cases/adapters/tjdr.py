@@ -72,7 +72,7 @@ RAW/test/image/*.png    RAW/test/annotation/*.png (or *.json)"""
         image = read_image(item.image)
         if image.ndim == 2:
             image = np.repeat(image[..., None], 3, axis=2)
-        label, problems, drops = None, [], []
+        label, problems, drops = None, list[Problem](), list[Drop]()
         if item.labels:
             label, drops = self._label(item, image.shape[:2], problems)
         case = Case(image, label, name=item.name, modality="Fundus", group=item.group, label_names=NAMES)

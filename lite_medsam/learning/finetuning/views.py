@@ -102,7 +102,7 @@ class KeptViews:
         self.device = next(model.parameters()).device
         self.views = settings.views or min(MOST, max(FEWEST, -(-ENOUGH_VIEWS // len(self.images))))
 
-    def prepare(self, rank: int, count: int, progress: Callable[[], None]) -> None:
+    def prepare(self, rank: int, count: int, progress: Callable[[], object]) -> None:
         """Computes what is not there yet; each of `count` processes its share."""
         first = self._make(0, 0)
         size = sum(array.nbytes for array in first.values())

@@ -20,7 +20,7 @@ FIRST_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00
 
 
 def measure_history(
-    run: Path, cases: Sequence[Path], targets: Targets, out: Path, progress: Callable[[str], None] | None = None
+    run: Path, cases: Sequence[Path], targets: Targets, out: Path, progress: Callable[[str], object] | None = None
 ) -> list[dict[str, Any]]:
     """Scores every kept checkpoint of a run on the same boxes; steps that `out` holds already are not measured again.
 
@@ -100,7 +100,7 @@ def draw_history(lines: Sequence[dict[str, Any]], target: Path) -> None:
     modalities = [name for name in names if name not in (MEAN, *families)]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4.4), layout="constrained", sharey=True)
     for axis, shown in ((left, [MEAN, *families]), (right, modalities)):
-        colours = [*FIRST_COLOURS, *pyplot.get_cmap("tab10").colors]
+        colours = [*FIRST_COLOURS, *matplotlib.colormaps["tab10"].colors]
         for name, colour in zip(shown, colours, strict=False):
             part = [line for line in lines if line["what"] == name]
             steps, width = [line["step"] for line in part], 2.5 if name == MEAN else 1.2

@@ -30,7 +30,12 @@ def make_fabric(accelerator: str = "cpu", devices: int = 1, nodes: int = 1, prec
     Raises:
         ValueError: If several processes were started for a run of one: each would write the same folder.
     """
-    options = {"accelerator": accelerator, "devices": devices, "num_nodes": nodes, "precision": precision}
+    options: dict[str, Any] = {
+        "accelerator": accelerator,
+        "devices": devices,
+        "num_nodes": nodes,
+        "precision": precision,
+    }
     if devices * nodes > 1:
         return Fabric(**options, strategy="ddp")
     started = max(int(os.environ.get(name) or 1) for name in STARTED)
@@ -57,6 +62,8 @@ class Stepper:
         shared_statistics: Whether running statistics of normalisation are averaged over processes; not needed where they
             are frozen.
     """
+
+    model: Any  # a subclass says which; torch's own type knows neither `encode` nor `spec`
 
     def __init__(
         self,

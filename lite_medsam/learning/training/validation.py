@@ -120,11 +120,11 @@ def draw_panel(
 
 
 def _panel_row(before: Predictor, after: Predictor, case: Case, protocol: Protocol) -> np.ndarray | None:
-    simulated = simulate_prompts(case.label, protocol, case.name).objects
+    simulated = simulate_prompts(case.truth, protocol, case.name).objects
     if not simulated:
         return None
     prompts = [prompt for _, prompt in simulated]
-    truth = np.zeros(case.label.shape, np.uint16)
+    truth = np.zeros(case.truth.shape, np.uint16)
     for number, (value, _) in enumerate(simulated, 1):
         truth[case.label == value] = number
     answers = [truth, *(predictor.segment(case.image, prompts).label_map() for predictor in (before, after))]
@@ -155,7 +155,7 @@ def evaluate_all(
     predictor: Predictor,
     asked: Sequence[tuple[Protocol, Sequence[Path]]],
     slices_per_volume: int,
-    progress: Callable[[str], None],
+    progress: Callable[[str], object],
 ) -> dict[str, Evaluation]:
     """Scores by name of the protocol.
 
