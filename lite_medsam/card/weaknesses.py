@@ -4,12 +4,23 @@ from typing import Any
 
 from lite_medsam.card.markdown import number
 from lite_medsam.card.measure import BASELINES, ORACLE
+from lite_medsam.card.record import line_of
 from lite_medsam.evaluation.scores import MEAN
 
 LOW_DICE = 0.75  # of a modality: named as weak below it
 MARGIN = 0.1  # over the best simple baseline: named where it is less
 WORST = 6  # data sets and targets that are named
 FEW_GROUPS = 3
+
+LIMITS = (
+    "It answers every prompt with some mask, also where there is no object.",
+    "A box alone cannot say which of two nested or crossing things is meant: vessels, single layers, heart walls, tumour parts, "
+    "tubes.",
+    "The validation images come from the same sources as the training images (other patients, eyes and videos); other devices "
+    "and other protocols will score lower. Nothing warns when an image is unlike them.",
+    "Volumes are scored here slice by slice, each slice with a prompt of its own.",
+)
+"""What holds for every model of this kind."""
 
 
 def weaknesses(record: dict[str, Any]) -> list[str]:
@@ -21,6 +32,15 @@ def weaknesses(record: dict[str, Any]) -> list[str]:
     found = [_worst(record), _modalities(record), _margins(record), _oracle(record), _small(record), _moved(record)]
     found += [_clicks(record), _scores(record), _few(record)]
     return [sentence for sentence in found if sentence]
+
+
+def short_weaknesses(record: dict[str, Any]) -> list[str]:
+    """Those that a user must know before anything else.
+
+    Args:
+        record: From `summarise_card`.
+    """
+    return [sentence for sentence in (_worst(record), _small(record), _clicks(record)) if sentence]
 
 
 def _lines(record: dict, run: str, by: str) -> list[dict]:
@@ -49,7 +69,7 @@ def _modalities(record: dict) -> str:
 def _margins(record: dict) -> str:
     close = []
     for line in _lines(record, "box", "dataset"):
-        others = {kind: _find(record, f"baseline {kind}", "dataset", line["name"]) for kind in BASELINES}
+        others = {kind: line_of(record, f"baseline {kind}", "dataset", line["name"]) for kind in BASELINES}
         best = max(others, key=lambda kind: others[kind]["dice"] or 0)
         gain = (line["dice"] or 0) - (others[best]["dice"] or 0)
         if gain < MARGIN:
@@ -62,7 +82,7 @@ def _margins(record: dict) -> str:
 def _oracle(record: dict) -> str:
     better = []
     for line in _lines(record, "box", "dataset"):
-        oracle = _find(record, f"baseline {ORACLE}", "dataset", line["name"])
+        oracle = line_of(record, f"baseline {ORACLE}", "dataset", line["name"])
         if oracle["dice"] is not None and line["dice"] is not None and oracle["dice"] > line["dice"]:
             better.append(line | {"name": f"{line['name']} {number(oracle['dice'], 2)} against", "dice": line["dice"]})
     text = "Where the best grey-level threshold in the box, chosen by the truth, is better than the model"
@@ -120,7 +140,3 @@ def _few(record: dict) -> str:
     lines = [line for line in _lines(record, "box", "dataset") if line["groups"] < FEW_GROUPS]
     names = ", ".join(line["name"] for line in lines)
     return f"Measured on one or two groups only, so these figures say little: {names}." if lines else ""
-
-
-def _find(record: dict, run: str, by: str, name: str) -> dict:
-    return next((line for line in record["runs"][run][by] if line["name"] == name), {"dice": None})

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,6 +12,7 @@ from lite_medsam.cli.options import engine_options, open_predictor
 
 EXAMPLES_BYTES, FAILURES_BYTES = 480_000, 380_000  # pictures are committed with the weights
 MODEL_BYTES = 25_000_000
+SCORES = "scores.json"
 
 
 @click.command(
@@ -20,10 +22,13 @@ Examples:
   lite-medsam card -i cases/val --groups cases/index.csv --weights runs/mine/model
   lite-medsam card -i cases/val --groups cases/index.csv --weights runs/mine/model --calibrate
   lite-medsam card -i cases/val --every 20 --weights runs/mine/model -o look
+  lite-medsam card --from-scores runs/mine/model/scores.json --weights runs/mine/model
 """,
 )
-@click.option("-i", "--input", "inputs", type=click.Path(exists=True, path_type=Path), multiple=True, required=True,
+@click.option("-i", "--input", "inputs", type=click.Path(exists=True, path_type=Path), multiple=True,
               help="Labelled validation cases, never trained on. Repeatable.")  # fmt: skip
+@click.option("--from-scores", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="scores.json of an earlier measurement: write its pages again, measure and draw nothing.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path),
               help="Where the card goes.  [default: the model directory]")  # fmt: skip
 @click.option("--groups", type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -46,42 +51,80 @@ Examples:
 @click.option("--calibrate", is_flag=True,
               help="Fit the map of scores on half of the groups and write it into the model's spec.json.")  # fmt: skip
 @engine_options
-def command(
+def command(inputs, output, training_data, ablation, weights, from_scores, **measuring) -> None:
+    """Measure a model on validation cases and write its card.
+
+    Writes README.md, measurements.md, scores.json and pictures into the model directory. The first page has a table by modality,
+    the second all of them: by data set, size and target beside baselines, Dice over moved boxes and clicks, calibration of the
+    scores, and the phantoms it fails on.
+    """
+    from lite_medsam.card.ablation import read_reports
+    from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
+
+    if bool(inputs) == bool(from_scores):
+        raise click.UsageError(
+            "give either -i CASES to measure, or --from-scores to write the pages of a measurement again"
+        )
+    reports = read_reports(ablation) if ablation else None
+    directory = Path(weights or DEFAULT_WEIGHTS)
+    output = output or directory
+    failed = None
+    if from_scores:
+        spec, record = _read(from_scores, directory)
+    else:
+        spec, record, failed = _measured(inputs, output, directory, **measuring)
+    _write_pages(output, spec, record, training_data, reports)
+    if failed:
+        raise failed
+
+
+def _read(scores: Path, directory: Path) -> tuple[Any, dict[str, Any]]:
+    """A model's spec and the record of its measurement, which must be of these weights and of this map of scores."""
+    from lite_medsam.card.summary import VERSION
+    from lite_medsam.errors import CaseError
+    from lite_medsam.model.spec import load_spec
+
+    spec = load_spec(directory)
+    try:
+        record = json.loads(scores.read_text(encoding="utf-8"))
+        version, files, found = record["version"], record["model"]["files"], record["calibration"]
+        calibration = found["slope"], found["intercept"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise CaseError(f"{scores} must be the scores.json of lite-medsam card, it is something else") from None
+    if version != VERSION:
+        raise CaseError(f"{scores} must have version {VERSION}, got {version!r}; measure again with -i")
+    mine = spec.score_calibration.slope, spec.score_calibration.intercept
+    if files != spec.files or calibration != mine:
+        raise CaseError(f"{scores} must be of the weights in {directory}, but hashes or score calibration differ")
+    return spec, record
+
+
+def _measured(
     inputs,
     output,
+    directory,
+    *,
     groups,
     targets,
-    training_data,
     log,
     history,
-    ablation,
     every,
     curves_every,
     phantoms,
     calibrate,
-    weights,
     zoom,
     **engine,
-) -> None:
-    """Measure a model on validation cases and write its card.
-
-    Writes README.md, scores.json and pictures into the model directory: tables by modality, data set, size and target beside
-    baselines, Dice over moved boxes and clicks, calibration of the scores, and the phantoms it fails on.
-    """
+) -> tuple[Any, dict[str, Any], ValueError | None]:
+    """Measures, writes scores.json and the pictures; gives the spec, the record, and why no calibration was found."""
     from dataclasses import replace
 
-    from lite_medsam.card import CardSettings, summarise_card, write_card
-    from lite_medsam.card.ablation import read_reports
+    from lite_medsam.card import CardSettings, summarise_card
     from lite_medsam.card.halves import fit
     from lite_medsam.errors import CaseError
     from lite_medsam.model.spec import save_spec
     from lite_medsam.prompts.targets import read_targets
-    from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
     from lite_medsam.storage.files import atomic_write
 
-    reports = read_reports(ablation) if ablation else None
-    directory = Path(weights or DEFAULT_WEIGHTS)
-    output = output or directory
     cases = labelled_cases(inputs)[::every]
     settings = CardSettings(
         zoom=zoom, curves_every=curves_every, groups=read_groups(groups) or {}, targets=read_targets(targets)
@@ -99,22 +142,30 @@ def command(
             save_spec(directory, spec)
         except ValueError as error:  # too few cases: what was measured is written all the same
             failed = error
-    record = {"model": {"name": spec.name, "engine": predictor.backend.name, "files": spec.files}}
+    record: dict[str, Any] = {"model": {"name": spec.name, "engine": predictor.backend.name, "files": spec.files}}
     record |= summarise_card(measured, settings, spec.score_calibration)
     _write_pictures(output, record, predictor, phantoms, log, history)
-    with atomic_write(output / "scores.json") as path:
+    with atomic_write(output / SCORES) as path:
         path.write_text(
             json.dumps(record, separators=(",", ":")).replace('{"name"', '\n{"name"') + "\n", encoding="utf-8"
         )
+    return spec, record, failed
+
+
+def _write_pages(
+    output: Path, spec, record: dict[str, Any], training_data: Path | None, reports: list[dict[str, Any]] | None
+) -> None:
+    from lite_medsam.card import write_card
+    from lite_medsam.storage.files import atomic_write
+
     pictures = {path.name for path in output.glob("*.png")}
-    with atomic_write(output / "README.md") as path:
-        path.write_text(write_card(spec, record, training_data, pictures, reports), encoding="utf-8")
+    for name, text in write_card(spec, record, training_data, pictures, reports).items():
+        with atomic_write(output / name) as path:
+            path.write_text(text, encoding="utf-8")
+        print(output / name)
     size = sum(path.stat().st_size for path in output.iterdir() if path.is_file())
     if size > MODEL_BYTES:
         print(f"{output} holds {size / 1e6:.1f} MB, more than {MODEL_BYTES / 1e6:.0f} MB", file=sys.stderr)
-    print(output / "README.md")
-    if failed:
-        raise failed
 
 
 def _measure(backend, cases, settings):

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fakes import FakeBackend
+from places import ROOT
 
 from lite_medsam.card import CardSettings, measure, summarise_card, write_card
 from lite_medsam.card.ablation import read_reports
 from lite_medsam.card.halves import Observation, fit, halves, is_fitted, report
+from lite_medsam.card.honesty import words
 from lite_medsam.card.markdown import number, percent, with_interval
-from lite_medsam.card.page import PICTURES
+from lite_medsam.card.page import FRONT, MEASUREMENTS
+from lite_medsam.card.pictures import PICTURES
 from lite_medsam.card.plots import draw_curves, draw_reliability
 from lite_medsam.card.raw_scores import RawBackend
 from lite_medsam.card.sheets import draw_examples, draw_failures, find_failures, small_png
@@ -31,6 +34,7 @@ from lite_medsam.phantoms import make_phantom
 from lite_medsam.prompts.prompt_set import load_protocol, simulate_prompts
 from lite_medsam.prompts.targets import family_of, read_targets, target_of
 from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 
 
 @pytest.fixture(scope="module")
@@ -307,6 +311,11 @@ def test_kinds_weigh_the_same_and_moved_boxes_are_not_fitted():
     }  # fmt: skip
 
 
+def pages(*arguments) -> str:
+    """Both pages of a card."""
+    return "".join(write_card(*arguments).values())
+
+
 # -- page and pictures -------------------------------------------------------------------------------------------------
 
 
@@ -340,7 +349,7 @@ def test_the_card_tells_what_was_measured(record, tmp_path):
         "alpha,CT,liver,12,x,CC0\nbeta,MR,heart,0,x,unknown\n"
     )
     spec = replace(FakeBackend().spec, score_calibration=ScoreCalibration(0.5, 0.1))
-    card = write_card(spec, record, data, set(PICTURES))
+    card = pages(spec, record, data, set(PICTURES))
     mean = record["runs"]["box"]["modality"][-1]
     assert f"**Dice {mean['dice']:.3f}**" in card and "not a medical device" in card and "an oracle" in card
     assert all(f"({name})" in card for name in PICTURES)
@@ -348,12 +357,12 @@ def test_the_card_tells_what_was_measured(record, tmp_path):
     assert "challenge NSD" in card and "NoC@90, IoU" in card and "moved -20 %" in card and "OCT fluid" in card
     assert "3 of 5 images" in card and "sigmoid(0.5 logit(score) +0.1)" in card
     assert "| None" not in card and "| nan" not in card and "(None" not in card
-    assert ".png" not in write_card(spec, record, None, set())
+    assert ".png" not in pages(spec, record, None, set())
 
 
 def test_an_uncalibrated_model_is_called_that(measured):
     record = summarise_card(measured, CardSettings(curves_every=2), ScoreCalibration())
-    assert "not calibrated" in write_card(ModelSpec(), record, None, set())
+    assert "not calibrated" in pages(ModelSpec(), record, None, set())
 
 
 def test_weaknesses_name_the_worst(record):
@@ -375,7 +384,7 @@ def test_a_card_of_one_object_has_no_intervals_and_no_names():
     label[20:40, 20:40] = 1
     found = measure(FakeBackend(), [Case(image=label * 9, label=label, name="x", modality="CT")], CardSettings())
     one = summarise_card(found, CardSettings(), ScoreCalibration())
-    card = write_card(ModelSpec(), one, None, set())
+    card = pages(ModelSpec(), one, None, set())
     assert "| CT | 1 | 1 | " in card and "Fundus and OCT apart" not in card and "No plot" in card
     assert "Lowest Dice with a box" in weaknesses(one)[0] and "None" not in " ".join(weaknesses(one))
 
@@ -453,10 +462,50 @@ def test_one_command_writes_everything(card_command, tmp_path):
     result = card_command("--calibrate")
     assert result.exit_code == 0, result.output
     names = {path.name for path in tmp_path.iterdir()}
-    assert {"README.md", "scores.json", "spec.json", "examples.png", "failures.png"} <= names
+    assert {"README.md", "measurements.md", "scores.json", "spec.json", "examples.png", "failures.png"} <= names
     assert json.loads((tmp_path / "scores.json").read_text())["settings"]["cases"] == 5
     found = load_spec(tmp_path).score_calibration
-    assert found != ScoreCalibration() and f"sigmoid({found.slope:g}" in (tmp_path / "README.md").read_text()
+    assert found != ScoreCalibration() and f"sigmoid({found.slope:g}" in (tmp_path / MEASUREMENTS).read_text()
+
+
+def test_pages_are_written_again_without_measuring(card_command, tmp_path, monkeypatch):
+    assert card_command("--calibrate").exit_code == 0
+    before = {name: (tmp_path / name).read_bytes() for name in (FRONT, MEASUREMENTS, "scores.json", "examples.png")}
+    (tmp_path / FRONT).unlink()
+    monkeypatch.setattr("lite_medsam.cli.card.open_predictor", None)
+    scores = tmp_path / "scores.json"
+    result = again(scores, tmp_path)
+    assert result.exit_code == 0, result.output
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_scores_of_other_weights_are_refused(card_command, tmp_path):
+    assert card_command("--every", "4").exit_code == 0
+    scores = tmp_path / "scores.json"
+    record = json.loads(scores.read_text())
+    for changed, message in (
+        (record | {"model": record["model"] | {"files": {"encoder.onnx": "0"}}}, "must be of the weights"),
+        (record | {"calibration": record["calibration"] | {"slope": 2.0}}, "must be of the weights"),
+        (record | {"version": 1}, "must have version"),
+        ({"settings": {}}, "must be the scores.json"),
+        ([], "must be the scores.json"),
+    ):
+        scores.write_text(json.dumps(changed))
+        assert message in str(again(scores, tmp_path).exception)
+
+
+def test_measuring_and_writing_again_exclude_each_other(card_command, tmp_path):
+    (tmp_path / "scores.json").write_text("{}")
+    assert card_command("--from-scores", str(tmp_path / "scores.json")).exit_code == 2
+    from lite_medsam.cli import card as module
+
+    assert CliRunner().invoke(module.command, ["--weights", str(tmp_path)]).exit_code == 2
+
+
+def again(scores, directory):
+    from lite_medsam.cli import card as module
+
+    return CliRunner().invoke(module.command, ["--from-scores", str(scores), "--weights", str(directory)])
 
 
 def test_a_model_that_is_too_large_to_commit_is_named(card_command, tmp_path, monkeypatch):
@@ -473,7 +522,7 @@ def test_without_matplotlib_the_card_says_so(card_command, tmp_path, monkeypatch
     (tmp_path / "look/curves.png").write_bytes(b"of older numbers")
     result = card_command("--every", "2", "-o", str(tmp_path / "look"))
     assert result.exit_code == 0 and 'without curves.png: drawing plots needs the "plots" extra' in result.output
-    card = (tmp_path / "look/README.md").read_text()
+    card = (tmp_path / "look/README.md").read_text() + (tmp_path / "look" / MEASUREMENTS).read_text()
     assert "curves.png" not in card and "No plot" in card and not (tmp_path / "look/curves.png").exists()
     assert load_spec(tmp_path).score_calibration == ScoreCalibration()  # nothing but the folder was written
 
@@ -483,7 +532,7 @@ def test_too_few_cases_to_calibrate_are_told_after_the_card_is_written(card_comm
     monkeypatch.setattr("lite_medsam.card.halves.is_fitted", lambda group: False)
     result = card_command("--every", "4", "--calibrate")
     assert result.exit_code and "at least two objects, got 0" in str(result.exception)
-    assert "not calibrated" in (tmp_path / "README.md").read_text()
+    assert "not calibrated" in (tmp_path / MEASUREMENTS).read_text()
     assert load_spec(tmp_path).score_calibration == ScoreCalibration()
 
 
@@ -493,6 +542,38 @@ def test_no_case_is_an_error(card_command, tmp_path, folder):
 
     words = ["-i", str(tmp_path / "none"), "--weights", str(tmp_path)]
     assert isinstance(CliRunner().invoke(module.command, words).exception, CaseError)
+
+
+# -- the card of the default model -------------------------------------------------------------------------------------
+
+
+def test_the_committed_pages_are_what_its_scores_say(tmp_path):
+    recipes = ROOT / "weights/recipes"
+    spec, record = load_spec(DEFAULT_WEIGHTS), json.loads((DEFAULT_WEIGHTS / "scores.json").read_text())
+    pictures = {path.name for path in DEFAULT_WEIGHTS.glob("*.png")}
+    reports = read_reports(recipes / "ablation/reports")
+    for name, text in write_card(spec, record, recipes / "training-data.csv", pictures, reports).items():
+        assert (DEFAULT_WEIGHTS / name).read_text(encoding="utf-8") == text, (
+            f"{name}: run lite-medsam card --from-scores"
+        )
+
+
+def test_the_first_page_fits_a_screen_and_a_phone():
+    text = (DEFAULT_WEIGHTS / FRONT).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 80 and f"({MEASUREMENTS})" in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert tables and max(line.count("|") - 1 for line in tables) <= 4
+    assert text.index("examples.png") < text.index("## What it cannot do") and "0.43 says: start over" in text
+
+
+def test_words_are_weighed_by_masks():
+    bins = [[0.85, 0.9, 30], [0.95, 0.5, 10], [0.62, 0.6, 1], [0.3, 0.2, 4]]
+    record = {"calibration": {"bins": {"all": {"after": bins}}}}
+    rows = [[cell.strip() for cell in line.split("|")] for line in words(record).splitlines() if line.startswith("|")]
+    assert [(row[2], row[4]) for row in rows[2:]] == [
+        ("good", "0.80"), ("usable after correction", "0.60"), ("start over", "0.20"),
+    ]  # fmt: skip
+    assert "moved on purpose" not in words(record)
 
 
 # -- ablation ----------------------------------------------------------------------------------------------------------
@@ -513,7 +594,7 @@ def test_the_ablation_is_the_mean_of_each_report_in_order(folder, record, tmp_pa
     mean = next(line for line in first.summary() if line["modality"] == MEAN)
     assert lines[0]["dice"] == pytest.approx(mean["dice"])
     lines[1]["dice"] = lines[0]["dice"] + 0.034
-    text = write_card(ModelSpec(), record, None, set(), lines)
+    text = pages(ModelSpec(), record, None, set(), lines)
     row = next(line for line in text.splitlines() if line.startswith("| ImageNet start |"))
     assert " +3.4 " in row and "## Training" in text
 
@@ -546,7 +627,7 @@ def test_names_are_measured_on_the_same_boxes_where_the_model_knows_them(folder)
     # this backend answers a named prompt with a smaller rectangle
     assert all(new["dice"] != old["dice"] for new, old in zip(named, plain, strict=True))
     record = summarise_card(found, settings, ScoreCalibration())
-    text = write_card(backend.spec, record, None, set())
+    text = pages(backend.spec, record, None, set())
     rows = [line for line in text.splitlines() if line.startswith(("| US |", "| us: lump |")) and "+" not in line[:3]]
     change = 100 * (average(named, "dice") - average(plain, "dice"))
     assert any(f"| {change:+.1f} |" in row for row in rows)
@@ -554,4 +635,4 @@ def test_names_are_measured_on_the_same_boxes_where_the_model_knows_them(folder)
 
 def test_a_model_without_names_has_no_such_table(record):
     assert "box, named" not in record["runs"]
-    assert "--target" not in write_card(ModelSpec(), record, None, set())
+    assert "--target" not in pages(ModelSpec(), record, None, set())
