@@ -51,7 +51,7 @@ def _compare(context: Context, opened: dict, sample: Sample2D, count: int, zooms
     # the reference takes its boxes one by one: when time is short, two numbers of boxes give the others
     numbers = (1, FEW) if count > FEW and context.settings.quick else (count,)
     if REFERENCE in opened:
-        plain = Predictor(opened[REFERENCE])
+        plain = Predictor(opened[REFERENCE], "off")
         tasks |= {n: _task(plain, paths, prompts[:n], folder / f"reference-{n}", True) for n in numbers}
     repeats = min(context.settings.repeats, 3 if context.settings.quick else 8)
     samples = interleaved(tasks, repeats, context.settings.budget_seconds)

@@ -21,6 +21,7 @@ import numpy as np
 from lite_medsam.cases.case import load_case
 from lite_medsam.errors import PromptError, WeightsError
 from lite_medsam.evaluation.metrics import dice
+from lite_medsam.model.encoding_cache import EncodingCache, image_key
 from lite_medsam.model.preprocessing import Frame, boxes_to_model, to_model
 from lite_medsam.model.runtime import Backend, open_backend
 from lite_medsam.segment.checks import check_image
@@ -47,13 +48,16 @@ class QuirksEffect:
     shift_px: np.ndarray
 
 
-def segment_with_quirks(backend: Backend, image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def segment_with_quirks(
+    backend: Backend, image: np.ndarray, boxes: np.ndarray, cache: EncodingCache | None = None
+) -> np.ndarray:
     """Masks of boxes as the original inference script makes them.
 
     Args:
         backend: A converted LiteMedSAM.
         image: (H, W, 3) uint8 RGB; (H, W) is repeated three times, where the original fails.
         boxes: (N, 4) x0 y0 x1 y1 in image pixels.
+        cache: Where encodings are kept from call to call; the whole image is encoded as `Predictor` does it.
 
     Returns:
         (N, H, W) bool.
@@ -66,7 +70,7 @@ def segment_with_quirks(backend: Backend, image: np.ndarray, boxes: np.ndarray) 
     _check_family(backend)
     check_image(image)
     boxes = _checked_boxes(boxes, 4, "x0 y0 x1 y1")
-    features, frame = _encode(backend, image)
+    features, frame = _encode(backend, image, cache)
     corners = truncated_boxes(boxes, image.shape[:2], frame.size)
     masks = [_mask(backend, features, frame, box) for box in corners]
     return np.stack(masks) if masks else np.zeros((0, *image.shape[:2]), bool)
@@ -143,10 +147,18 @@ def _checked_boxes(boxes: np.ndarray, columns: int, meaning: str) -> np.ndarray:
     return boxes
 
 
-def _encode(backend: Backend, image: np.ndarray) -> tuple[tuple[np.ndarray, ...], Frame]:
+def _encode(
+    backend: Backend, image: np.ndarray, cache: EncodingCache | None = None
+) -> tuple[tuple[np.ndarray, ...], Frame]:
     settings = backend.spec.preprocessing
     frame = Frame.for_model(image.shape[:2], settings)
-    return backend.encode(to_model(image, frame, settings)[None]), frame
+    key = None if cache is None else image_key(image)
+    features = None if cache is None else cache.get(backend, key, frame)
+    if features is None:
+        features = backend.encode(to_model(image, frame, settings)[None])
+        if cache is not None:
+            cache.put(backend, key, frame, features)
+    return features, frame
 
 
 def _mask(backend: Backend, features: tuple[np.ndarray, ...], frame: Frame, corners: np.ndarray) -> np.ndarray:
@@ -173,7 +185,7 @@ def compare_with_quirks(backend: Backend, image: np.ndarray, boxes: np.ndarray) 
         boxes: (N, 4) x0 y0 x1 y1 in image pixels, last pixel inside.
     """
     quirky = segment_with_quirks(backend, image, boxes)
-    exact = Predictor(backend).segment(image, boxes).masks()
+    exact = Predictor(backend, "off").segment(image, boxes).masks()
     settings = backend.spec.preprocessing
     edges = boxes_to_model(boxes, Frame.for_model(image.shape[:2], settings))
     cut = truncated_boxes(boxes, image.shape[:2], settings.image_size)

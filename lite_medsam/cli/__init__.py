@@ -2,6 +2,7 @@
 
 - bench: `lite-medsam bench`: speed and memory beside the published LiteMedSAM architecture
 - card: `lite-medsam card`: measure a model on validation cases and write its card
+- compare: `lite-medsam compare`: several models on the same boxes, side by side with LiteMedSAM
 - convert: `lite-medsam convert`: a published checkpoint becomes a model directory, and back
 - datasets: `lite-medsam datasets`: known data sets, their sources and terms
 - demo: `lite-medsam demo`: the demo in the browser
@@ -42,6 +43,7 @@ COMMANDS = {
     "distill": "Teach a small model to answer as a large one does.",
     "export": "Turn a training run into a model directory.",
     "card": "Measure a model on validation cases and write its card.",
+    "compare": "Score several models on the same boxes, side by side with LiteMedSAM.",
     "convert": "Turn a published checkpoint (LiteMedSAM, MedSAM, SAM, MobileSAM) into a model directory.",
     "bench": "Measure speed and memory beside the published LiteMedSAM architecture.",
     "weights": "List, download and check published weights.",

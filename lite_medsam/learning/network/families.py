@@ -7,7 +7,7 @@ pre-processing. `PublishedSegmenter` is their counterpart of `PromptedSegmenter`
 import functools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from segment_anything import sam_model_registry
@@ -44,7 +44,10 @@ class Family:
         source: Page that publishes them.
         training_data: Data behind them.
         unused: Prefixes of published parameters that segmentation never uses; they may be there and are left out.
-        grid: Side of the embedding.
+        stride: Model pixels per cell of the embedding, along a side.
+        image_sizes: Sides of the model frame that the same weights can be run at, the published one among them; empty
+            where only that one works, as with learned position embeddings.
+        zoom: Whether crops around the box were measured to help on labelled images, though training showed none.
         notes: What a user should know.
     """
 
@@ -56,7 +59,9 @@ class Family:
     source: str
     training_data: tuple[str, ...]
     unused: tuple[str, ...] = ()
-    grid: int = 64
+    stride: int = 16
+    image_sizes: tuple[int, ...] = ()
+    zoom: bool = False
     notes: str = ""
 
 
@@ -86,7 +91,12 @@ FAMILIES: dict[str, Family] = {
         licence="Apache-2.0 (MedSAM authors)",
         source="https://github.com/bowang-lab/MedSAM/tree/LiteMedSAM",
         training_data=("CVPR 2024 MedSAM-on-laptop challenge",),
-        notes="Trained on boxes only. Boxes are mapped without truncation; --reference-quirks repeats the original.",
+        stride=4,
+        # attention within windows, biases by offset inside one, sines of relative places: nothing knows the frame's size
+        image_sizes=(64, 96, 128, 256),
+        zoom=True,
+        notes="Trained on boxes only, on whole images. Crops around the box were measured to help; --zoom off shows the "
+        "whole image, as its authors do. Boxes are mapped without truncation; --reference-quirks repeats the original.",
     ),
     "medsam_vit_b": Family(
         title="MedSAM ViT-B",
@@ -123,22 +133,31 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def family_spec(name: str, model_name: str | None = None) -> ModelSpec:
+def family_spec(
+    name: str, model_name: str | None = None, image_size: int | None = None, zoom: bool | None = None
+) -> ModelSpec:
     """The spec of a family's model, without file hashes.
 
     Args:
         name: Key of FAMILIES.
-        model_name: What to call the model; the family's name by default.
+        model_name: What to call the model; by default the family's name, with the size where that is not the published one.
+        image_size: Side of the model frame, out of `Family.image_sizes`; None for the published one.
+        zoom: Whether objects get crops of their own; None for what was measured to be better.
 
     Raises:
-        WeightsError: If there is no such family.
+        WeightsError: If there is no such family, or it does not run at that size.
     """
     family = get_family(name)
+    published = family.preprocessing.image_size
+    size = image_size or published
+    if size != published and size not in family.image_sizes:
+        sizes = ", ".join(map(str, family.image_sizes or (published,)))
+        raise WeightsError(f"--image-size must be one of {sizes} for {family.title}, got {size}")
     return ModelSpec(
-        name=model_name or name.replace("_", "-"),
+        name=model_name or name.replace("_", "-") + (f"-{size}" if size != published else ""),
         architecture=Architecture(family=name),
-        preprocessing=family.preprocessing,
-        zoom=Zoom(enabled=False),
+        preprocessing=replace(family.preprocessing, image_size=size),
+        zoom=Zoom(enabled=family.zoom if zoom is None else zoom),
         prompts=family.prompts,
         licence=family.licence,
         training_data=family.training_data,
@@ -241,9 +260,10 @@ class PublishedSegmenter(nn.Module):
         size = spec.preprocessing.image_size
         self.spec = spec
         self.image_encoder = family.encoder()
+        grid = size // family.stride
         self.prompt_encoder = BatchPromptEncoder(
             embed_dim=DIM,
-            image_embedding_size=(family.grid, family.grid),
+            image_embedding_size=(grid, grid),
             input_image_size=(size, size),
             mask_in_chans=16,
         )

@@ -12,7 +12,7 @@ from lite_medsam.learning.network.checkpoint import load_model
 from lite_medsam.learning.network.export import export_model
 from lite_medsam.learning.network.families import family_spec, get_family
 from lite_medsam.learning.published.reading import load_published, published_model, published_state
-from lite_medsam.model.spec import load_spec, sha256_of
+from lite_medsam.model.spec import ModelSpec, load_spec, sha256_of
 from lite_medsam.storage.files import atomic_write
 
 CARD_FILE = "README.md"
@@ -49,6 +49,8 @@ def to_directory(
     family: str = "auto",
     decoder: str | os.PathLike | None = None,
     name: str | None = None,
+    image_size: int | None = None,
+    zoom: bool | None = None,
 ) -> Conversion:
     """Writes a model directory from a published checkpoint: spec, weights, graphs, card.
 
@@ -58,21 +60,24 @@ def to_directory(
         family: See `load_published`.
         decoder: See `load_published`.
         name: Name in the spec; the family's by default.
+        image_size: See `family_spec`.
+        zoom: See `family_spec`.
 
     Raises:
-        WeightsError: If the file can't be read or fits no family, or the graphs differ from torch by 1e-3 or more.
+        WeightsError: If the file can't be read or fits no family, the family does not run at that size, or the graphs
+            differ from torch by 1e-3 or more.
     """
     source, out = Path(source), Path(out)
     if out.is_file():
         raise WeightsError(f"--out must be a folder for the model directory, got the file {out}")
     published = load_published(source, family, decoder)
-    spec = family_spec(published.family, name)
-    model = published_model(published)
+    spec = family_spec(published.family, name, image_size, zoom)
+    model = published_model(published, spec)
     difference = export_model(model, out, spec)
     facts = get_family(published.family)
     digest = sha256_of(source)
     with atomic_write(out / CARD_FILE) as path:
-        path.write_text(_card(published.family, spec.name, source.name, digest, difference), encoding="utf-8")
+        path.write_text(_card(spec, source.name, digest, difference), encoding="utf-8")
     return Conversion(
         published.family, facts.title, published.why, published.wrapping, len(published.state), difference,
         facts.prompts, facts.licence,
@@ -107,11 +112,11 @@ def to_litemedsam(directory: str | os.PathLike, out: str | os.PathLike) -> int:
     return len(state)
 
 
-def _card(family: str, name: str, file: str, digest: str, difference: float) -> str:
-    facts = get_family(family)
-    settings = dataclasses.asdict(facts.preprocessing)
+def _card(spec: ModelSpec, file: str, digest: str, difference: float) -> str:
+    facts = get_family(spec.architecture.family)
+    settings = dataclasses.asdict(spec.preprocessing) | {"zoom": "on" if spec.zoom.enabled else "off"}
     rows = "\n".join(f"| {key} | {value} |" for key, value in settings.items())
-    return f"""# {name}
+    return f"""# {spec.name}
 
 {facts.title}, converted by lite-medsam from a published checkpoint. The weights are the work of its authors.
 

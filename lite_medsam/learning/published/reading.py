@@ -11,7 +11,7 @@ from torch import Tensor
 from lite_medsam.errors import WeightsError
 from lite_medsam.learning.network.families import FAMILIES, PublishedSegmenter, expected_shapes, family_spec, get_family
 from lite_medsam.learning.published.checkpoint_file import PARTS, SHOWN_KEYS, is_counter, read_state
-from lite_medsam.model.spec import sha256_of
+from lite_medsam.model.spec import ModelSpec, sha256_of
 
 MEDSAM_SHA256 = "34b34b78c1d18cb8c6bf84cf9c00e135d6d6c965699f3c0e31ef1bc9dcb5be74"
 ENCODER, DECODERS = PARTS[0], PARTS[1:]
@@ -62,10 +62,15 @@ def load_published(
     return Published(found, why, wrapping, family_state)
 
 
-def published_model(published: Published) -> PublishedSegmenter:
-    """The torch model of a checkpoint, in evaluation mode."""
+def published_model(published: Published, spec: ModelSpec | None = None) -> PublishedSegmenter:
+    """The torch model of a checkpoint, in evaluation mode.
+
+    Args:
+        published: What was read.
+        spec: Says at what size it runs; as published by default.
+    """
     with torch.random.fork_rng(devices=[]):
-        model = PublishedSegmenter(family_spec(published.family))
+        model = PublishedSegmenter(spec or family_spec(published.family))
     counters = {k: torch.zeros((), dtype=torch.int64) for k in model.state_dict() if is_counter(k)}
     model.load_state_dict({**counters, **published.state})
     return model.eval()
