@@ -1,5 +1,6 @@
 """Which models and engines a user can choose, opened when they are first used."""
 
+import contextlib
 import importlib.util
 import re
 import threading
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from lite_medsam.errors import WeightsError
 from lite_medsam.model.encoding_cache import EncodingCache
+from lite_medsam.model.published import cached_models, find_weights
 from lite_medsam.model.runtime import open_backend
 from lite_medsam.model.spec import load_spec
 from lite_medsam.segment.predictor import Predictor
@@ -22,7 +24,8 @@ class Models:
     """Model directories by name.
 
     Args:
-        weights: Model directories, or folders of them; the bundled model comes first whatever is given.
+        weights: Model directories, folders of them, or names of published models. The bundled model comes first whatever is
+            given, and the published models on this machine (`lite-medsam weights get`) come last.
         engine: What a new page starts with; "auto" is ONNX Runtime.
         threads: CPU threads of each; None for the physical cores.
         zoom: See `Predictor`.
@@ -39,12 +42,15 @@ class Models:
     ):
         self._threads, self._zoom = threads, zoom
         self.directories: dict[str, Path] = {}
-        for directory in (DEFAULT_WEIGHTS, *map(Path, weights)):
+        for directory in (DEFAULT_WEIGHTS, *map(find_weights, weights)):
             for found in _model_directories(directory):
                 self._add(found)
+        self.default = list(self.directories)[1 if weights and len(self.directories) > 1 else 0]
+        for directory in cached_models().values():
+            with contextlib.suppress(WeightsError):  # a damaged one is `weights get`'s to mend, and nobody asked for it
+                self._add(directory)
         self.engines = [name for name, module in ENGINE_MODULES.items() if importlib.util.find_spec(module)]
         self.engine = "onnxruntime" if engine == "auto" else engine
-        self.default = list(self.directories)[1 if weights and len(self.directories) > 1 else 0]
         self._open: OrderedDict[tuple[str, str], Predictor] = OrderedDict()
         self._cache = EncodingCache(cache_bytes)
         self._lock = threading.Lock()

@@ -16,8 +16,8 @@ from lite_medsam.bench.machine import machine_facts
 from lite_medsam.bench.timing import Measurement
 from lite_medsam.errors import MissingExtraError
 from lite_medsam.evaluation.scores import to_json
+from lite_medsam.model.published import find_weights
 from lite_medsam.model.runtime import ENGINES, physical_cores
-from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 
 FORMAT, VERSION = "lite-medsam-bench", 1
 INTERRUPTED = "interrupted; what was not measured before it is missing"
@@ -97,7 +97,7 @@ def run_bench(
     """
     settings = replace(settings, engines=settings.engines or installed_engines())
     threads = settings.threads or physical_cores()
-    ours = Contender(OURS, Path(settings.weights or DEFAULT_WEIGHTS))
+    ours = Contender(OURS, find_weights(settings.weights))
     for engine in settings.engines:
         ours.open(engine, threads)  # what can't be opened is the user's to mend, before minutes have passed
     if settings.cases is not None:

@@ -46,7 +46,7 @@ COMMANDS = {
     "compare": "Score several models on the same boxes, side by side with LiteMedSAM.",
     "convert": "Turn a published checkpoint (LiteMedSAM, MedSAM, SAM, MobileSAM) into a model directory.",
     "bench": "Measure speed and memory beside the published LiteMedSAM architecture.",
-    "weights": "List, download and check published weights.",
+    "weights": "Get published models by name; list, download and check their files.",
 }
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from lite_medsam.cli.options import WeightsPath
+
 
 @click.command(
     name="bench",
@@ -16,7 +18,7 @@ Examples:
   lite-medsam bench --cases folder/of/labelled/npz
 """,
 )
-@click.option("--weights", type=click.Path(path_type=Path), help="Model directory.  [default: the bundled one]")
+@click.option("--weights", type=WeightsPath(), metavar="PATH|NAME", help="Model directory.  [default: the bundled one]")
 @click.option("--engine", "engines", type=click.Choice(["onnxruntime", "openvino", "torch"]), multiple=True,
               help="Repeatable; the first runs everything, others the graphs.  [default: all that are installed]")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]")

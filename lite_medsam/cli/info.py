@@ -5,9 +5,11 @@ from pathlib import Path
 
 import click
 
+from lite_medsam.cli.options import WeightsPath
+
 
 @click.command(name="info")
-@click.option("--weights", type=click.Path(path_type=Path), help="Model directory.  [default: the bundled one]")
+@click.option("--weights", type=WeightsPath(), metavar="PATH|NAME", help="Model directory.  [default: the bundled one]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--targets", is_flag=True, help="List the names of objects that the model knows, and nothing else.")
 @click.option("--trial", is_flag=True, help="Measure the engines; --engine auto follows the result on this machine.")

@@ -8,10 +8,23 @@ from pathlib import Path
 import click
 
 
+class WeightsPath(click.Path):
+    """A model directory, or the name of a published model on this machine; a command gets the directory."""
+
+    def __init__(self):
+        super().__init__(path_type=Path)
+
+    def convert(self, value, param, ctx):
+        from lite_medsam.model.published import find_weights
+
+        return find_weights(super().convert(value, param, ctx))
+
+
 def engine_options(function):
     """Adds --weights, --engine, --threads and --zoom."""
     options = [
-        click.option("--weights", type=click.Path(path_type=Path), help="Model directory.  [default: the bundled one]"),
+        click.option("--weights", type=WeightsPath(), metavar="PATH|NAME",
+                     help="Model directory, or a name of weights list.  [default: the bundled one]"),
         click.option(
             "--engine",
             type=click.Choice(["auto", "onnxruntime", "openvino", "torch"]),

@@ -11,6 +11,7 @@ import numpy as np
 from lite_medsam.errors import MissingExtraError, WeightsError
 from lite_medsam.model.engine_choice import recall_choice
 from lite_medsam.model.engines import DECODER_FILE, ENCODER_FILE, GRAPH_FILES, OnnxBackend, OpenVinoBackend
+from lite_medsam.model.published import find_weights
 from lite_medsam.model.spec import ModelSpec, load_spec, sha256_of
 from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 from lite_medsam.storage.machine import physical_cores
@@ -79,7 +80,7 @@ def open_backend(weights: str | os.PathLike, engine: str = "auto", threads: int 
     to be fastest (`lite-medsam info --trial`, `lite_medsam.model.trial`), and ONNX Runtime where there was none.
 
     Args:
-        weights: Directory with spec.json and the graphs.
+        weights: Directory with spec.json and the graphs, or the name of a published model, see `published.find_weights`.
         engine: "onnxruntime", "openvino", "torch", or "auto".
         threads: CPU threads; None: as many as physical cores.
 
@@ -88,7 +89,7 @@ def open_backend(weights: str | os.PathLike, engine: str = "auto", threads: int 
         MissingExtraError: If the engine is not installed.
         ValueError: If there is no such engine, or threads is not positive.
     """
-    directory = Path(weights)
+    directory = find_weights(weights)
     spec = load_spec(directory)
     if engine != "auto" and engine not in ENGINES:
         raise ValueError(f"engine must be auto or one of {', '.join(ENGINES)}, got {engine!r}")

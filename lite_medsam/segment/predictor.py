@@ -7,6 +7,7 @@ import numpy as np
 
 from lite_medsam.model.encoding_cache import EncodingCache, Features
 from lite_medsam.model.preprocessing import Frame
+from lite_medsam.model.published import find_weights
 from lite_medsam.model.runtime import Backend, Recipe, open_backend, recipe_of, reopen_backend
 from lite_medsam.model.spec import ModelSpec
 from lite_medsam.segment.answers import Answers
@@ -15,7 +16,6 @@ from lite_medsam.segment.decoding import decode_view
 from lite_medsam.segment.encoding import EncodedImage, ImageEncoder
 from lite_medsam.segment.plan import Plan, View, plan_one_view, plan_second_look, plan_views
 from lite_medsam.segment.prediction import Prediction
-from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 
 ZOOM_MODES = ("auto", "off", "always")
 
@@ -69,13 +69,14 @@ class Predictor:
         """Opens a model directory.
 
         Args:
-            weights: The directory; None for the model that comes with the package.
+            weights: The directory, or the name of a published model that was got on this machine (`lite-medsam weights
+                get`); None for the model that comes with the package.
             engine: See `lite_medsam.model.runtime.open_backend`.
             threads: CPU threads; None for as many as physical cores.
             zoom: "auto", "off" or "always".
             cache: Where encodings are kept from call to call; None for nowhere.
         """
-        return cls(open_backend(DEFAULT_WEIGHTS if weights is None else weights, engine, threads), zoom, cache)
+        return cls(open_backend(find_weights(weights), engine, threads), zoom, cache)
 
     def __reduce__(self):
         """Pickled, it opens its model directory again, with an empty cache: send it to worker processes."""

@@ -3,6 +3,7 @@
 - bundled: Where the files lie that come with the package: in a checkout beside it, in an installed wheel inside it
 - files: Atomic file writing: a reader, a crash or a full disk never leaves or sees a half-written file
 - guarded_reading: Files for decoders that believe every size they are told: no read takes more memory than it needs
+- locking: One process at a time: a lock that the system takes back when its holder dies
 - machine: What machine this is, and where a user's caches lie: what measured results and optimised graphs depend on
 - one_line: Others' texts as a part of our messages: one printable line, not too long
 - paths: Paths as messages show them

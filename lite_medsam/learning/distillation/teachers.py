@@ -13,6 +13,7 @@ import torch
 from lite_medsam.errors import WeightsError
 from lite_medsam.learning.network.checkpoint import WEIGHTS_FILE, Segmenter, load_model
 from lite_medsam.learning.published.reading import load_published, published_model
+from lite_medsam.model.published import find_weights
 from lite_medsam.model.runtime import DECODER_FILE, ENCODER_FILE, Backend, open_backend
 from lite_medsam.model.spec import ModelSpec, load_spec, sha256_of
 from lite_medsam.segment.predictor import Predictor
@@ -68,8 +69,8 @@ def open_teacher(
     """Opens a teacher.
 
     Args:
-        source: A model directory; the name of one that comes with the package; or a checkpoint file that
-            `lite-medsam convert` knows.
+        source: A model directory; the name of one that comes with the package or was got (`lite-medsam weights get`); or a
+            checkpoint file that `lite-medsam convert` knows.
         family: For a checkpoint file: see `load_published`.
         engine: For a model directory: "onnxruntime", "openvino", "torch"; "auto" is ONNX Runtime on the CPU where the
             graphs are there, else torch.
@@ -79,7 +80,7 @@ def open_teacher(
     Raises:
         WeightsError: If there is no such model, or its files are damaged, or it does not know boxes.
     """
-    path = Path(source)
+    path = find_weights(source)
     if not path.exists() and (WEIGHTS_DIR / path.name / "spec.json").is_file() and path.name == str(source):
         path = WEIGHTS_DIR / path.name
     if path.is_file():

@@ -27,10 +27,10 @@ from lite_medsam.learning.network.export import export_model
 from lite_medsam.learning.training.run_record import RunRecord
 from lite_medsam.learning.training.stepping import make_fabric, read_checkpoint
 from lite_medsam.learning.training.validation import Validator, evaluate_all
+from lite_medsam.model.published import find_weights
 from lite_medsam.model.runtime import DECODER_FILE, ENCODER_FILE, open_backend
 from lite_medsam.model.spec import PROMPT_KINDS, ModelSpec, sha256_of
 from lite_medsam.segment.predictor import Predictor
-from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 from lite_medsam.storage.files import atomic_write
 from lite_medsam.storage.signed_cache import SignedCache
 
@@ -70,7 +70,7 @@ def finetune(
         ValueError: If no object is visible to the model.
         FloatingPointError: If the loss is not finite; the last checkpoint stays.
     """
-    settings, weights = settings or FinetuneSettings(), Path(weights or DEFAULT_WEIGHTS)
+    settings, weights = settings or FinetuneSettings(), find_weights(weights)
     _check_folder(out, settings, resume)
     fabric = launch(settings)
     say = say if fabric.is_global_zero else lambda text: None

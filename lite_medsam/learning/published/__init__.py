@@ -2,6 +2,7 @@
 
 - checkpoint_file: Reading checkpoint files that nobody vouches for: tensors only, no code is ever run
 - convert: Published checkpoint to model directory, and back to the layout that LiteMedSAM's own code loads
+- get: A published model by name, ready to run: its file brought, checked, converted, and put into the cache
 - random_reference: The published LiteMedSAM architecture with random weights: what `bench` measures against
 - reading: Published checkpoints: which model a file holds, and its weights, exactly those or none
 """
