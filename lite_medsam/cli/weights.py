@@ -87,7 +87,6 @@ def get_command(name: str, image_size: str | None, source: Path | None, quiet: b
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def download_command(name: str, out: Path, mirrors: tuple[str, ...], quiet: bool) -> None:
     """Download a published model's file; go on where an earlier attempt stopped."""
-    from lite_medsam.errors import WeightsError
     from lite_medsam.model.manifest import find_model, load_manifest
     from lite_medsam.model.published import fetch_checkpoint
 
@@ -97,12 +96,7 @@ def download_command(name: str, out: Path, mirrors: tuple[str, ...], quiet: bool
         return
     path = out / model.file
     with _bar(model.file, quiet) as show:
-        try:
-            fetch_checkpoint(model, path, mirrors=mirrors, progress=show)
-        except WeightsError:
-            for line in model.instructions:
-                print(line, file=sys.stderr)
-            raise
+        fetch_checkpoint(model, path, mirrors=mirrors, progress=show)
     checked = "SHA-256 is right" if model.sha256 else "no hash is known to check it"
     print(f"{path}: {checked}; terms: {model.licence}; next: lite-medsam convert {path} --out DIR")
 

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from lite_medsam.errors import WeightsError
 from lite_medsam.model import download as module
-from lite_medsam.model.download import PublishedModel, check_file, download, find_model, load_manifest, verify
+from lite_medsam.model.download import check_file, download
+from lite_medsam.model.manifest import PublishedModel, find_model, load_manifest, verify
 from lite_medsam.model.spec import ModelSpec, save_spec
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB
@@ -335,7 +336,7 @@ def test_command_download(run, tmp_path):
 
 def test_command_download_by_hand(run, tmp_path):
     result = run("download", "drive", "--out", str(tmp_path))
-    assert isinstance(result.exception, WeightsError) and "1. Open the page." in result.output
+    assert isinstance(result.exception, WeightsError) and "1. Open the page." in str(result.exception)
     (tmp_path / "drive.pth").write_bytes(b"x")
     assert isinstance(run("download", "drive", "--out", str(tmp_path)).exception, WeightsError)
     (tmp_path / "drive.pth").write_bytes(CONTENT)

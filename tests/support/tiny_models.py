@@ -25,12 +25,12 @@ def tiny_sam_encoder() -> nn.Module:
 def register(monkeypatch) -> None:
     """Adds the families "sam_tiny", "medsam_tiny" and "litemedsam_tiny" for one test."""
     sam = dataclasses.replace(
-        families.FAMILIES["sam_vit_b"], title="tiny SAM", encoder=tiny_sam_encoder, grid=SAM_SIDE // 16,
+        families.FAMILIES["sam_vit_b"], title="tiny SAM", encoder=tiny_sam_encoder,
         preprocessing=dataclasses.replace(families.FAMILIES["sam_vit_b"].preprocessing, image_size=SAM_SIDE),
     )  # fmt: skip
     lite = families.FAMILIES["litemedsam"]
     lite = dataclasses.replace(
-        lite, title="tiny LiteMedSAM", encoder=lambda: TinyVitEncoder(TINY_VIT), grid=16,
+        lite, title="tiny LiteMedSAM", encoder=lambda: TinyVitEncoder(TINY_VIT), image_sizes=(32, 64),
         preprocessing=dataclasses.replace(lite.preprocessing, image_size=64),
     )  # fmt: skip
     monkeypatch.setitem(families.FAMILIES, "sam_tiny", sam)

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
+import safetensors.torch
 import tiny_models
 import torch
 from click.testing import CliRunner
@@ -17,7 +18,7 @@ from lite_medsam.learning.network import export
 from lite_medsam.learning.network.checkpoint import load_model, to_stored
 from lite_medsam.learning.network.families import FAMILIES, PublishedSegmenter, expected_shapes, family_spec
 from lite_medsam.learning.published import convert, reading
-from lite_medsam.model.download import verify
+from lite_medsam.model.manifest import verify
 from lite_medsam.model.runtime import open_backend
 from lite_medsam.model.spec import load_spec
 from lite_medsam.segment.predictor import Predictor
@@ -186,7 +187,32 @@ def test_the_commands_families_are_those_there_are():
 
 def test_spec_of_a_family_keeps_its_preprocessing(tiny):
     assert load_spec(tiny / "lite").preprocessing == FAMILIES["litemedsam_tiny"].preprocessing
-    assert not load_spec(tiny / "lite").zoom.enabled
+
+
+def test_zoom_is_on_where_it_was_measured_to_help(tiny, tmp_path):
+    assert load_spec(tiny / "lite").zoom.enabled and not load_spec(tiny / "sam").zoom.enabled
+    for source, words, expected in (("lite.pth", ["--zoom", "off"], False), ("sam.pth", ["--zoom", "on"], True)):
+        result = CliRunner().invoke(command, [str(tiny / source), "--out", str(tmp_path / source), *words])
+        assert result.exit_code == 0, result.output
+        assert load_spec(tmp_path / source).zoom.enabled is expected
+
+
+def test_a_smaller_image_size_makes_a_lighter_graph_of_the_same_weights(tiny, tmp_path):
+    convert.to_directory(tiny / "lite.pth", tmp_path / "m", image_size=32)
+    spec = load_spec(tmp_path / "m")
+    assert spec.name == "litemedsam-tiny-32" and spec.preprocessing.image_size == 32
+    small, full = (safetensors.torch.load_file(p / "model.safetensors") for p in (tmp_path / "m", tiny / "lite"))
+    assert set(small) == set(full) and all(torch.equal(small[k], full[k]) for k in full)
+    box = [[20, 8, 50, 30]]
+    prediction = Predictor(open_backend(tmp_path / "m", threads=1), "off").segment(image_of(40, 64), box)
+    assert prediction.masks().shape == (1, 40, 64) and prediction.logits[0].shape == (32, 32)
+    # the engine torch builds the network at that size too
+    same = Predictor(open_backend(tmp_path / "m", "torch"), "off").segment(image_of(40, 64), box)
+    assert np.abs(np.asarray(same.logits[0]) - np.asarray(prediction.logits[0])).max() < 1e-3
+    with pytest.raises(WeightsError, match="--image-size must be one of 32, 64 for tiny LiteMedSAM, got 96"):
+        convert.to_directory(tiny / "lite.pth", tmp_path / "n", image_size=96)
+    with pytest.raises(WeightsError, match="--image-size must be one of 128 for tiny SAM, got 64"):
+        convert.to_directory(tiny / "sam.pth", tmp_path / "n", image_size=64)
 
 
 # -- reproduction mode ------------------------------------------------------------------------------------------------
