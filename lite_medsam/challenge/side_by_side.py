@@ -93,7 +93,9 @@ class Way:
 
     def segmenter(self, cache: EncodingCache) -> Segmenter:
         """What is evaluated; ways of one model share what was encoded."""
-        return QuirksSegmenter(self.backend, cache) if self.mode == QUIRKS else Predictor(self.backend, self.mode, cache)
+        return (
+            QuirksSegmenter(self.backend, cache) if self.mode == QUIRKS else Predictor(self.backend, self.mode, cache)
+        )
 
     def signature(self, protocol: Protocol) -> str:
         """Hash of all that the masks depend on besides the image."""
@@ -152,7 +154,9 @@ def measure_case(
     result = evaluate(segmenter, [case], protocol, groups=groups)
     rows = [{"image": row["image"]} | {name: row[name] for name in _KEPT} for row in result.rows]
     reasons = [reason for _, reason in result.skipped]
-    ledger.add({"signature": way.signature(protocol), "way": way.name, "case": case.stem, "rows": rows, "left out": reasons})
+    ledger.add(
+        {"signature": way.signature(protocol), "way": way.name, "case": case.stem, "rows": rows, "left out": reasons}
+    )
 
 
 def summarise(ways: Sequence[Way], cases: Sequence[Path], protocol: Protocol, ledger: Ledger) -> dict[str, Any]:

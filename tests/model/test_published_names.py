@@ -48,7 +48,9 @@ def test_a_model_that_is_not_there_says_the_command_that_gets_it():
         ("litemedsam-96", "litemedsam --image-size 96"),
         ("sam-vit-b", "sam-vit-b"),
     ):
-        with pytest.raises(WeightsError, match=f"{name} is not on this machine yet; get it: lite-medsam weights get {words}$"):
+        with pytest.raises(
+            WeightsError, match=f"{name} is not on this machine yet; get it: lite-medsam weights get {words}$"
+        ):
             lite_medsam.Predictor.open(name)
 
 

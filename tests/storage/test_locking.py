@@ -16,7 +16,9 @@ with one_at_a_time(sys.argv[1]):
 
 def test_a_second_process_waits_until_the_first_is_dead(tmp_path):
     lock, waited = tmp_path / "a" / "lock", []
-    holder = subprocess.Popen([sys.executable, "-c", textwrap.dedent(HOLDER), str(lock)], stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(HOLDER), str(lock)], stdout=subprocess.PIPE, text=True
+    )
     try:
         assert holder.stdout.readline() == "held\n"
 

