@@ -1,4 +1,4 @@
-"""`lite-medsam bench`: this model and the published LiteMedSAM architecture measured side by side on this machine.
+"""`lite-medsam bench`: this model and the published LiteMedSAM measured side by side on this machine.
 
 - ceilings: What this machine can do at best in the same runtime: matrix products per second, and bytes per second
 - chart: The result of a bench as one picture: both models' times, ratios against the goals, stages, growth with boxes

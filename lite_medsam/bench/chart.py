@@ -48,7 +48,7 @@ def draw_chart(report: BenchReport, target: Path) -> None:
     facts = report.machine
     figure.suptitle(
         f"{facts['processor']}, {report.settings['threads']} threads, {facts['date'][:10]}. "
-        f"{REFERENCE}: published architecture, random weights",
+        f"{REFERENCE}: {report.settings.get('reference') or 'left out'}",
         fontsize=10,
     )
     with atomic_write(target) as path:

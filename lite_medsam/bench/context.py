@@ -19,7 +19,7 @@ class BenchSettings:
         threads: Of the models; None for as many as physical cores.
         repeats: Rounds of each comparison.
         quick: Leave out what takes long: large counts of the reference are computed from one box.
-        with_reference: Measure the published LiteMedSAM architecture beside.
+        with_reference: Measure the published LiteMedSAM beside.
         cases: Labelled npz case or folder of them for zoom's Dice; None for phantoms.
     """
 
@@ -44,7 +44,7 @@ class Context:
     Attributes:
         settings: What was asked for.
         ours: The model.
-        reference: The published architecture, None if it can't be had.
+        reference: The published LiteMedSAM, None if it can't be had.
         threads: Of the models.
         folder: For files; removed at the end.
         measurements: Cells of the tables.

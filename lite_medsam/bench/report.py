@@ -46,7 +46,7 @@ def _machine(report: BenchReport) -> str:
         versions,
         f"{facts['date']}, load {facts['load_at_start']} at the start, {settings['threads']} threads, "
         f"up to {settings['repeats']} rounds{', quick' if settings['quick'] else ''}",
-        f"Median [quartiles]. {REFERENCE}: its published architecture with random weights; * = computed, not measured.",
+        f"Median [quartiles]. {REFERENCE}: {settings.get('reference') or 'left out'}; * = computed, not measured.",
     ]
     return "\n".join(lines)
 

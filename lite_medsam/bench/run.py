@@ -120,6 +120,7 @@ def run_bench(
                 failures.append((name, INTERRUPTED))
                 break
     shown = {**vars(settings), "threads": threads, "weights": ours.directory.name}
+    shown["reference"] = None if other is None else other.weights
     shown["cases"] = None if settings.cases is None else settings.cases.name
     return BenchReport(
         machine, shown, context.measurements, context.details, all_goals(context), context.skipped, failures
@@ -135,7 +136,7 @@ def _reference(settings: BenchSettings, skipped: list, failures: list, progress:
     if not settings.with_reference:
         skipped.append((REFERENCE, "--no-reference was given"))
         return None
-    progress(f"{REFERENCE}'s architecture")
+    progress(f"{REFERENCE}, to compare with")
     try:
         return reference()
     except MissingExtraError as error:

@@ -45,7 +45,7 @@ COMMANDS = {
     "card": "Measure a model on validation cases and write its card.",
     "compare": "Score several models on the same boxes, side by side with LiteMedSAM.",
     "convert": "Turn a published checkpoint (LiteMedSAM, MedSAM, SAM, MobileSAM) into a model directory.",
-    "bench": "Measure speed and memory beside the published LiteMedSAM architecture.",
+    "bench": "Measure speed and memory beside the published LiteMedSAM.",
     "weights": "Get published models by name; list, download and check their files.",
 }
 

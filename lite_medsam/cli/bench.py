@@ -26,7 +26,7 @@ Examples:
 @click.option(
     "--quick", is_flag=True, help="A minute or two; long counts of the reference are computed, marked with *."
 )
-@click.option("--no-reference", is_flag=True, help="Leave out the published LiteMedSAM architecture.")
+@click.option("--no-reference", is_flag=True, help="Leave out LiteMedSAM.")
 @click.option(
     "--part", "parts", multiple=True, help="Only this part; repeatable: graphs, roofline, threads, files, ..."
 )
@@ -36,10 +36,11 @@ Examples:
 @click.option("--chart", type=click.Path(dir_okay=False, path_type=Path), help="Draw a PNG; needs the plots extra.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def command(weights, engines, threads, repeats, quick, no_reference, parts, cases, json_path, chart, quiet) -> None:
-    """Measure speed and memory beside the published LiteMedSAM architecture.
+    """Measure speed and memory beside the published LiteMedSAM.
 
-    Both run in the same engine, taking turns, so that what else the machine does hits both. The reference has random
-    weights of the published shape; torch makes it once and it is kept in the user's cache folder.
+    Both run in the same engine, taking turns, so that what else the machine does hits both. The reference is LiteMedSAM
+    itself after `lite-medsam weights get litemedsam`; else random weights of its shape, which torch makes once and which are
+    kept in the user's cache folder: they take as long.
     """
     from lite_medsam.bench.context import BenchSettings
     from lite_medsam.bench.report import format_report
