@@ -5,7 +5,7 @@ import base64
 import cv2
 import numpy as np
 
-from lite_medsam.images.reading import png_bytes
+from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.prompts.vocabulary import by_modality
 from lite_medsam.results.measurements import UNITS, fluid, is_fluid, measure
 from lite_medsam.results.overlay import PALETTE

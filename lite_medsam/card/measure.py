@@ -24,7 +24,8 @@ from lite_medsam.evaluation.object_scores import score_object
 from lite_medsam.evaluation.scores import Row
 from lite_medsam.model.encoding_cache import EncodingCache
 from lite_medsam.model.runtime import Backend
-from lite_medsam.prompts.prompt_set import Prompt, Protocol, load_protocol, simulate_prompts
+from lite_medsam.prompts.first_prompts import simulate_prompts
+from lite_medsam.prompts.prompt_set import Prompt, Protocol, load_protocol
 from lite_medsam.prompts.simulated_user import Segmenter, SimulatedUser
 from lite_medsam.prompts.targets import Targets, family_of, named_prompts, target_of
 from lite_medsam.segment.predictor import Predictor

@@ -8,10 +8,11 @@ import numpy as np
 
 from lite_medsam.cases.case import Case
 from lite_medsam.evaluation.metrics import dice
-from lite_medsam.images.reading import png_bytes
+from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.phantoms import KINDS, bundled_cases, make_phantom
+from lite_medsam.prompts.first_prompts import simulate_prompts
 from lite_medsam.prompts.prompt_object import as_prompts
-from lite_medsam.prompts.prompt_set import Prompt, load_protocol, simulate_prompts
+from lite_medsam.prompts.prompt_set import Prompt, load_protocol
 from lite_medsam.results.overlay import draw_masks, draw_prompts
 from lite_medsam.segment.predictor import Predictor
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from lite_medsam.cases.case import Case
 from lite_medsam.evaluation.metrics import dice, iou, surface_dice
-from lite_medsam.prompts.prompt_set import Protocol, rng_for, simulate_prompts
+from lite_medsam.prompts.first_prompts import simulate_prompts
+from lite_medsam.prompts.prompt_set import Protocol, rng_for
 from lite_medsam.prompts.simulated_user import Segmenter, SimulatedUser
 
 MOVED = (-0.2, -0.1, -0.05, 0.0, 0.05, 0.1, 0.2, 0.3)

@@ -79,7 +79,7 @@ def _write(output: Path, case: Any, form: str) -> Sequence[Path]:
 
 
 def _write_pictures(output: Path, case: Any) -> Sequence[Path]:
-    from lite_medsam.images.reading import png_bytes
+    from lite_medsam.images.png_writing import png_bytes
     from lite_medsam.results.take_home import label_png
     from lite_medsam.storage.files import atomic_write
 

@@ -26,7 +26,18 @@ def _labels_options(function):
             show_default=True,
             help="What mask values mean: object or not, label numbers, colours.",
         ),
-        click.option("--mask-threshold", type=click.IntRange(0), help="Values above it are the object (JPEG masks)."),
+        click.option(
+            "--mask-threshold",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Values above it are the object.  [default: half, where they crowd at 0 and white: JPEG, soft edges]",
+        ),
+        click.option(
+            "--values",
+            "order",
+            metavar="V=NAME,...",
+            help="Mask values from the outside in, the first for the background: 255=ground,128=disc,0=cup.",
+        ),
         click.option("--expect", metavar="V,V,...", help="The only label values that may occur."),
         click.option("--ignore-label", type=click.IntRange(1), help="A don't-care value; becomes background, counted."),
         click.option(
@@ -50,6 +61,7 @@ Examples:
   lite-medsam prepare image-folder -i raw --check
   lite-medsam prepare image-folder -i raw -o cases --modality OCT --mask-suffix _mask \\
       --group-regex '(P\\d+)_' --instances --split train=0.8,val=0.2
+  lite-medsam prepare image-folder -i REFUGE -o cases --modality Fundus --values 255=ground,128=disc,0=cup
   lite-medsam prepare tjdr -i TJDR -o cases --instances --split train=0.9,val=0.1
   lite-medsam prepare medsam-npz -i npz -o npy --as npy
 """,
@@ -80,11 +92,16 @@ Examples:
 def command(adapter, source, output, check, split, seed, layout, as_json, quiet, **wishes) -> None:
     """Turn a data set into cases, with the patient kept, or check it.
 
-    ADAPTER is image-folder (any images and masks), medsam-npz (the CVPR 2024 challenge's files), cme-oct (cystoid
+    ADAPTER is image-folder (any images and masks; nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG pair by
+    themselves), medsam-npz (the CVPR 2024 challenge's files), cme-oct (cystoid
     macular edema), tjdr (fundus lesions) or lag (glaucoma attention). `lite-medsam datasets` says where they come from.
 
     Writes one npz per case, manifest.csv, problems.csv, and split.json. A second run does only what is missing or has
-    changed. Ends with code 2 when files could not be used; they are listed, and do not stop the others.
+    changed. Ends with code 2 when files could not be used; they are listed, and do not stop the others. Code 1: a case could
+    not be written.
+
+    Masks are read by their stored numbers, whatever a viewer shows. JPEG masks and soft edges are cut at half where their values
+    crowd at 0 and white, and refused otherwise.
     """
     from lite_medsam.cases.adapters import open_adapter
     from lite_medsam.cases.adapters.split import parse_fractions
@@ -105,13 +122,24 @@ def command(adapter, source, output, check, split, seed, layout, as_json, quiet,
         _print(report, output)
     if report.errors:
         print(f"{len(report.errors)} files could not be used, see above", file=sys.stderr)
-        raise click.exceptions.Exit(2)
+        raise click.exceptions.Exit(1 if any(problem.kind == "not-written" for problem in report.errors) else 2)
 
 
-def _options(expect: str | None, colours: tuple[str, ...], names: tuple[str, ...], **plain):
+def _options(expect: str | None, order: str | None, colours: tuple[str, ...], names: tuple[str, ...], **plain):
     from lite_medsam.cases.adapters.source import Options
 
-    return Options(expect=_values(expect), colours=tuple(map(_colour, colours)), names=_names(names), **plain)
+    return Options(
+        expect=_values(expect), order=_order(order), colours=tuple(map(_colour, colours)), names=_names(names), **plain
+    )
+
+
+def _order(text: str | None) -> tuple[tuple[int, str], ...]:
+    pairs = [] if text is None else [part.partition("=") for part in text.split(",")]
+    order = tuple((value.strip(), name.strip()) for value, _, name in pairs)
+    values = [value for value, _ in order]
+    if text is not None and (len(order) < 2 or not all(map(str.isdecimal, values)) or len({*values}) < len(values)):
+        raise click.UsageError(f"--values must be two values or more such as 255=ground,128=disc,0=cup, got {text!r}")
+    return tuple((int(value), name) for value, name in order)
 
 
 def _values(text: str | None) -> tuple[int, ...] | None:

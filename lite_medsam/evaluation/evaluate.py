@@ -15,7 +15,8 @@ from lite_medsam.evaluation import scores
 from lite_medsam.evaluation.metrics import dice
 from lite_medsam.evaluation.object_scores import score_object
 from lite_medsam.evaluation.report import Evaluation
-from lite_medsam.prompts.prompt_set import Prompt, Protocol, rng_for, simulate_prompts
+from lite_medsam.prompts.first_prompts import simulate_prompts
+from lite_medsam.prompts.prompt_set import Prompt, Protocol, rng_for
 from lite_medsam.prompts.simulated_user import Segmenter, SimulatedUser
 from lite_medsam.prompts.targets import Targets, named_prompts
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lite_medsam.images.reading import png_bytes
+from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.jobs.listing import Job, SegmentOptions
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.results.overlay import draw_masks, draw_prompts

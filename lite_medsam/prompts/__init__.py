@@ -1,7 +1,8 @@
 """What a user says about an object: boxes, clicks, strokes, names; in memory, in files, and as simulated users say it.
 
+- first_prompts: First prompts made from label maps, as a protocol's user gives them
 - prompt_object: What a user says about one object: a box, clicks, a previous mask; and its checks against an image
-- prompt_set: Prompts of users, real and simulated: their files, and first prompts made from label maps
+- prompt_set: Prompts of users in files, with their masks
 - protocol: Simulated users: how boxes and clicks are made from a label map, the same way on every machine
 - simulated_user: A simulated user: clicks where the segmentation is most wrong, as often as a protocol allows
 - strokes: What a hand draws: a scribble as clicks along it, a brush as the pixels under it

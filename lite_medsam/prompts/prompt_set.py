@@ -1,16 +1,15 @@
-"""Prompts of users, real and simulated: their files, and first prompts made from label maps."""
+"""Prompts of users in files, with their masks."""
 
 import io
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import NamedTuple
 
 import numpy as np
 
 from lite_medsam.errors import CaseError, PromptError
-from lite_medsam.images.reading import read_pixels
+from lite_medsam.images.masks import MaskError, object_of, stored_mask
 from lite_medsam.prompts.prompt_object import MAX_NAME, Prompt, as_prompts, validate
 from lite_medsam.prompts.protocol import (
     PROMPTS_DIR,
@@ -29,10 +28,8 @@ __all__ = [
     "PROMPTS_DIR",
     "Prompt",
     "Protocol",
-    "SimulatedPrompts",
     "as_prompts",
     "box_from_mask",
-    "first_prompt",
     "load_prompts",
     "load_protocol",
     "mask_file",
@@ -43,7 +40,6 @@ __all__ = [
     "rng_for",
     "save_prompts",
     "simulate_box",
-    "simulate_prompts",
     "simulate_stroke",
     "validate",
 ]
@@ -58,8 +54,9 @@ MAX_COORDINATE = 1e9
 def load_prompts(path: str | os.PathLike) -> list[Prompt]:
     """Reads a prompt set; the format is prompts/prompt-set.schema.json.
 
-    Masks are image files, named relative to the prompt file and within its folder: anything but 0 is inside; grey floats
-    are logits, above 0 is inside.
+    Masks are image files, named relative to the prompt file and within its folder, read by `images.masks`: numbers above 0
+    are inside, JPEG and softened edges are cut at half, alpha and palette indices count; grey floats are logits, above 0 is
+    inside.
 
     Raises:
         PromptError: If the file or a mask is missing or not valid; the message names the file and the place
@@ -107,82 +104,6 @@ def prompt_files(prompts: Iterable[Prompt], stem: str = "prompts") -> dict[str, 
     files = {item["mask"]: mask_file(prompt.mask) for prompt, item in pairs if prompt.mask is not None}
     text = json.dumps({"version": 1, "objects": items}, indent=1, ensure_ascii=False)
     return {**files, f"{stem}.json": (text + "\n").encode()}
-
-
-class SimulatedPrompts(NamedTuple):
-    """What a simulated user says about a label map, and what was left out.
-
-    Attributes:
-        objects: (label value, prompt), by label value.
-        too_small: Label values with fewer pixels than the protocol's `min_area_px`.
-        over_limit: Label values beyond the protocol's `max_objects`.
-    """
-
-    objects: list[tuple[int, Prompt]]
-    too_small: int
-    over_limit: int
-
-
-def simulate_prompts(label: np.ndarray, protocol: Protocol, case_name: str) -> SimulatedPrompts:
-    """The first prompts that the protocol's user gives for a label map: one object per label value.
-
-    For kind "clicks" that is one click; later clicks answer predictions, see `next_click`. For "box+clicks"
-    the box, for "scribble" the whole stroke.
-
-    Args:
-        label: (H, W) integers, 0 background.
-        protocol: What to prompt.
-        case_name: Seeds the draws together with the label value and the protocol's seed.
-
-    Raises:
-        PromptError: If the label map is not (H, W) integers from 0.
-    """
-    label = np.asarray(label)
-    if label.ndim != 2 or label.size == 0 or label.dtype.kind not in "bui":
-        got = f"shape {label.shape} of {label.dtype}"
-        raise PromptError(f"label must be (H, W) integers, got {got}; take case.slices of a volume")
-    label = label.astype(np.uint8) if label.dtype == bool else label
-    values, areas = np.unique(label, return_counts=True)
-    if values[0] < 0:
-        raise PromptError(f"label must hold integers from 0, got {values[0]}")
-    values, areas = values[values > 0], areas[values > 0]
-    large = values[areas >= protocol.min_area_px]
-    chosen = _evenly(large, protocol.max_objects, rng_for(protocol, case_name, 0))
-    objects = []
-    for value in chosen.tolist():
-        prompt = first_prompt(label == value, protocol, rng_for(protocol, case_name, value), str(value))
-        objects.append((int(value), prompt))
-    return SimulatedPrompts(objects, len(values) - len(large), len(large) - len(chosen))
-
-
-def first_prompt(mask: np.ndarray, protocol: Protocol, rng: np.random.Generator, name: str | None = None) -> Prompt:
-    """What the protocol's user says about an object before seeing a segmentation.
-
-    Args:
-        mask: (H, W) bool, not empty.
-        protocol: Who prompts.
-        rng: Source of randomness.
-        name: Name of the prompt.
-
-    Raises:
-        PromptError: If the mask is empty.
-    """
-    if protocol.kind == "clicks":
-        click = next_click(mask, np.zeros_like(mask), rng)
-        if click is None:
-            box_from_mask(mask)  # says what is wrong
-        return Prompt(points=[click[:2]], point_labels=[1], name=name)
-    if protocol.kind == "scribble":
-        stroke = simulate_stroke(mask, protocol.clicks, rng)
-        return Prompt(points=stroke, point_labels=np.ones(len(stroke)), name=name)
-    return Prompt(box=simulate_box(mask, protocol, rng), name=name)
-
-
-def _evenly(values: np.ndarray, maximum: int | None, rng: np.random.Generator) -> np.ndarray:
-    if maximum is None or len(values) <= maximum:
-        return values
-    # steps of n/maximum >= 1 from a drawn start: spread over all label values, none twice
-    return values[((np.arange(maximum) + rng.random()) * len(values) / maximum).astype(int)]
 
 
 def prompt_json(prompt: Prompt, place: str, mask_stem: str) -> dict:
@@ -259,17 +180,16 @@ def _read_mask(check: Checker, name: str, place: str, folder: Path) -> np.ndarra
     if not inside:
         raise check.fail(place, "be a relative path within the prompt file's folder, with / and no ..", name)
     try:
-        pixels = read_pixels(folder / relative)
+        stored = stored_mask(folder / relative)
+        if not stored.is_colour and stored.values.dtype.kind == "f":  # logits, as an earlier answer left them
+            return stored.values.astype(np.float32, copy=False)
+        return object_of(stored)
+    except MaskError as error:
+        if error.kind == "nan":
+            raise PromptError(f"{check.source}: {place} must hold finite logits, got NaN or infinity") from None
+        raise PromptError(f"{check.source}: {place}: {error}") from None
     except CaseError as error:
         raise PromptError(f"{check.source}: {place}: {error}") from None
-    if pixels.ndim == 2 and pixels.dtype.kind == "f":  # logits, as an earlier answer left them
-        if not np.isfinite(pixels).all():
-            raise PromptError(f"{check.source}: {place} must hold finite logits, got NaN or infinity")
-        return pixels.astype(np.float32, copy=False)
-    if pixels.ndim == 3:
-        colours = 1 if pixels.shape[2] <= 2 else 3  # the rest is alpha
-        pixels = pixels[..., :colours].max(axis=-1)
-    return pixels > 0
 
 
 def mask_file(mask: np.ndarray) -> bytes:

@@ -15,7 +15,7 @@ import numpy as np
 
 from lite_medsam.cases.fields import smallest_unsigned
 from lite_medsam.errors import CaseError, MissingExtraError
-from lite_medsam.images.reading import png_bytes
+from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.prompts.prompt_set import Prompt, prompt_files
 from lite_medsam.prompts.volume_objects import VolumeObject, target_of_object
 from lite_medsam.prompts.volume_prompt_set import volume_prompt_files

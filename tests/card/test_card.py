@@ -31,7 +31,8 @@ from lite_medsam.evaluation.metrics import dice
 from lite_medsam.evaluation.scores import MEAN, average, interval
 from lite_medsam.model.spec import ModelSpec, ScoreCalibration, load_spec
 from lite_medsam.phantoms import make_phantom
-from lite_medsam.prompts.prompt_set import load_protocol, simulate_prompts
+from lite_medsam.prompts.first_prompts import simulate_prompts
+from lite_medsam.prompts.prompt_set import load_protocol
 from lite_medsam.prompts.targets import family_of, read_targets, target_of
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.storage.bundled import DEFAULT_WEIGHTS

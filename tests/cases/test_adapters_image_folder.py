@@ -243,15 +243,27 @@ def test_any_colour_is_the_object_when_asked_for(tmp_path):
     assert np.array_equal(next(iter(found.values())).label, LABEL)
 
 
-@pytest.mark.parametrize("slope", [8, 60])
-def test_softened_edges_are_no_classes(tmp_path, slope):
+def soft_disc(slope):
     y, x = np.mgrid[:100, :100]
-    soft = np.clip(slope * (30 - np.hypot(y - 50, x - 50)), 0, 255).astype(np.uint8)
+    return np.clip(slope * (30 - np.hypot(y - 50, x - 50)), 0, 255).astype(np.uint8)
+
+
+def test_soft_edges_are_cut_at_half_and_said(tmp_path):
     write(tmp_path / "images" / "a.png", picture(0, (100, 100)))
-    write(tmp_path / "masks" / "a.png", soft)
+    write(tmp_path / "masks" / "a.png", soft_disc(60))
+    found, _ = cases(tmp_path)
+    assert np.array_equal(next(iter(found.values())).label, soft_disc(60) > 127)
+    (problem,) = report(tmp_path).all_problems
+    assert (problem.kind, problem.path) == ("soft-mask", "masks/a.png")
+    assert "softened edges" in problem.message and "127.5" in problem.message
+
+
+def test_brightness_is_no_class_and_no_object(tmp_path):
+    write(tmp_path / "images" / "a.png", picture(0, (100, 100)))
+    write(tmp_path / "masks" / "a.png", soft_disc(8))
     found = report(tmp_path)
     assert kinds(found) == [("unexpected-labels", "images/a.png")]
-    assert "softened" in found.errors[0].message
+    assert "softened" in found.errors[0].message and "--mask-threshold 127" in found.errors[0].message
 
 
 def test_many_instances_in_8_bits_are_labels(tmp_path):

@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from lite_medsam.errors import PromptError
+from lite_medsam.prompts.first_prompts import simulate_prompts
 from lite_medsam.prompts.prompt_set import (
     PROMPTS_DIR,
     Prompt,
@@ -29,7 +30,6 @@ from lite_medsam.prompts.prompt_set import (
     rng_for,
     save_prompts,
     simulate_box,
-    simulate_prompts,
     validate,
 )
 

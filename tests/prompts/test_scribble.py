@@ -9,7 +9,8 @@ import pytest
 from lite_medsam.cases.case import Case
 from lite_medsam.errors import PromptError
 from lite_medsam.evaluation.evaluate import evaluate
-from lite_medsam.prompts.prompt_set import first_prompt, load_protocol, next_click, simulate_stroke
+from lite_medsam.prompts.first_prompts import first_prompt
+from lite_medsam.prompts.prompt_set import load_protocol, next_click, simulate_stroke
 
 SCRIBBLE = load_protocol("scribble")
 

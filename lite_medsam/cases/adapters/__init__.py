@@ -7,10 +7,13 @@ Nothing here downloads anything: the user brings the files, under the terms of t
 
 - check: Reading one item to its end, and what only a look across files can tell: copies, leaks between parts
 - cme_oct: CME-OCT: B-scans with cystoid macular edema and binary masks of the fluid
-- image_folder: Any folder of images with label masks
+- image_folder: Any folder of images with label masks, or with Labelme's JSON beside them
 - labelme: Labelme's JSON: shapes drawn as that tool draws them, so that its JSON and its PNG export agree
 - lag: LAG: fundus images for glaucoma with the attention of ophthalmologists
-- masks: Label masks as they are published (palettes, colours, 0/255, 16 bit) to label values, objects, sizes
+- layouts: How known sets lie on disk: words of folders, endings of names, and sets that are recognised but not read
+- label_maps: Label maps: colours to values, objects, sizes
+- mask_meaning: What the mask values of a folder mean: decided once for all its files, by their stored numbers
+- mask_survey: What one mask tells about the meaning of its values: which is the ground, which colours are mixtures
 - medsam_npz: The files of the CVPR 2024 challenge "Segment Anything in Medical Images on Laptop": npz, npy pairs
 - naming: What paths and names tell: the part of a split, the patient, a case's name
 - npy_pairs: The challenge's npy layout for training: imgs/NAME.npy with gts/NAME.npy, one pair per image or slice

@@ -49,6 +49,12 @@ KINDS = {
     "copy-in-two-splits": (LEFT_OUT, "a copy, mirrored perhaps, of a case in a held-out part"),
     "group-in-two-splits": (LEFT_OUT, "its patient is in a held-out part too"),
     "no-attention-map": (LEFT_OUT, "has a diagnosis only"),
+    "unlabelled-part": (LEFT_OUT, "images that the data set publishes without labels"),
+    "not-written": (ERROR, "a case that could not be written"),
+    "left-out-channels": (WARNING, "channels of the image that are not in the case"),
+    "mask-values": (WARNING, "what the values of the masks were taken for"),
+    "overlapping-masks": (WARNING, "masks of one image that overlap"),
+    "soft-mask": (WARNING, "a mask with soft edges or from a JPEG, cut at half"),
     "empty-mask": (WARNING, "no object in it"),
     "duplicate": (WARNING, "the same pixels as another image of its part"),
     "mirrored-copy": (WARNING, "the same mask as another case's, mirrored perhaps"),
@@ -118,9 +124,9 @@ def inspect(adapter: Adapter, item: Item, options: Options) -> tuple[Facts, Case
     facts = Facts(item.name, relative(item.image, root), labels, item.split, item.group)
     try:
         reading = adapter.read(item)
-        case, drops = _finished(reading.case, options)
-    except (CaseError, OSError, MemoryError) as error:
-        kind = "unreadable" if isinstance(error, OSError | MemoryError) else error_kind(error)
+        case, drops = _finished(reading.case, options, reading.has_objects)
+    except Exception as error:  # whatever way one input fails, the others go on
+        kind = error_kind(error) if isinstance(error, CaseError) else "unreadable"
         message = " ".join(str(error).split()) or type(error).__name__
         return replace(facts, problems=(Problem(kind, facts.file, message),)), None
     drops = [*reading.drops, *drops]
@@ -138,7 +144,7 @@ def inspect(adapter: Adapter, item: Item, options: Options) -> tuple[Facts, Case
     return facts, _marked(case, facts.split, facts.twin)
 
 
-def _finished(case: Case, options: Options) -> tuple[Case, list[Drop]]:
+def _finished(case: Case, options: Options, has_objects: bool) -> tuple[Case, list[Drop]]:
     image, label, names = case.image, case.label, case.label_names
     drops: list[Drop] = []
     if label is not None:
@@ -158,7 +164,7 @@ def _finished(case: Case, options: Options) -> tuple[Case, list[Drop]]:
     if label is not None and options.min_area_px > 1:
         label, small = drop_small(label, options.min_area_px, names)
         drops += small
-    if label is not None and options.instances:
+    if label is not None and options.instances and not has_objects:
         label, names = split_instances(label, names)
     if label is not case.label:
         case = replace(case, label=label, label_names=names)

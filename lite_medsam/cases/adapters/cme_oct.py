@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.cases.adapters.masks import read_mask
 from lite_medsam.cases.adapters.naming import case_names, group_of, published_split, relative
 from lite_medsam.cases.adapters.pairing import image_files
 from lite_medsam.cases.adapters.source import Item, ItemError, Listing, Options, Problem, Reading, read_image
 from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
+from lite_medsam.images.masks import object_of, stored_mask
 
 NAMES = {1: "cystoid fluid"}
 MIN_TWIN_AREA_PX = 24  # a few pixels of fluid could lie alike by chance
@@ -137,12 +137,12 @@ def mirror_key(mask: np.ndarray) -> str | None:
 
 
 def _binary(path: Path) -> np.ndarray:
-    mask = read_mask(path)
-    values = set(np.unique(mask).tolist())
-    if mask.ndim == 3 or not (values <= {0, 1} or values <= {0, 255}):
-        shown = "colours" if mask.ndim == 3 else ", ".join(map(str, sorted(values)[:8]))
+    mask = stored_mask(path)
+    values = set(np.unique(mask.values).tolist())
+    if mask.is_colour or (mask.half is None and not (values <= {0, 1} or values <= {0, 255})):
+        shown = "colours" if mask.is_colour else ", ".join(map(str, sorted(values)[:8]))
         raise ItemError("unexpected-labels", f"the mask {path.name} must hold 0 and 1 (or 255), has {shown}")
-    return (mask > 0).astype(np.uint8)
+    return object_of(mask).astype(np.uint8)
 
 
 def _place(path: Path) -> Path:

@@ -1,215 +1,184 @@
-"""Any folder of images with label masks."""
+"""Any folder of images with label masks, or with Labelme's JSON beside them."""
 
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.cases.adapters.masks import colours_of, label_from_colours, read_mask
+from lite_medsam.cases.adapters.labelme import draw_shapes, label_names
+from lite_medsam.cases.adapters.layouts import channel_names, folder_kind, nnunet_labels, without_channel
+from lite_medsam.cases.adapters.mask_meaning import MaskMeaning
 from lite_medsam.cases.adapters.naming import case_names, group_of, published_split, relative
-from lite_medsam.cases.adapters.pairing import IMAGE_FOLDERS, pair_files
-from lite_medsam.cases.adapters.source import Item, ItemError, Listing, Options, Problem, Reading, read_image
+from lite_medsam.cases.adapters.pairing import Pair, drawings_beside, pair_files
+from lite_medsam.cases.adapters.source import Drop, Item, ItemError, Listing, Options, Problem, Reading, read_image
 from lite_medsam.cases.case import Case, modality_from_name
 from lite_medsam.errors import CaseError
 
-MAX_COLOURS = 64
+_RGB = (("r", "g", "b"), ("red", "green", "blue"))
 
 
 class Adapter:
     """Images and label masks, paired by `pairing.pair_files`.
 
-    How mask values become labels is decided once for the whole folder, so that a value means the same in every file:
-
-    * "binary": most masks hold nothing but 0 and 255 (65535 with 16 bits) -> 0 and 1 (also asked for by
-      `labels="binary"`, then any value or colour above 0, or above `mask_threshold`, is 1).
-    * "values": the values are the labels: 0/1, class numbers, palette indices (never the palette's colours), 16 bits.
-    * "colours": black is 0; the other colours of all masks together, sorted by red, then green, then blue, are
-      1, 2, ... (or the order of `colours`), and their names are their values in the form #rrggbb.
-
-    Several masks of one image (a file per object) are merged; where they overlap the later file wins.
+    What mask values mean is decided once for the whole folder (`MaskMeaning`), so that a value means the same in every
+    file. Several masks of one image (a file per object) are merged; where they overlap the later file wins, and the pixels
+    are counted. Masks that belong to an image because it is alone in its folder (DSB 2018) are one object each. Labelme's
+    JSON counts where an image has no mask: its labels, sorted over all files, are 1, 2, ... .
     """
 
     name = "image-folder"
-    title = "Any folder of images with label masks (0/1, 0/255, palette or colour PNG, 16 bit)"
+    title = "Any folder of images with label masks (0/1, 0/255, JPEG, palette or colour PNG, 16 bit) or Labelme JSON"
     tree = """\
 RAW/images/a.png  RAW/masks/a.png          two folders, also below train/, val/, test/ or a patient's folder
-RAW/a.png  RAW/a_mask.png                  or one folder and --mask-suffix _mask, --mask-prefix, --mask-regex"""
+RAW/a.png  RAW/a_mask.png                  or one folder and --mask-suffix _mask, --mask-prefix, --mask-regex
+RAW/a.png  RAW/a.json                      or Labelme's JSON beside the images
+nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come: see docs/datasets.md"""
     options = frozenset({
         "dataset", "modality", "images", "masks", "mask_prefix", "mask_suffix", "image_regex", "mask_regex",
-        "labels", "mask_threshold", "expect", "ignore_label", "colours", "names",
+        "labels", "mask_threshold", "expect", "order", "ignore_label", "colours", "names",
     })  # fmt: skip
 
     def __init__(self, root: Path, options: Options):
         if options.labels not in ("auto", "binary", "values", "colours"):
             raise CaseError(f"labels must be auto, binary, values or colours, got {options.labels!r}")
         self.root, self.settings = root, options
-        self._forget()
-
-    def _forget(self) -> None:
-        self._kind = self.settings.labels
-        self._table: tuple[tuple[int, int, int], ...] = tuple(colour for colour, _ in self.settings.colours)
-        self._names: dict[int, str] = dict(self.settings.names)
+        self._pairs: dict[Path, Pair] = {}
+        self._meaning = MaskMeaning(options)
+        self._shape_values: dict[str, int] = {}
+        self._shape_names: dict[int, str] = {}
 
     @property
     def decision(self) -> str:
-        """How mask values become labels."""
-        return f"{self._kind} {self._table}"
+        """How mask values and shapes become labels."""
+        return f"{self._meaning.decision} {self._shape_values}"
 
     def find(self) -> Listing:
         pairs, problems = pair_files(self.root, self.settings)
+        pairs, notes = drawings_beside(self.root, pairs)
+        problems = self._without_json(problems, pairs) + notes
         modality = self.settings.modality or modality_from_name(self.root.name)
         dataset = self.settings.dataset or self.root.resolve().name
         names = case_names([_stem(pair.image, self.root) for pair in pairs], dataset, modality)
-        items = []
+        masked = {pair.image.parent for pair in pairs if pair.masks}
+        tests: Counter[Path] = Counter()
+        items, self._pairs = [], {pair.image: pair for pair in pairs}
         for pair, name in zip(pairs, names, strict=True):
             if not pair.masks and not self.settings.unlabelled:
-                problems.append(Problem("unpaired-image", relative(pair.image, self.root), "no mask has its name"))
+                if pair.image.parent.name.lower() in ("imagests", "imagesval") and pair.image.parent not in masked:
+                    tests[pair.image.parent] += 1
+                else:
+                    problems.append(Problem("unpaired-image", relative(pair.image, self.root), "no mask has its name"))
                 continue
             group = group_of(self.settings.group_regex, pair.image, self.root)
-            items.append(Item(name, pair.image, pair.masks, split=published_split(pair.image, self.root), group=group))
-        self._forget()
-        self._decide([path for pair in pairs for path in pair.masks])
+            split = published_split(pair.image, self.root)
+            items.append(Item(name, pair.image, pair.masks, pair.channels, split=split, group=group))
+        for folder, count in tests.items():
+            text = f"{count} images of a part without labels; take them with --unlabelled"
+            problems.append(Problem("unlabelled-part", relative(folder, self.root), text))
+        self._decide(pairs)
+        problems += [Problem("mask-values", ".", note) for note in self._meaning.notes]
         return Listing(tuple(items), tuple(problems))
 
-    def read(self, item: Item) -> Reading:
-        image = read_image(item.image)
-        label, problems = None, list[Problem]()
-        for path in item.labels:
-            part = self._label(path, problems)
-            if part.shape != image.shape[:2]:
-                sizes = f"must have the image's size {_size(image)}, has {_size(part)}"
-                raise ItemError("size-mismatch", f"the mask {path.name} {sizes}")
-            label = part if label is None else np.where(part > 0, part, label)
-        modality = self.settings.modality or modality_from_name(self.root.name)
-        case = Case(image, label, name=item.name, modality=modality, group=item.group, label_names=self._names or None)
-        return Reading(case, tuple(problems))
+    def _without_json(self, problems: list[Problem], pairs: list[Pair]) -> list[Problem]:
+        """The problems of pairing without those of files that turned out to be drawings."""
+        drawings = {
+            relative(path, self.root) for pair in pairs for path in pair.masks if path.suffix.lower() == ".json"
+        }
+        return [problem for problem in problems if problem.path not in drawings]
 
-    def _label(self, path: Path, problems: list[Problem]) -> np.ndarray:
-        mask = read_mask(path)
-        void = self.settings.ignore_label
-        if self._kind == "colours":
-            if mask.ndim == 2:  # a colour mask that shows grey only: black, or a grey that the table knows
-                mask = np.repeat(mask[..., None], 3, axis=2)
-            label = label_from_colours(mask, self._table)
-        elif mask.ndim == 3 and (self.settings.labels == "binary" or self.settings.mask_threshold is not None):
-            label = (mask.max(axis=2) > (self.settings.mask_threshold or 0)).astype(np.int32)
-        elif mask.ndim == 3:
-            message = "the mask must be grey or a palette like the others, is a colour picture"
-            raise ItemError("unexpected-labels", message)
-        else:
-            label = self._from_values(mask, path)
-        if void is not None and (count := np.count_nonzero(label == void)):
-            label = np.where(label == void, 0, label)
-            message = f"{count} pixels of the ignored label {void} became background"
-            problems.append(Problem("ignored-label", relative(path, self.root), message))
-        return label
-
-    def _from_values(self, mask: np.ndarray, path: Path) -> np.ndarray:
-        threshold = self.settings.mask_threshold
-        if threshold is not None:
-            return (mask > threshold).astype(np.int32)
-        if self._kind == "binary" and self.settings.labels == "binary":
-            return (mask > 0).astype(np.int32)
-        values = set(np.unique(mask).tolist()) - {self.settings.ignore_label}
-        if self._kind == "binary":
-            white = 65535 if 65535 in values else 255
-            _expect(mask, path, values, {0, 1} if values <= {0, 1} else {0, white})
-            return (mask > 0).astype(np.int32)
-        _expect(mask, path, values, None if self.settings.expect is None else {0, *self.settings.expect})
-        return mask
-
-    def _decide(self, paths: list[Path]) -> None:
-        """Looks at all masks once: values or colours, and which."""
-        settings = self.settings
-        if settings.labels == "binary" or settings.mask_threshold is not None:
-            self._kind = "binary"
-            return
-        if settings.labels == "values" or (settings.labels == "colours" and self._table):
-            return self._name_colours()
-        kinds: Counter[str] = Counter()
-        colours: set[tuple[int, int, int]] = set()
-        for path in paths:
+    def _decide(self, pairs: list[Pair]) -> None:
+        settings = self._published_names(pairs)
+        self._meaning = MaskMeaning(settings)
+        pictures = [path for pair in pairs for path in pair.masks if path.suffix.lower() != ".json"]
+        self._meaning.decide(pictures)
+        found: set[str] = set()
+        for path in (path for pair in pairs for path in pair.masks if path.suffix.lower() == ".json"):
             try:
-                mask = read_mask(path)
+                found.update(label.strip() for label in label_names(path))
             except (CaseError, OSError):
                 continue  # read() reports it
-            found = colours_of(mask) if mask.ndim == 3 else set()
-            if len(found) > MAX_COLOURS:
-                kinds["pictures"] += 1  # a few of them are faults of their own, which read() reports
-            elif found:
-                kinds["colours"] += 1
-                colours |= found
-            else:
-                kinds[_value_kind(mask)] += 1
-        if settings.labels == "auto":
-            del kinds["empty"]  # an empty mask fits every kind
-            self._kind = kinds.most_common(1)[0][0] if kinds else "values"
-            if self._kind == "binary" and set(settings.expect or ()) - {0, 255}:
-                self._kind = "values"  # the user's list says that 255 is one value among others
-        if self._kind == "pictures" or (self._kind == "colours" and len(colours) > MAX_COLOURS and not self._table):
-            raise CaseError(
-                f"colour masks must have at most {MAX_COLOURS} colours together, these have more (JPEG, or softened "
-                "edges?); name the real ones with --colour R,G,B=NAME, or cut the masks with --mask-threshold"
-            )
-        if self._kind == "colours" and not self._table:
-            self._table = tuple(sorted(colours - {(0, 0, 0)}))
-        self._name_colours()
+        given = {name.strip().lower(): value for value, name in settings.names.items()}
+        free = iter(n for n in range(1, len(found) + len(given) + 1) if n not in given.values())
+        self._shape_values, self._shape_names = {}, {}
+        for label in sorted(found, key=lambda text: (text.lower(), text)):
+            key = label.lower()
+            if key not in self._shape_values:
+                self._shape_values[key] = given[key] if key in given else next(free)
+                self._shape_names[self._shape_values[key]] = label
 
-    def _name_colours(self) -> None:
-        if self._kind != "colours":
-            return
-        given = dict(self.settings.colours)
-        for value, (red, green, blue) in enumerate(self._table, 1):
-            named = given.get((red, green, blue)) or f"#{red:02x}{green:02x}{blue:02x}"
-            self._names.setdefault(value, named)
+    def _published_names(self, pairs: list[Pair]) -> Options:
+        """The options, with what an nnU-Net data set says of its labels where the user says nothing."""
+        from dataclasses import replace
 
+        names, ignored = nnunet_labels(pairs[0].image) if pairs else ({}, None)
+        settings = self.settings
+        if names and not settings.names:
+            settings = replace(settings, names=names)
+        if ignored is not None and settings.ignore_label is None:
+            settings = replace(settings, ignore_label=ignored)
+        return settings
 
-def _value_kind(mask: np.ndarray) -> str:
-    top = int(mask.max())
-    if top == 0:
-        return "empty"
-    return "binary" if top in (255, 65535) and not ((mask != 0) & (mask != top)).any() else "values"
+    def read(self, item: Item) -> Reading:
+        problems: list[Problem] = []
+        image = self._image(item, problems)
+        size_hw = image.shape[:2]
+        label, names, drops, has_objects = None, self._meaning.names, [], False
+        drawings = [path for path in item.labels if path.suffix.lower() == ".json"]
+        if drawings:
+            label, names, drops, has_objects = self._drawn(drawings[0], size_hw)
+        elif item.labels:
+            label, has_objects = self._masked(item, size_hw, problems)
+        if has_objects and not drawings:
+            names = {}
+        modality = self.settings.modality or modality_from_name(self.root.name)
+        case = Case(image, label, name=item.name, modality=modality, group=item.group, label_names=names or None)
+        return Reading(case, tuple(problems), tuple(drops), has_objects=has_objects)
 
+    def _image(self, item: Item, problems: list[Problem]) -> np.ndarray:
+        image = read_image(item.image)
+        if not item.others:
+            return image
+        if len(item.others) == 2 and channel_names(item.image) in _RGB:
+            channels = [image, *map(read_image, item.others)]
+            if any(channel.shape != image.shape or channel.ndim != 2 for channel in channels):
+                raise ItemError("size-mismatch", "the channels of an image must be grey and of one size")
+            return np.dstack(channels)
+        text = f"{len(item.others)} further channels are left out; take another one with --image-regex '(.+)_0001$'"
+        problems.append(Problem("left-out-channels", relative(item.image, self.root), text))
+        return image
 
-def _expect(mask: np.ndarray, path: Path, values: set[int], allowed: set[int] | None) -> None:
-    """Refuses values that no label map of this folder should have.
+    def _drawn(self, path: Path, size_hw: tuple[int, int]) -> tuple[np.ndarray, dict[int, str], list[Drop], bool]:
+        drawing = draw_shapes(path, size_hw, self._shape_values)
+        if self.settings.instances:
+            return drawing.objects, drawing.names, drawing.drops, True
+        return drawing.label, self._shape_names, drawing.drops, False
 
-    Without a list: 255 beside class numbers is a "don't care" mark or a stray binary mask, and many values that look
-    like brightness are a mask with softened edges, a JPEG or a picture.
-    """
-    if allowed is not None:
-        odd = sorted(values - allowed)
-        hint = (
-            "cut the mask with --mask-threshold"
-            if allowed in ({0, 255}, {0, 65535})
-            else "list it in --expect if it is right"
-        )
-    elif len(values) > 64 and (path.suffix.lower() in (".jpg", ".jpeg") or _is_soft(mask)):
-        odd = sorted(values)
-        hint = "a JPEG or softened edges? cut it with --mask-threshold 127, or list them in --expect"
-    else:
-        odd = [255] if 255 in values and 254 not in values else []
-        hint = "--ignore-label 255 if it means don't care, --expect if it is a class, --labels binary if 0/255"
-    if odd:
-        shown = ", ".join(map(str, odd[:8])) + (", ..." if len(odd) > 8 else "")
-        raise ItemError("unexpected-labels", f"the mask holds the values {shown}; {hint}")
-
-
-def _is_soft(mask: np.ndarray) -> bool:
-    """Whether 8-bit values look like brightness: mostly nearly white, or changing from pixel to pixel."""
-    if mask.max() > 255:
-        return False
-    inside = mask > 0
-    nearly_white = 2 * np.count_nonzero(mask >= 250) > np.count_nonzero(inside)
-    pairs = inside[:, 1:] & inside[:, :-1]
-    changes = np.count_nonzero((mask[:, 1:] != mask[:, :-1]) & pairs)
-    return bool(nearly_white or changes > 0.3 * np.count_nonzero(pairs))
-
-
-def _size(array: np.ndarray) -> str:
-    return f"{array.shape[1]} x {array.shape[0]}"
+    def _masked(self, item: Item, size_hw: tuple[int, int], problems: list[Problem]) -> tuple[np.ndarray, bool]:
+        """The label map of an image's mask files, and whether each of its values is one object."""
+        pair = self._pairs.get(item.image)
+        apart = bool(pair and pair.by_folder and len(item.labels) > 1 and self.settings.labels == "auto")
+        label, overlap = None, 0
+        for number, path in enumerate(item.labels, 1):
+            part = self._meaning.label(path, self.root, problems)
+            if part.shape != size_hw:
+                sizes = f"must have the image's size {size_hw[1]} x {size_hw[0]}, has {part.shape[1]} x {part.shape[0]}"
+                raise ItemError("size-mismatch", f"the mask {path.name} {sizes}")
+            if apart and self._meaning.kind == "binary":
+                part = np.where(part > 0, number, 0).astype(np.int32)
+            if label is None:
+                label = part
+                continue
+            overlap += np.count_nonzero((label > 0) & (part > 0) & (label != part))
+            label = np.where(part > 0, part, label)
+        if overlap:
+            message = f"{overlap} pixels lie in several of its {len(item.labels)} masks; the later file counts"
+            problems.append(Problem("overlapping-masks", relative(item.image, self.root), message))
+        return label, apart and self._meaning.kind == "binary"
 
 
 def _stem(path: Path, root: Path) -> str:
     folders = path.relative_to(root).parts[:-1] if path.is_relative_to(root) else ()
-    return "/".join([*(part for part in folders if part.lower() not in IMAGE_FOLDERS), path.stem])
+    stem = path.stem
+    if folders and folders[-1].lower() in ("imagestr", "imagests", "imagesval"):
+        stem = without_channel(stem)
+    return "/".join([*(part for part in folders if folder_kind(part) != "image"), stem])

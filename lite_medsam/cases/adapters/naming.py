@@ -14,7 +14,7 @@ __all__ = ["captured", "case_names", "group_of", "natural", "published_split", "
 _PARTS = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
+    "test": "test", "testing": "test", "imagests": "test",
 }  # fmt: skip
 
 
@@ -90,6 +90,7 @@ def _short(name: str) -> str:
 
 
 def _clean(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()  # a name that is no UTF-8 could be written nowhere
     text = re.sub(r'[<>:"|?*\\/\x00-\x1f]+', "-", text).strip(" .")
     return text or "x"
 

@@ -2,21 +2,21 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lite_medsam.cases.adapters.layouts import (
+    bare_stems,
+    folder_kind,
+    nnunet_channel,
+    place_of,
+    unread_layout,
+    without_channel,
+)
 from lite_medsam.cases.adapters.naming import captured, natural, relative
 from lite_medsam.cases.adapters.source import Options, Problem
 from lite_medsam.errors import CaseError
 from lite_medsam.images.reading import IMAGE_SUFFIXES
-
-IMAGE_FOLDERS = {"image", "images", "img", "imgs", "scans", "original", "originals", "train_images", "val_images",
-                 "test_images", "imagestr", "imagests"}  # fmt: skip
-MASK_FOLDERS = {"mask", "masks", "label", "labels", "annotation", "annotations", "gt", "gts", "ground_truth",
-                "groundtruth", "groundtruths", "segmentation", "segmentations", "seg", "train_masks", "val_masks",
-                "test_masks", "labelstr", "labelsts", "json", "labelme"}  # fmt: skip
-_SUFFIXES = ("_mask", "-mask", "_masks", "_seg", "_segmentation", "_label", "_labels", "_gt", "_annotation")
-
 
 # pictures and volumes of kinds that this adapter does not read, and what operating systems leave behind
 OTHER_PICTURES = {
@@ -30,7 +30,9 @@ OTHER_PICTURES = {
     ".psd",
     ".dcm",
     ".nii",
+    ".gz",
     ".mha",
+    ".mhd",
     ".nrrd",
     ".mat",
 }
@@ -39,10 +41,19 @@ LITTER = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and its masks (several when each object has a file of its own; none when it has no label)."""
+    """An image and its masks (several when each object has a file of its own; none when it has no label).
+
+    Attributes:
+        image: The image file.
+        masks: Its masks.
+        channels: Further files of the same image, one for each channel (nnU-Net).
+        by_folder: Whether the masks belong to it because it is the only image of its folder, as in DSB 2018.
+    """
 
     image: Path
     masks: tuple[Path, ...]
+    channels: tuple[Path, ...] = ()
+    by_folder: bool = False
 
 
 def image_files(root: Path, suffixes: Iterable[str] = IMAGE_SUFFIXES) -> list[Path]:
@@ -58,11 +69,12 @@ def pair_files(
 ) -> tuple[list[Pair], list[Problem]]:
     """Pairs the images below a root with their masks.
 
-    A mask is a file in `options.masks`, in a folder called as one of `MASK_FOLDERS`, or one whose name has the
-    prefix and suffix that are asked for; without any of these, one whose name is an image's and a usual suffix
-    (`_mask`, `_seg`, `_label`, `_gt` ...). Everything else is an image (with `options.images`, only what lies there).
-    A pair shares the key that the patterns capture (or the stem without prefix and suffix) and the folders
-    above, those of images and masks left out; where the folders differ, a key that is unique on both sides will do.
+    A mask is a file in `options.masks`, in a folder whose name says mask (`layouts.folder_kind`), or one whose name has
+    the prefix and suffix that are asked for; without any of these, one whose name is an image's and a usual ending
+    (`_mask`, `_mask_1`, `_segmentation`, `_gt` ...). Everything else is an image (with `options.images`, only what lies
+    there). A pair shares the key that the patterns capture (or the stem without prefix and suffix) and the folders
+    above, without what says image or mask; where the folders differ, a key that is unique on both sides will do. An image
+    alone in its folder has the masks of that folder, whatever their names. nnU-Net's channels (NAME_0000) are one image.
 
     Args:
         root: The data set's folder.
@@ -89,6 +101,8 @@ def pair_files(
     elif mask_root is None:
         images = [p for p in images if _folder_kind(p, root) != "mask"]
     if not images:
+        if not masks and (seems := unread_layout(root)):
+            raise CaseError(f"{root} {seems}")
         raise CaseError(
             f"{root} must hold images ({', '.join(IMAGE_SUFFIXES)}), found none beside {len(masks)} masks; "
             "say where they are with --images and --masks"
@@ -96,9 +110,59 @@ def pair_files(
     image_keys = {p: (_place(p, image_root or root), _image_id(p, options)) for p in images}
     ids = {key[1] for key in image_keys.values()}
     mask_keys = {p: (_place(p, mask_root or root), _mask_id(p, options, ids, has_rule)) for p in masks}
-    pairs, problems = _matched(root, image_keys, mask_keys)
+    channels = _channels(image_keys, options)
+    further = {p for files in channels.values() for p in files}
+    passed = [] if has_rule else _extras(root, [p for p in images if p not in further], ids)
+    extra = {p for p in further} | {p for p, _ in passed}
+    pairs, problems = _matched(root, {p: key for p, key in image_keys.items() if p not in extra}, mask_keys)
+    pairs = [replace(pair, channels=channels.get(pair.image, ())) for pair in pairs]
+    problems += [problem for _, problem in passed]
     problems += _passed_over(root, {image_root or root, mask_root or root}, {*images, *masks}, set(mask_suffixes))
     return pairs, problems
+
+
+def drawings_beside(root: Path, pairs: list[Pair]) -> tuple[list[Pair], list[Problem]]:
+    """Adds Labelme's JSON to the images that have no mask: beside them, or in a folder whose name says mask.
+
+    Returns:
+        The pairs; and JSON files of images that have a mask, which counts.
+    """
+    by_stem: dict[tuple, list[Path]] = defaultdict(list)
+    for path in image_files(root, (".json",)):
+        by_stem[_place(path, root), path.stem].append(path)
+    found, problems = [], []
+    for pair in pairs:
+        place = _place(pair.image, root) if pair.image.is_relative_to(root) else ()
+        beside = pair.image.with_suffix(".json")
+        drawings = by_stem.get((place, pair.image.stem), [])
+        drawings = [path for path in drawings if path == beside or _folder_kind(path, root) == "mask"]
+        if drawings and not pair.masks:
+            pair = replace(pair, masks=tuple(drawings[:1]))
+            drawings = drawings[1:]
+        found.append(pair)
+        for path in drawings:
+            problems.append(Problem("stray-file", relative(path, root), "its image has another label; passed over"))
+    return found, problems
+
+
+def _channels(image_keys: dict, options: Options) -> dict[Path, tuple[Path, ...]]:
+    """The further channels of each image that nnU-Net's names begin with: NAME_0001, ... beside NAME_0000."""
+    together: dict[tuple, list[Path]] = defaultdict(list)
+    for path, key in image_keys.items():
+        if options.image_regex is None and nnunet_channel(path) is not None:
+            together[path.parent, path.suffix.lower(), key].append(path)
+    return {files[0]: tuple(files[1:]) for files in together.values() if len(files) > 1}
+
+
+def _extras(root: Path, images: list[Path], ids: set[str]) -> list[tuple[Path, Problem]]:
+    """Pictures that go with an image and are none themselves: ISIC's superpixels."""
+    found = []
+    for path in images:
+        stem, _, word = path.stem.rpartition("_")
+        if word.lower() in ("superpixels", "superpixel") and stem in ids:
+            problem = Problem("stray-file", relative(path, root), "superpixels of an image; passed over")
+            found.append((path, problem))
+    return found
 
 
 def _passed_over(root: Path, places: set[Path], taken: set[Path], mask_suffixes: set[str]) -> list[Problem]:
@@ -133,12 +197,8 @@ def _folder_kind(path: Path, root: Path) -> str | None:
     """Whether the nearest folder with a telling name says "image" or "mask"."""
     if not path.is_relative_to(root):
         return None
-    for folder in reversed(path.relative_to(root).parts[:-1]):
-        if folder.lower() in MASK_FOLDERS:
-            return "mask"
-        if folder.lower() in IMAGE_FOLDERS:
-            return "image"
-    return None
+    kinds = (folder_kind(folder) for folder in reversed(path.relative_to(root).parts[:-1]))
+    return next((kind for kind in kinds if kind), None)
 
 
 def _is_mask(path: Path, root: Path, mask_root: Path | None, options: Options) -> bool:
@@ -157,17 +217,11 @@ def _is_mask(path: Path, root: Path, mask_root: Path | None, options: Options) -
 
 def _usually_named(files: list[Path]) -> list[Path]:
     places = {(p.parent, p.stem) for p in files}
-    return [p for p in files if any((p.parent, stem) in places for stem in _bare(p.stem))]
-
-
-def _bare(stem: str) -> list[str]:
-    fitting = (s for s in _SUFFIXES if stem.lower().endswith(s) and len(stem) > len(s))
-    return [stem[: -len(suffix)] for suffix in fitting]
+    return [p for p in files if any((p.parent, stem) in places for stem in bare_stems(p.stem))]
 
 
 def _place(path: Path, root: Path) -> tuple[str, ...]:
-    folders = path.relative_to(root).parts[:-1]
-    return tuple(part for part in folders if part.lower() not in IMAGE_FOLDERS | MASK_FOLDERS)
+    return place_of(path.relative_to(root).parts[:-1])
 
 
 def _lower(key: tuple[tuple[str, ...], str]) -> tuple:
@@ -176,7 +230,7 @@ def _lower(key: tuple[tuple[str, ...], str]) -> tuple:
 
 def _image_id(path: Path, options: Options) -> str:
     if options.image_regex is None:
-        return path.stem
+        return path.stem if nnunet_channel(path) is None else without_channel(path.stem)
     return captured(options.image_regex, path.stem, "id") or path.stem
 
 
@@ -186,7 +240,7 @@ def _mask_id(path: Path, options: Options, image_ids: set[str], has_rule: bool) 
         return captured(options.mask_regex, stem, "id")
     stem = stem[len(options.mask_prefix) : len(stem) - len(options.mask_suffix)]  # whatever their case
     if stem not in image_ids and not has_rule:  # images/a.jpg with masks/a_mask.png
-        stem = next((bare for bare in _bare(stem) if bare in image_ids), stem)
+        stem = next((bare for bare in bare_stems(stem) if bare in image_ids), stem)
     return stem
 
 
@@ -205,6 +259,11 @@ def _matched(root: Path, image_keys: dict, mask_keys: dict) -> tuple[list[Pair],
             by_lower[_lower(key)].add(key)
             by_id[key[1]].add(key)
     counts, id_counts = Counter(image_keys.values()), Counter(key[1] for key in image_keys.values())
+    alone = Counter(key[0] for key in image_keys.values())
+    in_place: dict[tuple[str, ...], set[tuple]] = defaultdict(set)
+    for key in by_key:
+        if key not in exact:
+            in_place[key[0]].add(key)
     used, pairs = set(), []
     for image, key in image_keys.items():
         used.add(key)
@@ -215,6 +274,13 @@ def _matched(root: Path, image_keys: dict, mask_keys: dict) -> tuple[list[Pair],
             key = next(iter(by_lower[_lower(key)]))
         elif key not in by_key and len(by_id[key[1]]) == 1 and id_counts[key[1]] == 1:
             key = next(iter(by_id[key[1]]))
+        elif key not in by_key and key[0] and alone[key[0]] == 1 and in_place[key[0]]:
+            used |= in_place[key[0]]
+            masks = sorted(
+                (p for other in in_place[key[0]] for p in by_key[other]), key=lambda p: natural(p.as_posix())
+            )
+            pairs.append(Pair(image, tuple(masks), by_folder=True))
+            continue
         used.add(key)
         pairs.append(Pair(image, tuple(by_key.get(key, ()))))
     for key, files in by_key.items():

@@ -9,6 +9,7 @@ import numpy as np
 
 from lite_medsam.cases.case import Case, to_uint8
 from lite_medsam.errors import CaseError
+from lite_medsam.images.masks import MaskError
 from lite_medsam.images.reading import read_pixels
 from lite_medsam.storage.paths import shown_path
 
@@ -49,6 +50,8 @@ class Options:
         labels: How mask values are meant: "auto", "binary", "values" or "colours".
         mask_threshold: Values above it are the object, others the background (binary masks stored as JPEG).
         expect: The only label values that may occur; others are an error.
+        order: Mask values from the outside in, with names, ((255, "ground"), (128, "disc"), (0, "cup")): the first is the
+            background, the others become labels 1, 2, ...
         ignore_label: A "don't care" value that becomes background, and is counted.
         colours: Colour of each class, in the order of their label values from 1, with names; ((r, g, b), name).
         names: Names of label values.
@@ -74,6 +77,7 @@ class Options:
     labels: str = "auto"
     mask_threshold: int | None = None
     expect: tuple[int, ...] | None = None
+    order: tuple[tuple[int, str], ...] = ()
     ignore_label: int | None = None
     colours: tuple[tuple[tuple[int, int, int], str], ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
@@ -139,12 +143,14 @@ class Reading:
         problems: What is odd about it.
         drops: Objects of the source that are not in the label.
         twin: A key that copies of one original share although their bytes differ; copies are never split.
+        has_objects: Whether each label value is one object already, so that asking for instances changes nothing.
     """
 
     case: Case
     problems: tuple[Problem, ...] = ()
     drops: tuple[Drop, ...] = ()
     twin: str | None = None
+    has_objects: bool = False
 
 
 class ItemError(CaseError):
@@ -205,7 +211,7 @@ def read_image(path: Path) -> np.ndarray:
 
 def error_kind(error: Exception) -> str:
     """Which of `check.KINDS` an error is; those of `case.py` tell by their words only."""
-    if isinstance(error, ItemError):
+    if isinstance(error, ItemError | MaskError):
         return error.kind
     text = str(error)
     # in this order: the label map's own message speaks of shapes or of NaN too

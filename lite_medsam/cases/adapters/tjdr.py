@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from lite_medsam.cases.adapters.label_maps import label_from_colours
 from lite_medsam.cases.adapters.labelme import read_shapes
-from lite_medsam.cases.adapters.masks import label_from_colours, read_mask
 from lite_medsam.cases.adapters.naming import case_names, group_of, published_split, relative
 from lite_medsam.cases.adapters.pairing import Pair, pair_files
 from lite_medsam.cases.adapters.source import Drop, Item, ItemError, Listing, Options, Problem, Reading, read_image
 from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
+from lite_medsam.images.masks import stored_mask, whole_numbers
 
 NAMES = {1: "hard exudate (EX)", 2: "haemorrhage (HE)", 3: "microaneurysm (MA)", 4: "soft exudate (SE)"}
 # the first colours of the PASCAL VOC map, as Labelme exports label images
@@ -99,16 +100,22 @@ RAW/test/image/*.png    RAW/test/annotation/*.png (or *.json)"""
 
 
 def _from_picture(path: Path, size_hw: tuple[int, int]) -> np.ndarray:
-    mask = read_mask(path)
-    if mask.shape[:2] != size_hw:
-        sizes = f"must have the image's size {size_hw[1]} x {size_hw[0]}, has {mask.shape[1]} x {mask.shape[0]}"
+    mask = stored_mask(path)
+    rows, columns = mask.grey.shape
+    if (rows, columns) != size_hw:
+        sizes = f"must have the image's size {size_hw[1]} x {size_hw[0]}, has {columns} x {rows}"
         raise ItemError("size-mismatch", f"the annotation {path.name} {sizes}")
-    if mask.ndim == 3:
-        return label_from_colours(mask, COLOURS)
-    odd = sorted(set(np.unique(mask).tolist()) - {0, *NAMES})
+    if mask.is_lossy and mask.grey.any():
+        raise ItemError(
+            "unexpected-labels", f"the annotation {path.name} is a JPEG, which changes numbers; save it as PNG"
+        )
+    if mask.is_colour:
+        return label_from_colours(mask.values, COLOURS)
+    label = whole_numbers(mask, path)
+    odd = sorted(set(np.unique(label).tolist()) - {0, *NAMES})
     if odd:
         raise ItemError("unexpected-labels", f"annotation values must be 0 to 4, found {', '.join(map(str, odd[:8]))}")
-    return mask
+    return label
 
 
 def _stem(stem: str, split: str | None) -> str:

@@ -128,9 +128,14 @@ def prepare_cases(
                 found, case = inspect(adapter, item, options)
                 raw, found = found, seen.judge(found)
                 if found.is_usable and case is not None:
-                    _write(out, found, case, layout)
-                    written += 1
-                    _note(journal, key, raw)
+                    try:
+                        _write(out, found, case, layout)
+                    except (OSError, CaseError) as error:  # a name that is too long here, a full disk
+                        message = getattr(error, "strerror", None) or str(error)
+                        found = replace(found, problems=(*found.problems, Problem("not-written", found.file, message)))
+                    else:
+                        written += 1
+                        _note(journal, key, raw)
             if any(severity(problem) == LEFT_OUT for problem in found.problems):
                 _remove(out, found, layout)
             facts.append(found)

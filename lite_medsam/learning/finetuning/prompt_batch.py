@@ -17,7 +17,8 @@ from lite_medsam.learning.network.model import OBJECT, PADDING
 from lite_medsam.model.preprocessing import Frame
 from lite_medsam.model.prompt_tokens import decoder_inputs
 from lite_medsam.model.spec import ModelSpec
-from lite_medsam.prompts.prompt_set import Prompt, Protocol, first_prompt
+from lite_medsam.prompts.first_prompts import first_prompt
+from lite_medsam.prompts.prompt_set import Prompt, Protocol
 
 NEGATIVE_TRIES = 10
 

@@ -15,7 +15,8 @@ from lite_medsam.evaluation.report import Evaluation
 from lite_medsam.evaluation.scores import MEAN, format_table
 from lite_medsam.learning.network.backend import TorchBackend
 from lite_medsam.learning.network.checkpoint import Segmenter
-from lite_medsam.prompts.prompt_set import Protocol, simulate_prompts
+from lite_medsam.prompts.first_prompts import simulate_prompts
+from lite_medsam.prompts.prompt_set import Protocol
 from lite_medsam.results.overlay import draw_masks
 from lite_medsam.segment.predictor import Predictor
 

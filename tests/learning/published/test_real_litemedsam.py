@@ -20,7 +20,8 @@ from lite_medsam.cli.weights import command as weights
 from lite_medsam.model.preprocessing import Frame, to_model
 from lite_medsam.model.runtime import open_backend
 from lite_medsam.phantoms import KINDS, make_phantom, make_phantom_volume
-from lite_medsam.prompts.prompt_set import load_protocol, simulate_prompts
+from lite_medsam.prompts.first_prompts import simulate_prompts
+from lite_medsam.prompts.prompt_set import load_protocol
 
 pytestmark = pytest.mark.slow
 LIMIT = 1e-3

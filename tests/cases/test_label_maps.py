@@ -5,14 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
 
-from lite_medsam.cases.adapters.masks import (
+from lite_medsam.cases.adapters.label_maps import (
     count_objects,
     drop_small,
     label_from_colours,
     largest_label,
-    read_mask,
     resize_label,
     split_instances,
 )
@@ -116,31 +114,6 @@ def test_colours_follow_the_table():
     assert label_from_colours(rgb, [(1, 2, 3), (9, 8, 7)]).tolist() == [[0, 2], [1, 2]]
     with pytest.raises(ItemError, match="2 pixels have others, such as 9,8,7"):
         label_from_colours(rgb, [(1, 2, 3)])
-
-
-def test_a_damaged_palette_picture_is_refused(tmp_path):
-    image = Image.fromarray(np.arange(100, dtype=np.uint8).reshape(10, 10))
-    image.putpalette(list(range(256)) * 3)
-    image.save(tmp_path / "a.png")
-    assert read_mask(tmp_path / "a.png").tolist() == np.arange(100).reshape(10, 10).tolist()
-    data = bytearray((tmp_path / "a.png").read_bytes())
-    data[-20] ^= 255
-    (tmp_path / "a.png").write_bytes(data)
-    with pytest.raises(ValueError, match=r"a\.png"):
-        read_mask(tmp_path / "a.png")
-
-
-def test_half_transparent_and_fractional_masks_are_refused(tmp_path):
-    rgba = np.zeros((4, 4, 4), np.uint8)
-    rgba[..., 3] = 128
-    Image.fromarray(rgba).save(tmp_path / "a.png")
-    with pytest.raises(ItemError, match="half-transparent"):
-        read_mask(tmp_path / "a.png")
-    Image.fromarray(np.full((4, 4), 0.5, np.float32)).save(tmp_path / "b.tif")
-    with pytest.raises(ItemError, match="whole numbers"):
-        read_mask(tmp_path / "b.tif")
-    Image.fromarray(np.full((4, 4), 2, np.float32)).save(tmp_path / "c.tif")
-    assert read_mask(tmp_path / "c.tif").tolist() == [[2] * 4] * 4
 
 
 @pytest.mark.parametrize("value", [-1, 2_000_000])

@@ -1,9 +1,6 @@
-"""Label masks as they are published (palettes, colours, 0/255, 16 bit) to label values, objects, sizes."""
+"""Label maps: colours to values, objects, sizes."""
 
-import io
-import struct
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,98 +8,17 @@ from scipy import ndimage
 
 from lite_medsam.cases.adapters.source import Drop, ItemError
 from lite_medsam.errors import CaseError
-from lite_medsam.images.reading import MAX_FILE_BYTES, MAX_PIXELS, read_pixels
-from lite_medsam.storage.paths import shown_path
 
 __all__ = [
     "colours_of",
     "count_objects",
     "drop_small",
     "label_from_colours",
-    "read_mask",
     "resize_label",
     "split_instances",
 ]
 
 Names = Mapping[int, str] | None
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """Reads a mask's values without any mapping.
-
-    A palette picture gives its indices, which are the labels; its colours only make them visible. A grey picture
-    gives its grey values (1, 8, 16 bits or float). A colour picture whose channels are equal counts as grey.
-    An alpha channel must be opaque, or tell the background (0) from the rest (255).
-
-    Returns:
-        (H, W) integers, or (H, W, 3) uint8 for a colour picture.
-
-    Raises:
-        ItemError: "unexpected-labels" for fractions or half-transparent pixels, "nan" for NaN.
-        CaseError: If the file cannot be read.
-    """
-    indices = _palette_indices(path)
-    if indices is not None:
-        return indices
-    pixels = read_pixels(path)
-    if pixels.dtype == bool:
-        return pixels.astype(np.uint8)
-    if pixels.ndim == 3:
-        pixels = _without_alpha(pixels, path)
-    if pixels.ndim == 3 and (pixels[..., :1] == pixels).all():
-        pixels = pixels[..., 0]
-    if pixels.ndim == 3 and pixels.dtype != np.uint8:
-        raise ItemError("unexpected-labels", f"{shown_path(path)}: colour masks must have 8 bits, has {pixels.dtype}")
-    if pixels.dtype.kind == "f":
-        if not np.isfinite(pixels).all():
-            raise ItemError("nan", f"{shown_path(path)}: the mask must hold numbers, has NaN or infinity")
-        if (pixels != np.rint(pixels)).any():
-            raise ItemError("unexpected-labels", f"{shown_path(path)}: the mask must hold whole numbers, has fractions")
-        pixels = pixels.astype(np.int64)
-    return np.ascontiguousarray(pixels)
-
-
-def _palette_indices(path: Path) -> np.ndarray | None:
-    """(H, W) uint8 palette indices; None when the file is no palette picture (or cannot be read: read_pixels says)."""
-    from PIL import BmpImagePlugin, PngImagePlugin, TiffImagePlugin
-
-    plugin: type
-    try:
-        with open(path, "rb") as file:
-            head = file.read(32)
-        if head.startswith(b"\x89PNG\r\n\x1a\n") and len(head) > 25:
-            width, height = struct.unpack(">II", head[16:24])
-            if head[25] != 3 or width * height > MAX_PIXELS:  # colour type 3: palette
-                return None
-            plugin = PngImagePlugin.PngImageFile
-        elif head.startswith(b"BM"):
-            plugin = BmpImagePlugin.BmpImageFile
-        elif head[:4] in (b"II*\0", b"MM\0*"):
-            plugin = TiffImagePlugin.TiffImageFile
-        else:
-            return None
-        if path.stat().st_size > MAX_FILE_BYTES:
-            return None
-        data = path.read_bytes()
-        image = plugin(io.BytesIO(data))
-        if image.mode != "P" or image.size[0] * image.size[1] > MAX_PIXELS:
-            return None
-        if plugin is PngImagePlugin.PngImageFile:
-            plugin(io.BytesIO(data)).verify()  # checksums, which decoding alone ignores
-        return np.array(image)
-    except Exception:  # decoders raise anything on damaged files; read_pixels then words the error
-        return None
-
-
-def _without_alpha(pixels: np.ndarray, path: Path) -> np.ndarray:
-    if pixels.shape[2] == 3:
-        return pixels
-    colour, alpha = pixels[..., :-1], pixels[..., -1]
-    opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1
-    if not np.isin(alpha, (0, opaque)).all():
-        raise ItemError("unexpected-labels", f"{shown_path(path)}: the mask must not be half-transparent; flatten it")
-    colour = np.where(alpha[..., None] > 0, colour, 0).astype(colour.dtype)
-    return colour[..., 0] if colour.shape[2] == 1 else colour
 
 
 def _packed(rgb: np.ndarray) -> np.ndarray:
