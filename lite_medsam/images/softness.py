@@ -1,7 +1,6 @@
 """Soft values: whether the numbers of a mask are brightness (JPEG, softened edges, smooth resizing) or labels."""
 
 import numpy as np
-from scipy import ndimage
 
 __all__ = ["half_of_lossy", "half_of_soft", "looks_like_brightness", "resampled_values"]
 
@@ -22,6 +21,8 @@ def half_of_lossy(grey: np.ndarray) -> float | None:
     Args:
         grey: (H, W) numbers that are not all 0.
     """
+    from scipy import ndimage
+
     level = _bright_level(grey)
     if level < 16 or _in_between(grey, level) or (grey.min() > level / 2 and level < 200):
         return None
@@ -42,6 +43,8 @@ def half_of_soft(grey: np.ndarray) -> float | None:
     Args:
         grey: (H, W) numbers.
     """
+    from scipy import ndimage
+
     top = float(grey.max(initial=0))
     has_fractions = grey.dtype.kind == "f" and bool((grey != np.rint(grey)).any())
     is_white = 250 <= top <= 255 or 64250 <= top <= 65535 or (has_fractions and 0.9 <= top <= 1)
@@ -78,6 +81,8 @@ def resampled_values(label: np.ndarray) -> tuple[int, ...]:
     Args:
         label: (H, W) integers.
     """
+    from scipy import ndimage
+
     values = np.unique(label)
     if len(values) < 5 or int(values[-1]) < min(64, 2 * len(values)):
         return ()
