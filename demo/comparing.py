@@ -35,7 +35,7 @@ def compare(session: Session, predictor: Predictor, model: str, engine: str, ind
         raise PromptError("a comparison needs a box or clicks on this slice, got none; a painted mask asks no model")
     known = predictor.spec.targets
     prompts = [replace(prompt, target=item.target_among(known)) for item, prompt in asked]
-    without = list(dict.fromkeys(item.target for item, _ in asked if item.target not in (None, *known)))
+    without = list(dict.fromkeys(item.target for item, _ in asked if item.target and item.target not in known))
     pixels, step = session.pixels(index), shown_step(session.image_hw)
     started = time.perf_counter()
     prediction = predictor.segment(pixels, prompts)
@@ -43,6 +43,7 @@ def compare(session: Session, predictor: Predictor, model: str, engine: str, ind
     objects = []
     for number, (item, _) in enumerate(asked):
         region, own = Region.of(prediction.mask(number)), item.region(index)
+        assert own is not None  # who asks on a slice has an answer there
         iou = overlap(region, own)
         objects.append(
             {

@@ -31,6 +31,7 @@ def _hello(desk: "Desk", seat: Seat, request: dict) -> dict:
 
 def _sample(desk: "Desk", seat: Seat, request: dict) -> dict:
     desk.use(seat, open_sample(text_of(request.get("name"), "name")))
+    assert seat.session is not None  # `use` gives it one
     return {"slice": seat.session.slices // 2, "message": OPENED}
 
 
@@ -73,6 +74,7 @@ def _open(desk: "Desk", seat: Seat, request: dict) -> dict:
         desk.use(seat, open_upload(upload, desk.max_pixels))
     finally:
         upload.discard()
+    assert seat.session is not None  # `use` gives it one
     notes = "; ".join(seat.session.scan.notes)
     return {"slice": seat.session.slices // 2, "message": f"{OPENED} Note: {notes}." if notes else OPENED}
 

@@ -41,7 +41,7 @@ def sample_list() -> list[dict[str, str]]:
     pictures = []
     for name, scan in _pictures().items():
         kind = name.split("_")[2].rsplit("-", 1)[0]
-        pictures.append({"name": name, "title": titles.get(kind, scan.modality)})
+        pictures.append({"name": name, "title": titles.get(kind, scan.modality or kind)})
     return pictures + [{"name": f"3D_{kind}", "title": title} for kind, title in VOLUME_SAMPLES.items()]
 
 

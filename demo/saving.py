@@ -4,6 +4,7 @@ import importlib.metadata
 import io
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def result_of(session: Session, index: int) -> Result:
     """
     scan = session.scan
     wet = any(is_fluid(item.name) for item in session.now.objects)
-    shared = {
+    shared: dict[str, Any] = {
         "spacing_mm": session.spacing_mm,
         "geometry": scan.geometry,
         "modality": "OCT" if wet else scan.modality,
@@ -85,7 +86,8 @@ def result_of(session: Session, index: int) -> Result:
     asked = session.prompts()
     if not asked:
         raise PromptError("there is no mask to save yet; draw a box or click on something first")
-    shown = [item.region(0).full() for item, _ in asked]
+    regions = [item.region(0) for item, _ in asked]
+    shown = [region.full() for region in regions if region is not None]
     prompts, prediction, masks = _settled(session, [prompt for _, prompt in asked], shown)
     scores = [None if np.isnan(score) else float(score) for score in prediction.scores]
     return Result(session.pixels(), prediction.label_map(), prompts, masks, scores, **shared)

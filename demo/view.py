@@ -156,8 +156,8 @@ def measures_of(session: Session, item: ObjectState, index: int, unit: str) -> l
 def summary_of(session: Session, index: int, unit: str) -> list[list[str]]:
     """What is measured of all objects together: for OCT the fluid, of those that are named as fluid."""
     wet = [item for item in session.now.objects if is_fluid(item.name)]
-    regions = [item.region(index) for item in wet]
-    regions = [region for region in regions if region is not None and region.area_px]
+    here = [item.region(index) for item in wet]
+    regions = [region for region in here if region is not None and region.area_px]
     if not regions:
         return []
     spacing = session.spacing_mm

@@ -45,7 +45,7 @@ def _model(desk: "Desk", seat: Seat, request: dict) -> dict:
         seat.session.set_predictor(predictor)
     seat.model, seat.engine, seat.compared = model, engine, None
     objects = () if seat.session is None else seat.session.now.objects
-    targets = (item.target for item in objects if item.target not in (None, *predictor.spec.targets))
+    targets = (item.target for item in objects if item.target and item.target not in predictor.spec.targets)
     lost = ", ".join(dict.fromkeys(targets))
     return {"message": f"This model does not know {lost}: it is asked without, the objects keep it."} if lost else {}
 

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from lite_medsam.jobs.outputs import (
     write_outputs,
 )
 from lite_medsam.jobs.volumes import LoadedVolume, compute_volume, read_volume, run_volume_with_quirks, write_volume
+from lite_medsam.prompts.prompt_object import corners_of
 from lite_medsam.prompts.prompt_set import Prompt, validate
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.segment.predictor import Predictor
@@ -73,7 +75,7 @@ def run_jobs(
     """
     jobs = list(jobs)
     overlapped = read_ahead and len(jobs) > 1 and not options.reference_quirks
-    records, failures = [], []
+    records, failures = list[dict](), list[tuple[Path, str]]()
     for job, outcome in (_overlapped if overlapped else _one_by_one)(predictor, jobs, options, on_slice):
         if isinstance(outcome, ValueError):
             message = " ".join(str(outcome).split())
@@ -87,7 +89,7 @@ def run_jobs(
 
 def _one_by_one(
     predictor: Predictor, jobs: list[Job], options: SegmentOptions, on_slice: OnSlice | None
-) -> Iterator[tuple[Job, object]]:
+) -> Iterator[tuple[Job, Any]]:
     for job in jobs:
         try:
             yield job, run_job(predictor, job, options, on_slice)
@@ -97,9 +99,9 @@ def _one_by_one(
 
 def _overlapped(
     predictor: Predictor, jobs: list[Job], options: SegmentOptions, on_slice: OnSlice | None
-) -> Iterator[tuple[Job, object]]:
+) -> Iterator[tuple[Job, Any]]:
     """Each job with its record or ValueError, in order; one thread reads, one writes, this one computes."""
-    waiting, reading, writing = iter(jobs), deque(), deque()
+    waiting, reading, writing = iter(jobs), deque[Any](), deque[Any]()
     reader, writer = ThreadPoolExecutor(1, "read-ahead"), ThreadPoolExecutor(1, "write-behind")
 
     def read_next() -> None:
@@ -212,12 +214,12 @@ def _picture_prompts(job: Job, objects: list | None, boxes: np.ndarray | None) -
     if boxes is None or not len(boxes):
         hint = "has no boxes" if job.path.suffix.lower() == ".npz" else "needs a prompt"
         raise PromptError(f"{job.path.name} {hint}; give --box x0,y0,x1,y1, --point x,y,1 or --prompts file.json")
-    return [Prompt(box=tuple(box)) for box in boxes.tolist()]
+    return [Prompt(box=corners_of(box)) for box in boxes.tolist()]
 
 
 def _compute(
     predictor: Predictor, loaded: _Loaded | LoadedVolume, options: SegmentOptions, on_slice: OnSlice | None
-) -> tuple[Result | np.ndarray, dict]:
+) -> tuple[Any, dict]:
     if isinstance(loaded, LoadedVolume):
         return compute_volume(predictor, loaded, options, on_slice and partial(on_slice, loaded.job))
     started = time.perf_counter()
@@ -232,7 +234,7 @@ def _compute(
     return result, new_record(loaded, predictor, options, objects, seconds)
 
 
-def _write(loaded: _Loaded | LoadedVolume, options: SegmentOptions, result: Result | np.ndarray, record: dict) -> dict:
+def _write(loaded: _Loaded | LoadedVolume, options: SegmentOptions, result: Any, record: dict) -> dict:
     if isinstance(loaded, LoadedVolume):
         write_volume(loaded, options, result, record)
     else:

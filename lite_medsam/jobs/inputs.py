@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.jobs.listing import Job, SegmentOptions
@@ -58,11 +59,11 @@ class Asked:
     """What was asked with a job or in its prompt file.
 
     Attributes:
-        objects: Of a picture or of a volume; None if there are none.
+        objects: Each a `Prompt` of a picture, or each a `VolumeObject`; None if there are none.
         frame: What their numbers count.
     """
 
-    objects: list[Prompt] | list[VolumeObject] | None
+    objects: list[Any] | None
     frame: Frame
 
     def placed(self, scan: Scan) -> tuple[Scan, list[Prompt] | list[VolumeObject] | None]:

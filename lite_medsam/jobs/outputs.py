@@ -41,11 +41,20 @@ class Loaded(Protocol):
         seconds: What reading took.
     """
 
-    job: Job
-    facts: dict
-    fingerprint: str
-    finished: dict | None
-    seconds: float
+    @property
+    def job(self) -> Job: ...
+
+    @property
+    def facts(self) -> dict: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    @property
+    def finished(self) -> dict | None: ...
+
+    @property
+    def seconds(self) -> float: ...
 
 
 def record_path(job: Job) -> Path:
@@ -143,7 +152,7 @@ def write_outputs(
     with all_or_none(job, record) as output:
         if "npz" in options.save:
             segs = labels if stack is None else stack.view(np.uint8)
-            np.savez_compressed(output(".npz"), **segs_arrays(segs, geometry))
+            np.savez_compressed(output(".npz"), **dict[str, Any](segs_arrays(segs, geometry)))
         if "label" in options.save:
             if stack is not None or labels.dtype == np.uint32:
                 write_pages(output("_label.tif"), labels if stack is None else stack.view(np.uint8) * np.uint8(255))
@@ -182,7 +191,7 @@ def begin_fingerprint(image: np.ndarray, predictor: Predictor, options: SegmentO
     # the window is in the pixels already, the target in the prompts
     chosen = {k: v for k, v in asdict(options).items() if k not in ("overwrite", "window", "target", "max_voxels")}
     digest.update(json.dumps([[predictor.zoom, predictor.backend.name, chosen], image.shape]).encode())
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest
 
 

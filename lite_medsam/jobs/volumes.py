@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -97,7 +98,8 @@ def read_volume(
         objects = seeds_from_boxes(scan.boxes, _box_names(scan))
     elif objects and not are_of_volume(objects):
         raise PromptError(f"{name} is a volume of {depth} slices, but the prompts do not say on which; {VOLUME_NEEDS}")
-    objects = checked_objects(with_target(objects, options.target), scan.label_shape)
+    slices, rows, columns = scan.label_shape
+    objects = checked_objects(with_target(objects, options.target), (slices, rows, columns))
     spacing = scan.spacing_mm
     facts = {
         "volume_dhw": list(scan.label_shape),
@@ -141,7 +143,7 @@ def write_volume(loaded: LoadedVolume, options: SegmentOptions, labels: np.ndarr
     """Writes the results of a volume, all of them or none."""
     with all_or_none(loaded.job, record) as output:
         if "npz" in options.save:
-            np.savez_compressed(output(".npz"), **segs_arrays(labels, loaded.geometry))
+            np.savez_compressed(output(".npz"), **dict[str, Any](segs_arrays(labels, loaded.geometry)))
         if "label" in options.save:
             if loaded.geometry is None:
                 write_pages(output("_label.tif"), labels)
@@ -205,7 +207,7 @@ def run_volume_with_quirks(predictor: Predictor, job: Job, case: Case, options: 
 
 def _box_names(scan: Scan) -> list[str | None] | None:
     """The names of labels, where there is one for each box."""
-    if not scan.label_names or len(scan.label_names) != len(scan.boxes):
+    if not scan.label_names or scan.boxes is None or len(scan.label_names) != len(scan.boxes):
         return None
     return [name[:200] or None for _, name in sorted(scan.label_names.items())]
 
@@ -235,7 +237,7 @@ def _describe(loaded: LoadedVolume, prediction: VolumePrediction, labels: np.nda
         voxels = sum(counts.values())
         # the model was not asked about what the user drew
         scores = {z: _score(prediction.scores[i, z]) for z in {*held, *item.prompts} - finished}
-        known = [scores[z] for z in held if scores.get(z) is not None]
+        known = [score for z in held if (score := scores.get(z)) is not None]
         slices = [
             {"z": int(z), "score": scores.get(z), **prompt_record(prompt), "mask": prompt.mask is not None}
             for z, prompt in sorted(item.prompts.items())

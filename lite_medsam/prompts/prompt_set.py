@@ -10,7 +10,7 @@ import numpy as np
 
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.images.masks import MaskError, object_of, stored_mask
-from lite_medsam.prompts.prompt_object import MAX_NAME, Prompt, as_prompts, validate
+from lite_medsam.prompts.prompt_object import MAX_NAME, Prompt, as_prompts, corners_of, validate
 from lite_medsam.prompts.protocol import (
     PROMPTS_DIR,
     Protocol,
@@ -156,7 +156,7 @@ def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
     box = mask = None
     if "box" in item:
         values = check.array(item["box"], f"{place}.box", 4)
-        box = tuple(coordinate(v, f"{place}.box[{i}]") for i, v in enumerate(values))
+        box = corners_of(coordinate(v, f"{place}.box[{i}]") for i, v in enumerate(values))
     points, labels = [], []
     for k, row in enumerate(check.array(item.get("points", []), f"{place}.points", maximum=MAX_POINTS)):
         where = f"{place}.points[{k}]"
@@ -166,7 +166,8 @@ def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
     if "mask" in item:
         mask = _read_mask(check, check.text(item["mask"], f"{place}.mask", 1000), f"{place}.mask", folder)
     name, target = (check.text(item[k], f"{place}.{k}", MAX_NAME) if k in item else None for k in ("name", "target"))
-    return Prompt(box=box, points=points, point_labels=labels, mask=mask, name=name, final=final, target=target)
+    xy = np.array(points).reshape(-1, 2)
+    return Prompt(box, xy, np.array(labels, int), mask=mask, name=name, final=final, target=target)
 
 
 def _read_mask(check: Checker, name: str, place: str, folder: Path) -> np.ndarray:

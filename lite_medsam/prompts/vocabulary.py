@@ -43,8 +43,8 @@ def load_vocabulary(path: str | os.PathLike = VOCABULARY_FILE) -> tuple[Target, 
     for i, item in enumerate(check.array(document["targets"], "targets", maximum=MAX_TARGETS)):
         place = f"targets[{i}]"
         item = check.mapping(item, place, ("name", "modalities"), ())
-        modalities = check.array(item["modalities"], f"{place}.modalities", maximum=100)
-        modalities = tuple(check.text(m, f"{place}.modalities[{k}]", 100) for k, m in enumerate(modalities))
+        named = check.array(item["modalities"], f"{place}.modalities", maximum=100)
+        modalities = tuple(check.text(m, f"{place}.modalities[{k}]", 100) for k, m in enumerate(named))
         targets.append(Target(check.text(item["name"], f"{place}.name", 200), modalities))
     names = [target.name for target in targets]
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)

@@ -112,7 +112,7 @@ def _object_to_display(item: VolumeObject, axis: int, geometry: Geometry) -> Vol
     }
     z_range = item.z_range
     if z_range is not None:
-        z_range = tuple(geometry.slice_to_display(z) for z in z_range)
-        z_range = z_range[::-1] if geometry.flipped[0] else z_range
+        first, last = (geometry.slice_to_display(z) for z in z_range)
+        z_range = (last, first) if geometry.flipped[0] else (first, last)
     bounds = None if item.bounds is None else prompt_to_display(Prompt(box=item.bounds), geometry).box
     return replace(item, prompts=prompts, z_range=z_range, bounds=bounds)

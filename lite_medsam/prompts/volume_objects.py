@@ -146,7 +146,7 @@ def _checked(item: VolumeObject, what: str, shape: tuple[int, int, int]) -> Volu
         raise PromptError(f"{what} must have a prompt on one slice at least, got none")
     z_range = _checked_range(item.z_range, what, depth)
     bounds = _checked_bounds(item.bounds, what, shape[1:])
-    if z_range is not None and z_range != tuple(item.z_range) and as_box(item) is not None:
+    if z_range and item.z_range and z_range != tuple(item.z_range) and as_box(item) is not None:
         # a 3D box over the end of the volume starts in the middle of what is inside
         item = replace(item, prompts={sum(z_range) // 2: next(iter(item.prompts.values()))})
     prompts = {}
@@ -170,7 +170,9 @@ def _checked(item: VolumeObject, what: str, shape: tuple[int, int, int]) -> Volu
 
 def _checked_prompt(prompt: Prompt, where: str, image_hw: tuple[int, int]) -> Prompt:
     try:
-        if is_finished(prompt) and not (prompt.mask > 0).any():  # "not here" is an answer, but no prompt for a model
+        if (
+            is_finished(prompt) and prompt.mask is not None and not (prompt.mask > 0).any()
+        ):  # "not here" is an answer, but no prompt for a model
             if prompt.mask.shape != tuple(image_hw):
                 raise PromptError(f"mask must have the slice's shape {tuple(image_hw)}, got {prompt.mask.shape}")
             return prompt

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.errors import PromptError
-from lite_medsam.prompts.prompt_object import MAX_NAME
+from lite_medsam.prompts.prompt_object import MAX_NAME, corners_of
 from lite_medsam.prompts.prompt_set import (
     MAX_COORDINATE,
     MAX_MASKS,
@@ -135,10 +135,11 @@ def _object(check: Checker, item, place: str, folder: Path) -> VolumeObject:
     z_range = bounds = None
     if "z_range" in item:
         ends = check.array(item["z_range"], f"{place}.z_range", 2)
-        z_range = tuple(check.integer(z, f"{place}.z_range[{k}]", -MAX_SLICE, MAX_SLICE) for k, z in enumerate(ends))
+        first, last = (check.integer(z, f"{place}.z_range[{k}]", -MAX_SLICE, MAX_SLICE) for k, z in enumerate(ends))
+        z_range = first, last
     if "bounds" in item:
         sides = check.array(item["bounds"], f"{place}.bounds", 4)
-        bounds = tuple(_coordinate(check, v, f"{place}.bounds[{k}]") for k, v in enumerate(sides))
+        bounds = corners_of(_coordinate(check, v, f"{place}.bounds[{k}]") for k, v in enumerate(sides))
     found = VolumeObject(prompts, name, z_range, bounds, target)
     if min(prompts) < 0 and as_box(found) is None:  # (the middle of a 3D box over the first slice may lie before it)
         raise check.fail(f"{place}.slices: z", f"lie in 0..{MAX_SLICE}", min(prompts))

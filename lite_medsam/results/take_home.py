@@ -6,10 +6,10 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -50,7 +50,7 @@ class Result:
 
     image: np.ndarray
     labels: np.ndarray
-    prompts: Sequence[Prompt] | Sequence[VolumeObject] = ()
+    prompts: Sequence[Any] = ()
     masks: Sequence[np.ndarray] | None = None
     scores: Sequence[float | None] | None = None
     spacing_mm: tuple[float, ...] | None = None
@@ -146,7 +146,7 @@ def case_npz(
     if np.ndim(labels) == 3:
         arrays["is_volume"] = np.array(True)
     file = io.BytesIO()
-    np.savez_compressed(file, **arrays)
+    np.savez_compressed(file, **dict[str, Any](arrays))
     return file.getvalue()
 
 
@@ -154,15 +154,20 @@ def coco_json(result: Result) -> str:
     """The objects as COCO text, see `coco`; a volume gives one image per slice that holds an object, `<name>_z012.png`."""
     names, stem = result.names, _safe(result.name)
     if not result.is_volume:
+        images: list[tuple[str, tuple[int, int], Iterable[tuple[int, np.ndarray]]]]
         objects = ((i, result.mask(i)) for i in range(len(names)))
-        images = [(f"{stem}.png", result.labels.shape, objects)]
+        images = [(f"{stem}.png", (result.labels.shape[0], result.labels.shape[1]), objects)]
     else:
         masks = [result.mask(i) for i in range(len(names))]
         held = np.zeros(len(result.labels), bool)
         for mask in masks:
             held |= mask.any(axis=(1, 2))
         images = [
-            (f"{stem}_z{z:03d}.png", result.labels.shape[1:], [(i, mask[z]) for i, mask in enumerate(masks)])
+            (
+                f"{stem}_z{z:03d}.png",
+                (result.labels.shape[1], result.labels.shape[2]),
+                [(i, mask[z]) for i, mask in enumerate(masks)],
+            )
             for z in np.flatnonzero(held).tolist()
         ]
     return json.dumps(coco_document(images, names, result.scores), separators=(",", ":")) + "\n"

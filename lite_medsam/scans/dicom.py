@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def load_dicom_series(folder: str | os.PathLike, max_voxels: int) -> Scan:
         forms = _checked_series(headers, max_voxels)
         order, positions, notes = _slice_order([header for _, header in headers])
         first = headers[order[0]][1]
-        values = None
+        values: Any = None
         for k, i in enumerate(order):
             plane = _values(_read(headers[i][0]), forms[i])[0]
             if values is None:
@@ -265,8 +266,9 @@ def _frame_order(dataset, frames: int) -> tuple[np.ndarray | None, np.ndarray | 
 
 def _slice_order(headers: list) -> tuple[list[int], np.ndarray | None, list[str]]:
     """The order of a series' files, their sorted positions, and notes."""
-    places, axes = [position(header) for header in headers], [directions(header) for header in headers]
-    if any(place is None for place in places) or any(axis is None for axis in axes):
+    places = [place for header in headers if (place := position(header)) is not None]
+    axes = [axis for header in headers if (axis := directions(header)) is not None]
+    if len(places) < len(headers) or len(axes) < len(headers):
         numbers = [header.get("InstanceNumber") for header in headers]
         if any(number is None for number in numbers):
             raise CaseError("slices must say where they lie (ImagePositionPatient or InstanceNumber), some do not")
@@ -274,7 +276,7 @@ def _slice_order(headers: list) -> tuple[list[int], np.ndarray | None, list[str]
         return order, None, ["slices have no positions: sorted by InstanceNumber"]
     if max(np.abs(axis - axes[0]).max() for axis in axes) > 1e-3:
         raise CaseError("slices must have one direction, these differ; take out scouts and other pictures")
-    heights = np.array(places) @ np.cross(*axes[0])
+    heights = np.array(places) @ np.cross(axes[0][0], axes[0][1])
     order = np.argsort(heights, kind="stable")
     steps = np.diff(heights[order])
     if (steps < _TOUCHING_MM).any():
@@ -298,7 +300,7 @@ def _scan(values: np.ndarray, dataset, positions: np.ndarray | None, notes: list
         between = slice_distance(dataset)
         if between is None and in_plane is not None:
             notes.append("no slice distance is given: measures are in px")
-    spacing = in_plane
+    spacing: tuple[float, ...] | None = in_plane
     if is_volume:
         spacing = None if in_plane is None or between is None else (between, *in_plane)
     depth, height, width = (values.shape[:3]) if is_volume else (1, *values.shape[:2])

@@ -49,13 +49,15 @@ class Geometry:
     def shape(self) -> tuple[int, int, int]:
         """(D, H, W)."""
         full = (*self.file_shape, 1)[:3]
-        return tuple(full[axis] for axis in self.axes)
+        slices, rows, columns = self.axes
+        return full[slices], full[rows], full[columns]
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel size (z, y, x) in mm: lengths of the affine's columns, right for oblique scans too."""
-        columns = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0))
-        return tuple(float(columns[axis]) for axis in self.axes)
+        lengths = np.sqrt((self.affine[:3, :3] ** 2).sum(axis=0)).tolist()
+        slices, rows, columns = self.axes
+        return lengths[slices], lengths[rows], lengths[columns]
 
     def from_file(self, array: np.ndarray) -> np.ndarray:
         """The file's array as (D, H, W); a view."""
@@ -89,7 +91,8 @@ class Geometry:
     @property
     def plane_axes(self) -> tuple[int, int]:
         """The two axes of the file that lie in a slice, in the order of the file: what 2D voxel coordinates count along."""
-        return tuple(sorted(self.axes[1:]))
+        _, rows, columns = self.axes
+        return min(rows, columns), max(rows, columns)
 
     def to_display(self, points: np.ndarray) -> np.ndarray:
         """Voxel coordinates (..., 3) i, j, k as display coordinates (..., 3) x, y, z; fractions are kept."""
@@ -146,7 +149,8 @@ class Geometry:
         }
         plane = next(_ACROSS[world] for world, (mine, _) in runs.items() if mine == axis)
         turned = [(runs[world][0], runs[world][1] != direction) for world, direction in PLANES[plane]]
-        return replace(self, axes=tuple(a for a, _ in turned), flipped=tuple(f for _, f in turned), plane=plane)
+        (slices, up), (rows, down), (columns, right) = turned
+        return replace(self, axes=(slices, rows, columns), flipped=(up, down, right), plane=plane)
 
     def _flips(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)
@@ -192,7 +196,7 @@ def orient(
         axis = int(np.flatnonzero(orientation[:, 0] == world)[0])
         axes.append(axis)
         flipped.append(bool(orientation[axis, 1] != direction))
-    return tuple(axes), tuple(flipped), plane
+    return (axes[0], axes[1], axes[2]), (flipped[0], flipped[1], flipped[2]), plane
 
 
 def _natural_plane(orientation: np.ndarray, shape: tuple[int, ...], spacing_mm: np.ndarray) -> str:

@@ -7,6 +7,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def _opened(path: Path) -> GuardedFile | GuardedGzip:
     return GuardedGzip(path) if is_packed else GuardedFile(path)
 
 
-def _image_class(nibabel, file: GuardedFile | GuardedGzip) -> type:
+def _image_class(nibabel, file: GuardedFile | GuardedGzip) -> Any:
     """NIfTI 1 or 2, by the size of the header that begins the file."""
     head = file.read(4)
     file.seek(0)
@@ -189,7 +190,8 @@ def _geometry(nibabel, image, file_shape, plane: str) -> tuple[Geometry, tuple[f
     if not is_usable:
         return geometry, None, notes
     unit = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
-    return geometry, tuple(length * unit for length in geometry.spacing_mm), notes
+    z_mm, y_mm, x_mm = geometry.spacing_mm
+    return geometry, (z_mm * unit, y_mm * unit, x_mm * unit), notes
 
 
 def _looks_like_hounsfield(values: np.ndarray) -> bool:

@@ -1,5 +1,6 @@
 """What a medical file holds: raw numbers, voxel size, modality, geometry; and how it becomes an 8-bit picture."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,7 +42,7 @@ class Scan:
     notes: tuple[str, ...] = ()
     boxes: np.ndarray | None = None
     label: np.ndarray | None = None
-    label_names: dict[int, str] | None = None
+    label_names: Mapping[int, str] | None = None
 
     @property
     def label_shape(self) -> tuple[int, ...]:
@@ -64,7 +65,9 @@ class Scan:
             raise CaseError(f"a window must have a centre and a width, got {centre} and {width}")
         if centre is None and self.default_window is not None:
             centre, width = self.default_window
-        return stretch_to_uint8(self.values) if centre is None else window(self.values, centre, width)
+        if centre is None or width is None:
+            return stretch_to_uint8(self.values)
+        return window(self.values, centre, width)
 
     def across(self, axis: int) -> "Scan":
         """The same voxels cut into slices along another axis of the file; without boxes and labels, which lie in the slices.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lite_medsam.prompts.prompt_object import Prompt, corners_of
 from lite_medsam.prompts.volume_objects import PropagationLimits, VolumeObject, is_finished
 from lite_medsam.volumes.prediction import SliceMask
 
@@ -62,7 +63,7 @@ def paths_of(item: VolumeObject, depth: int) -> list[Path]:
     """
     seeds = sorted(item.prompts)
     first, last = item.z_range or (0, depth - 1)
-    here = {z: not (is_finished(item.prompts[z]) and not (item.prompts[z].mask > 0).any()) for z in seeds}
+    here = {z: not _says_it_is_gone(item.prompts[z]) for z in seeds}
     paths = [Path(UP, tuple(seeds), is_seed=True)]
     if here[seeds[-1]]:
         paths.append(Path(UP, range(seeds[-1] + 1, last + 1)))
@@ -119,17 +120,21 @@ def between(
         x0 y0 x1 y1, last pixel inside; the other mask's box where one is empty, None where both are.
     """
     boxes = [mask.box for mask in (before, after) if mask is not None and mask.box is not None]
-    if len(boxes) < 2:
+    if before is None or after is None or len(boxes) < 2:
         return boxes[0] if boxes else None
     (x0, y0), (x1, y1) = np.min(boxes, axis=0)[:2], np.max(boxes, axis=0)[2:]
     window_hw = int(y1 - y0 + 3), int(x1 - x0 + 3)
     distances = [_signed_distance(mask, (int(x0) - 1, int(y0) - 1), window_hw) for mask in (before, after)]
     inside = (1 - share) * distances[0] + share * distances[1] > 0
     if not inside.any():
-        return tuple(((1 - share) * np.array(boxes[0]) + share * np.array(boxes[1])).tolist())
+        return corners_of((1 - share) * np.array(boxes[0]) + share * np.array(boxes[1]))
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     left, top = int(x0) - 1, int(y0) - 1
     return float(columns[0] + left), float(rows[0] + top), float(columns[-1] + left), float(rows[-1] + top)
+
+
+def _says_it_is_gone(prompt: Prompt) -> bool:
+    return is_finished(prompt) and prompt.mask is not None and not (prompt.mask > 0).any()
 
 
 def _signed_distance(mask: SliceMask, origin_xy: tuple[int, int], window_hw: tuple[int, int]) -> np.ndarray:
@@ -148,6 +153,7 @@ def look_of(mask: SliceMask, image: np.ndarray) -> Look:
         mask: Its mask, not empty.
         image: (H, W) or (H, W, 3) uint8, the slice.
     """
+    assert mask.box is not None  # it is not empty
     x0, y0, x1, y1 = mask.box
     dx, dy = (int(_RING * (side + 1)) + 2 for side in (x1 - x0, y1 - y0))
     left, top = max(0, x0 - dx), max(0, y0 - dy)

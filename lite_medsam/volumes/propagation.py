@@ -127,7 +127,7 @@ class _Follower:
                 prompt = self._prompt(i, path, z)
                 if prompt is None:
                     path.ended = "empty"
-                elif path.is_seed and is_finished(prompt):
+                elif path.is_seed and is_finished(prompt) and prompt.mask is not None:
                     inside = prompt.mask > 0
                     self._keep(i, z, SliceMask.cut(inside, None, (0, 0), 1.0))
                 else:
@@ -153,8 +153,9 @@ class _Follower:
         frame = prediction.frames[k]
         logits = prediction.window_logits(k) - np.float32(self.threshold)
         inside = logits > 0
-        if self.objects[i].bounds is not None:
-            inside &= _within(self.objects[i].bounds, frame, inside.shape)
+        bounds = self.objects[i].bounds
+        if bounds is not None:
+            inside &= _within(bounds, frame, (inside.shape[0], inside.shape[1]))
         return SliceMask.cut(inside, logits, (frame.x0, frame.y0), float(prediction.scores[k]))
 
     def _prompt(self, i: int, path: Path, z: int) -> Prompt | None:

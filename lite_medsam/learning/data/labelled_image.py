@@ -47,7 +47,7 @@ class LabelledImage:
         """
         from scipy import ndimage
 
-        label = case.label
+        label = case.truth
         windows = {i: w for i, w in enumerate(ndimage.find_objects(label), 1) if w is not None}
         if not windows:
             return None

@@ -84,8 +84,8 @@ def draw_view(
         None if no object in the view is large enough.
     """
     frame, chosen = _choose(source, settings, sampling, rng)
-    masks = [mask_to_model(source.label == source.ids[i], frame) for i in chosen]
-    masks = np.stack([*masks, mask_to_model(source.label > 0, frame)])
+    wanted = [mask_to_model(source.label == source.ids[i], frame) for i in chosen]
+    masks: np.ndarray = np.stack([*wanted, mask_to_model(source.label > 0, frame)])
     image = resample(source.image, frame, settings.resampling)
     value_range = {"uint8": (0.0, 255.0), "resized": intensity_range(image)}.get(
         settings.value_range, source.value_range
@@ -135,7 +135,7 @@ def _choose(
     )
     frame = replace(frame, fit=settings.fit, geometry=settings.geometry)
     window = (frame.x0, frame.y0, frame.x0 + frame.width - 1, frame.y0 + frame.height - 1)
-    inside = (source.boxes[:, :2] >= window[:2]).all(1) & (source.boxes[:, 2:] <= window[2:]).all(1)
+    inside = np.asarray((source.boxes[:, :2] >= window[:2]).all(1) & (source.boxes[:, 2:] <= window[2:]).all(1))
     inside[anchor] = False
     others = rng.permutation(np.flatnonzero(inside))[: wanted - 1]
     return frame, np.concatenate([[anchor], others]).astype(int)

@@ -26,6 +26,9 @@ class FeatureLoss(nn.Module):
         always_project: A convolution even where the widths agree.
     """
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, student_dim: int, teacher_dim: int, always_project: bool = False):
         super().__init__()
         self.register_buffer("mean", torch.zeros(teacher_dim, 1, 1))

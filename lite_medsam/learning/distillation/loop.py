@@ -91,9 +91,9 @@ class Distiller(Stepper):
             torch.manual_seed(settings.seed)
             feature_loss = FeatureLoss(*widths, settings.always_project)
         feature_loss.measure_statistics(sample)
-        pair = StudentAndLoss(student.to(memory_format=torch.channels_last), feature_loss)
+        both = StudentAndLoss(student.to(memory_format=torch.channels_last), feature_loss)
         fabric = fabric or make_fabric(precision="bf16-mixed" if settings.bfloat16 else "32-true")
-        super().__init__(pair, _parameter_groups(pair, settings), settings.clip_norm, settings.ema_decay, fabric)
+        super().__init__(both, _parameter_groups(both, settings), settings.clip_norm, settings.ema_decay, fabric)
         self._schedule = TrainSettings(
             steps=settings.steps, warmup_steps=settings.warmup_steps, cooldown=settings.cooldown
         )
@@ -125,7 +125,9 @@ class Distiller(Stepper):
         out.mkdir(parents=True, exist_ok=True)
         with atomic_write(out / "settings.json") as path:
             path.write_text(json.dumps(dataclasses.asdict(self.settings), indent=2) + "\n", encoding="utf-8")
-        rows = [list(row.values()) for row in read_rows(out / "log.csv") if int(row["step"]) <= self.step]
+        rows: list[list[object]] = [
+            list(row.values()) for row in read_rows(out / "log.csv") if int(row["step"]) <= self.step
+        ]
         self.model.train()
         bar = tqdm(total=self.settings.steps, initial=self.step, unit="step", desc="distil", smoothing=0.05)
         parts = []
@@ -215,8 +217,8 @@ class Distiller(Stepper):
     def _batch(self, number: int) -> list[Lesson]:
         return [self.book.lesson(*place) for place in self.draw(number)]
 
-    def _advance(self, lessons: list[Lesson]) -> tuple[float, float, float, float]:
-        """One optimiser step; returns the loss and its parts."""
+    def _advance(self, lessons: list[Lesson]) -> tuple[float, ...]:
+        """One optimiser step; returns the loss and its three parts."""
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step)  # for students that drop out
         batch = Lesson.batch(lessons).to(self.fabric.device)
         parts: list[Tensor] = []

@@ -124,7 +124,7 @@ class _TorchTeacher:
 
     @torch.inference_mode()
     def decode(self, features, coords, labels, previous, has_previous):
-        inputs = [torch.tensor(a).to(self.device) for a in (coords, labels, previous, has_previous)]
+        at, kinds, before, given = (torch.tensor(a).to(self.device) for a in (coords, labels, previous, has_previous))
         on_device = tuple(torch.tensor(f).to(self.device) for f in features)
-        logits, scores = self.model.decode(on_device, *inputs)
+        logits, scores = self.model.decode(on_device, at, kinds, before, given)
         return logits.cpu().numpy(), scores.cpu().numpy()

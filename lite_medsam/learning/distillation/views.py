@@ -52,7 +52,8 @@ class Scene:
         """The scene of a 2D case. Without a label the case's own boxes are the objects."""
         from scipy import ndimage
 
-        ids, boxes = np.zeros(0, int), np.zeros((0, 4), np.float32)
+        ids: np.ndarray = np.zeros(0, int)
+        boxes: np.ndarray = np.zeros((0, 4), np.float32)
         if case.label is not None:
             found = {i: w for i, w in enumerate(ndimage.find_objects(case.label), 1) if w is not None}
             ids = np.array(list(found), int)
@@ -176,7 +177,8 @@ def _objects_within(
     boxes: np.ndarray, window: Window, anchor: int | None, wanted: int, rng: np.random.Generator
 ) -> list[int]:
     x0, y0, width, height = window
-    inside = (boxes[:, :2] >= (x0, y0)).all(1) & (boxes[:, 2:] <= (x0 + width - 1, y0 + height - 1)).all(1)
+    last = x0 + width - 1, y0 + height - 1
+    inside = np.asarray((boxes[:, :2] >= (x0, y0)).all(1) & (boxes[:, 2:] <= last).all(1))
     if anchor is None:
         return rng.permutation(np.flatnonzero(inside))[:wanted].tolist()
     inside[anchor] = False

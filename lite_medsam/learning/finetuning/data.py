@@ -62,7 +62,7 @@ def divide(folder: Path, split_file: Path | None, validation_share: float, seed:
     """
     paths = _files(folder)
     hashes: dict[str, str] = {}
-    entries = {e.name: e for e in entries_of(_labelled(paths.values(), hashes))}
+    entries = {e.name: e for e in entries_of(_labelled(list(paths.values()), hashes))}
     if len(entries) < 2:
         raise CaseError(f"{NEEDS}, got {len(entries)} in {folder}; see lite-medsam prepare")
     if split_file is None and (folder / SPLIT).is_file():

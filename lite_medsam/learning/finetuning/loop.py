@@ -85,6 +85,7 @@ class FineTuner(Stepper):
         batch = batch.to(self.fabric.device)
         features = batch.features
         if features is None:
+            assert batch.pixels is not None  # a batch has one or the other
             features = self.model.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
         loss = torch.zeros((), device=self.fabric.device)
         for tokens, members in batch.groups():
@@ -241,6 +242,7 @@ class FinetuneLoop:
         """Scores the averaged weights, keeps them if they are the best, and ends the run if they have not been for long."""
         scores = {}
         if self.fabric.is_global_zero:
+            assert self.validator is not None  # the first process has one
             started = time.perf_counter()
             scores = means(self.validator.evaluate(self.tuner.average))
             self.validation_seconds = time.perf_counter() - started

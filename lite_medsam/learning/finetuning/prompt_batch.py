@@ -144,7 +144,7 @@ class PromptSource:
             stacks = zip(*(view.features for view in drawn), strict=True)
             features = tuple(torch.tensor(np.stack(arrays)) for arrays in stacks)
         return PromptBatch(
-            pixels=None if features else torch.tensor(np.stack([view.pixels for view in drawn])),
+            pixels=None if features else torch.tensor(np.stack([np.asarray(view.pixels) for view in drawn])),
             features=features,
             targets=targets,
             valid=valid.repeat_interleave(self.settings.objects_per_image, 0),

@@ -129,7 +129,7 @@ class _Run:
         with self.record.phase("training"):
             loop.run()
         self.fabric.barrier()
-        if not first:
+        if validator is None:
             return None
         result = self._finish(loop, validator, start_state)
         self.record.write(
@@ -162,7 +162,7 @@ class _Run:
         views = KeptViews(images, model, self.settings, cache)
         share = -(-len(views.images) // self.fabric.world_size)
         with tqdm(total=share, unit="image", desc="features", disable=not self.fabric.is_global_zero) as bar:
-            views.prepare(self.fabric.global_rank, self.fabric.world_size, bar.update)
+            views.prepare(self.fabric.global_rank, self.fabric.world_size, lambda: bar.update())
         self.fabric.barrier()
         return views, cache
 
@@ -191,7 +191,7 @@ class _Run:
                 for predictor in (old, new)
             ]
         steps, seconds = loop.tuner.step, loop.tuner.seconds
-        result = FinetuneResult(self.out / MODEL, *scores, steps, best["step"], seconds, self.record)
+        result = FinetuneResult(self.out / MODEL, scores[0], scores[1], steps, best["step"], seconds, self.record)
         with self.record.phase("pictures"):
             write_report(result, settings, self.division, validation, spec, (old, new), self.out)
         return result

@@ -38,8 +38,9 @@ class TorchBackend:
         previous: np.ndarray,
         has_previous: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        tensors = [torch.from_numpy(a) for a in (coords, labels, previous, has_previous)]
-        logits, scores = self.model.decode(tuple(torch.from_numpy(f) for f in features), *tensors)
+        given = tuple(torch.from_numpy(f) for f in features)
+        at, kinds, before, counts = (torch.from_numpy(a) for a in (coords, labels, previous, has_previous))
+        logits, scores = self.model.decode(given, at, kinds, before, counts)
         return logits.numpy(), scores.numpy()
 
 

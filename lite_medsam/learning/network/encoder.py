@@ -1,5 +1,7 @@
 """The laptop image encoder: a timm backbone, a feature pyramid to one embedding, and finer skip features."""
 
+from typing import Any
+
 import timm
 import torch
 import torch.nn.functional as F
@@ -25,6 +27,8 @@ class ImageEncoder(nn.Module):
     The embedding lies on the grid of stride 8 and sees all coarser levels; the skips let the decoder draw borders finer
     than that grid at the cost of a few thousand operations per pixel.
     """
+
+    backbone: Any  # of timm, which gives it `feature_info`
 
     def __init__(self, architecture: Architecture):
         super().__init__()
@@ -103,12 +107,14 @@ def load_folded_mobilenetv2(backbone: nn.Module, tensors: dict[str, Tensor], ima
         conv.weight.copy_(weight.float())
         norm.weight.fill_(1)
         norm.bias.copy_(bias.float())
+        assert norm.running_mean is not None and norm.running_var is not None  # None without running statistics
         norm.running_mean.zero_()
         norm.running_var.fill_(1 - norm.eps)
 
     def adopt_statistics(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
         seen = inputs[0]
         mean, variance = seen.mean((0, 2, 3)), seen.var((0, 2, 3))
+        assert norm.running_mean is not None and norm.running_var is not None  # None without running statistics
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(variance)
         norm.weight.copy_((variance + norm.eps).sqrt())

@@ -18,7 +18,7 @@ from lite_medsam.learning.network.backend import TorchBackend
 from lite_medsam.learning.network.checkpoint import WEIGHTS_FILE, Segmenter, round_to_stored, save_weights
 from lite_medsam.learning.network.graph_decoder import GraphDecoder
 from lite_medsam.learning.network.litemedsam_encoder import fuse_conv_norm
-from lite_medsam.learning.network.model import PADDING
+from lite_medsam.learning.network.model import PADDING, PromptedSegmenter
 from lite_medsam.model.engines import ANSWERS_INPUT, DECODER_FILE, DECODER_INPUTS, ENCODER_FILE, OnnxBackend
 from lite_medsam.model.prompt_tokens import FIRST_TARGET
 from lite_medsam.model.spec import OWN_FAMILY, ModelSpec, save_spec, sha256_of
@@ -51,9 +51,8 @@ class _Decoder(nn.Module):
     def __init__(self, model: Segmenter):
         super().__init__()
         self.split = len(feature_names(model.spec))
-        own = model.spec.architecture.family == OWN_FAMILY
-        self.decoder = GraphDecoder(model) if own else model
-        self.call = self.decoder if own else model.decode
+        self.decoder = GraphDecoder(model) if isinstance(model, PromptedSegmenter) else model
+        self.call = self.decoder if isinstance(model, PromptedSegmenter) else model.decode
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         return self.call(inputs[: self.split], *inputs[self.split :])
@@ -87,8 +86,8 @@ def export_model(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec
     directory.mkdir(parents=True, exist_ok=True)
     model.eval()
     spec = spec or model.spec
-    own = spec.architecture.family == OWN_FAMILY
-    if own:
+    own = isinstance(model, PromptedSegmenter)
+    if isinstance(model, PromptedSegmenter):
         round_to_stored(model)
     names = feature_names(spec)
     record = dataclasses.replace(spec, files={}).to_json()
@@ -98,7 +97,7 @@ def export_model(model: Segmenter, directory: str | os.PathLike, spec: ModelSpec
     _export(encoder, (pixels,), ("pixels",), names, directory / ENCODER_FILE, record)
     del encoder
     with torch.no_grad():
-        features = model.encode(pixels) if own else model.example_features()
+        features = model.encode(pixels) if isinstance(model, PromptedSegmenter) else model.example_features()
     prompts = [
         torch.from_numpy(a) for a in example_prompts(4, size, 0, spec.preprocessing.mask_size, len(spec.targets))
     ]

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -112,7 +113,7 @@ with warnings.catch_warnings():
     _name_source = torch.jit.script(_named)
 
 
-def embed_tokens(encoder: nn.Module, coords: Tensor, labels: Tensor) -> Tensor:
+def embed_tokens(encoder: Any, coords: Tensor, labels: Tensor) -> Tensor:
     """`BatchPromptEncoder`'s sparse embedding, (N, P, C), with one look-up instead of a choice per label."""
     side = encoder.input_image_size[0]
     angles = (2 * ((coords + 0.5) / side) - 1) @ encoder.pe_layer.positional_encoding_gaussian_matrix * (2 * math.pi)
@@ -125,7 +126,7 @@ def embed_tokens(encoder: nn.Module, coords: Tensor, labels: Tensor) -> Tensor:
     return encoding.masked_fill(no_place.unsqueeze(-1), 0.0) + table[(labels + 1).long()]
 
 
-def two_way(transformer: nn.Module, source: Tensor, place: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+def two_way(transformer: Any, source: Tensor, place: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
     """segment_anything's two-way transformer.
 
     Args:
@@ -154,7 +155,7 @@ def two_way(transformer: nn.Module, source: Tensor, place: Tensor, tokens: Tenso
     return transformer.norm_final_attn(queries + found), keys
 
 
-def _among_tokens(attention: nn.Module, placed: Tensor, values: Tensor) -> Tensor:
+def _among_tokens(attention: Any, placed: Tensor, values: Tensor) -> Tensor:
     q, k, v = (
         _heads(attention, x) for x in (attention.q_proj(placed), attention.k_proj(placed), attention.v_proj(values))
     )
@@ -162,7 +163,7 @@ def _among_tokens(attention: nn.Module, placed: Tensor, values: Tensor) -> Tenso
     return attention.out_proj(_reshape((weights @ v).transpose(1, 2), 0, 0, -1))
 
 
-def _tokens_to_pixels(attention: nn.Module, queries: Tensor, keys: Tensor, values: Tensor, shared: bool) -> Tensor:
+def _tokens_to_pixels(attention: Any, queries: Tensor, keys: Tensor, values: Tensor, shared: bool) -> Tensor:
     """(N, T, C) queries over (G, K, C) keys and values -> (N, T, C)."""
     heads = attention.num_heads
     per_head = attention.k_proj.weight.unflatten(0, (heads, -1))  # (h, d, C)
@@ -176,7 +177,7 @@ def _tokens_to_pixels(attention: nn.Module, queries: Tensor, keys: Tensor, value
     return attention.out_proj(_reshape(found.transpose(1, 2), 0, 0, -1) + attention.v_proj.bias)
 
 
-def _pixels_to_tokens(attention: nn.Module, pixels: Tensor, keys: Tensor, values: Tensor, shared: bool) -> Tensor:
+def _pixels_to_tokens(attention: Any, pixels: Tensor, keys: Tensor, values: Tensor, shared: bool) -> Tensor:
     """(G, K, C) pixels over (N, T, C) keys and values -> (N, K, C)."""
     heads, dim = attention.num_heads, pixels.shape[2]
     k = _scaled(_heads(attention, attention.k_proj(keys)))  # (N, h, T, d)
@@ -196,7 +197,7 @@ def _pixels_to_tokens(attention: nn.Module, pixels: Tensor, keys: Tensor, values
     return weights.transpose(1, 2) @ _reshape(answers, 0, -1, dim)
 
 
-def _heads(attention: nn.Module, x: Tensor) -> Tensor:
+def _heads(attention: Any, x: Tensor) -> Tensor:
     """(N, T, h * d) -> (N, h, T, d)."""
     return _reshape(x, 0, 0, attention.num_heads, -1).transpose(1, 2)
 

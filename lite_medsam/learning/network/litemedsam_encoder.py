@@ -7,7 +7,9 @@ so its first stage works at full resolution; MobileSAM has the usual stem of str
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +48,9 @@ MOBILE_SAM = TinyVitShape(stem_kernel=3, stem_stride=2)
 
 class ConvNorm(nn.Sequential):
     """Convolution `c` without bias and batch normalisation `bn`."""
+
+    c: nn.Conv2d
+    bn: nn.BatchNorm2d
 
     def __init__(self, in_dim: int, out_dim: int, kernel: int = 1, stride: int = 1, groups: int = 1):
         super().__init__()
@@ -96,6 +101,8 @@ class Merge(nn.Module):
 
 class WindowAttention(nn.Module):
     """Attention among the tokens of one window, with a learned bias per head and per absolute offset."""
+
+    offset: Tensor
 
     def __init__(self, dim: int, heads: int, window: int):
         super().__init__()
@@ -161,7 +168,7 @@ class AttentionBlock(nn.Module):
 class Stage(nn.Module):
     """Blocks of one width, and the merge to the next stage."""
 
-    def __init__(self, blocks: list[nn.Module], downsample: nn.Module | None):
+    def __init__(self, blocks: Sequence[nn.Module], downsample: nn.Module | None):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
@@ -221,10 +228,11 @@ def fuse_conv_norm(module: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def _fused(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
+    assert norm.running_mean is not None and norm.running_var is not None  # None without running statistics
     gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
-    fused = nn.Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, groups=conv.groups
-    )
+    sizes: dict[str, Any] = {"kernel_size": conv.kernel_size, "stride": conv.stride, "padding": conv.padding}
+    fused = nn.Conv2d(conv.in_channels, conv.out_channels, groups=conv.groups, **sizes)
+    assert fused.bias is not None
     fused.weight.copy_(conv.weight.double() * gain.reshape(-1, 1, 1, 1))
     fused.bias.copy_(norm.bias.double() - norm.running_mean.double() * gain)
     return fused

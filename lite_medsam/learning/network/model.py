@@ -1,6 +1,7 @@
 """The promptable segmentation network: image encoder plus segment_anything's prompt encoder and mask decoder."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +65,7 @@ class BatchPromptEncoder(PromptEncoder):
             sparse = torch.where(kind >= FIRST_TARGET, named, sparse)
 
         unmasked = self.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        if previous is None:
+        if previous is None or has_previous is None:
             return sparse, unmasked.expand(len(coords), -1, *self.image_embedding_size)
         mask = F.interpolate(previous, size=self.mask_input_size, mode="bilinear", align_corners=False)
         masked = self.mask_downscaling(mask)  # (N, C, S/8, S/8)
@@ -88,12 +89,13 @@ class SkipMaskDecoder(MaskDecoder):
             iou_head_hidden_dim=dim,
         )
         skip4, skip2, skip1 = skip_dims
-        self.output_upscaling = None  # replaced by the stages below
+        self.output_upscaling: Any = None  # replaced by the stages below
         self.upscale4 = nn.ConvTranspose2d(dim, skip4, 2, stride=2)
         self.refine4 = nn.Conv2d(skip4, skip4, 3, padding=1)
         self.upscale2 = nn.ConvTranspose2d(skip4, skip2, 2, stride=2)
         self.output_hypernetworks_mlps = nn.ModuleList(MLP(dim, dim, skip2, 3) for _ in range(mask_tokens))
         self.detail_hypernetworks_mlps = nn.ModuleList(MLP(dim, dim, skip1, 3) for _ in range(mask_tokens))
+        mlp: Any
         for mlp in self.detail_hypernetworks_mlps:  # the detail starts silent
             nn.init.zeros_(mlp.layers[-1].weight)
             nn.init.zeros_(mlp.layers[-1].bias)

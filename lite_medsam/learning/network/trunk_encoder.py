@@ -5,6 +5,8 @@ of what it costs LiteMedSAM. What is lost by that comes back over convolutions a
 first stage and are handed to the decoder as finer features. All that LiteMedSAM does not have begins at zero.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -52,7 +54,8 @@ class TrunkEncoder(nn.Module):
         detail2 = F.relu(self.detail2(detail))  # (B, 2 C1, S/2, S/2)
         detail4 = F.relu(self.detail4(detail2))  # (B, 4 C1, S/4, S/4)
 
-        first, second, third, fourth = self.backbone.layers
+        stages: Any = self.backbone.layers
+        first, second, third, fourth = stages
         x = self.backbone.patch_embed(F.avg_pool2d(pixels, PIXELS_PER_TOKEN))  # (B, 64, S/4, S/4)
         x = first(x + self.to_first_stage(detail4))  # (B, 128, S/8, S/8)
         for block in second.blocks:
@@ -67,6 +70,7 @@ def _silent(in_dim: int, out_dim: int) -> nn.Conv2d:
     """A 1 x 1 convolution that adds nothing until it has learned something."""
     conv = nn.Conv2d(in_dim, out_dim, 1)
     nn.init.zeros_(conv.weight)
+    assert conv.bias is not None
     nn.init.zeros_(conv.bias)
     return conv
 

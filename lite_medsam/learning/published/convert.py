@@ -10,7 +10,7 @@ import torch
 from lite_medsam.errors import WeightsError
 from lite_medsam.learning.network.checkpoint import load_model
 from lite_medsam.learning.network.export import export_model
-from lite_medsam.learning.network.families import family_spec, get_family
+from lite_medsam.learning.network.families import PublishedSegmenter, family_spec, get_family
 from lite_medsam.learning.published.reading import load_published, published_model, published_state
 from lite_medsam.model.spec import ModelSpec, load_spec, sha256_of
 from lite_medsam.storage.files import atomic_write
@@ -106,7 +106,9 @@ def to_litemedsam(directory: str | os.PathLike, out: str | os.PathLike) -> int:
         )
     if out.is_dir():
         raise WeightsError(f"--out must be a .pth file with --to, got the folder {out}")
-    state = published_state(load_model(directory))
+    model = load_model(directory)
+    assert isinstance(model, PublishedSegmenter)  # as its family says
+    state = published_state(model)
     with atomic_write(out) as path:
         torch.save(state, path)
     return len(state)

@@ -27,6 +27,7 @@ def export_reference(directory: str | os.PathLike, family: str = FAMILY) -> floa
         model = PublishedSegmenter(family_spec(family, f"{family}-random"))
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):  # statistics that cannot be folded away as ones and zeros
+            assert module.running_mean is not None and module.running_var is not None
             module.running_mean.fill_(0.01)
             module.running_var.fill_(1.1)
     with torch.no_grad():  # half precision loses nothing then, so the files are half as large

@@ -165,6 +165,6 @@ def _mismatch(state: Mapping[str, Tensor], path: Path, candidates: list[str]) ->
             parts.append(f"{len(names)} {label}: {', '.join(names[:SHOWN_KEYS])}")
     if reshaped:
         shapes = expected_shapes(nearest)
-        shown = [f"{k} is {tuple(state[k].shape)}, not {shapes[k]}" for k in reshaped[:SHOWN_KEYS]]
-        parts.append(f"{len(reshaped)} of another shape: {', '.join(shown)}")
+        differ = [f"{k} is {tuple(state[k].shape)}, not {shapes[k]}" for k in reshaped[:SHOWN_KEYS]]
+        parts.append(f"{len(reshaped)} of another shape: {', '.join(differ)}")
     return f"{path} must fit a known architecture exactly; " + "; ".join(parts)

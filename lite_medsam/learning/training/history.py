@@ -100,7 +100,7 @@ def draw_history(lines: Sequence[dict[str, Any]], target: Path) -> None:
     modalities = [name for name in names if name not in (MEAN, *families)]
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4.4), layout="constrained", sharey=True)
     for axis, shown in ((left, [MEAN, *families]), (right, modalities)):
-        colours = [*FIRST_COLOURS, *matplotlib.colormaps["tab10"].colors]
+        colours = [*FIRST_COLOURS, *map(pyplot.get_cmap("tab10"), range(10))]
         for name, colour in zip(shown, colours, strict=False):
             part = [line for line in lines if line["what"] == name]
             steps, width = [line["step"] for line in part], 2.5 if name == MEAN else 1.2

@@ -124,7 +124,7 @@ class Stepper:
         """Replaces the gradients by their means over processes; returns the mean loss. One message in all."""
         used = [torch.ones(()) if p.grad is not None else torch.zeros(()) for p in parameters]
         pieces = [p.grad.flatten() if p.grad is not None else torch.zeros_like(p).flatten() for p in parameters]
-        message = torch.cat([*pieces, torch.stack(used).to(total.device), total.reshape(1)])
+        message: Any = torch.cat([*pieces, torch.stack(used).to(total.device), total.reshape(1)])
         message = self.fabric.all_reduce(message, reduce_op="mean")
         *means, used, total = message.split([*(p.numel() for p in parameters), len(parameters), 1])
         for parameter, mean, share in zip(parameters, means, used, strict=True):

@@ -1,6 +1,7 @@
 """Which parts of a model learn: the decoder, the last part of the encoder too, or everything."""
 
 import math
+from typing import Any
 
 from torch import nn
 
@@ -34,6 +35,8 @@ def select_parameters(model: Segmenter, part: str) -> None:
 def last_modules(model: Segmenter) -> list[nn.Module]:
     """The neck, and the last third of the backbone's blocks."""
     encoder = model.image_encoder
+    backbone: Any
+    stages: list[nn.Module]
     if model.spec.architecture.family == OWN_FAMILY:
         backbone = encoder.backbone
         neck = [child for name, child in encoder.named_children() if name != "backbone"]
@@ -68,7 +71,7 @@ def set_modes(model: Segmenter, norm: str) -> None:
 
 def checkpoint_activations(model: Segmenter) -> None:
     """Makes the backbone compute activations again on the way back, where it can."""
-    backbone = getattr(model.image_encoder, "backbone", model.image_encoder)
+    backbone: Any = getattr(model.image_encoder, "backbone", model.image_encoder)
     if hasattr(backbone, "set_grad_checkpointing"):
         backbone.set_grad_checkpointing(True)
 
