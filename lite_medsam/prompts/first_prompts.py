@@ -73,7 +73,8 @@ def first_prompt(mask: np.ndarray, protocol: Protocol, rng: np.random.Generator,
         click = next_click(mask, np.zeros_like(mask), rng)
         if click is None:
             box_from_mask(mask)  # says what is wrong
-        return Prompt(points=[click[:2]], point_labels=[1], name=name)
+        assert click is not None
+        return Prompt(points=np.array([click[:2]]), point_labels=np.array([1]), name=name)
     if protocol.kind == "scribble":
         stroke = simulate_stroke(mask, protocol.clicks, rng)
         return Prompt(points=stroke, point_labels=np.ones(len(stroke)), name=name)

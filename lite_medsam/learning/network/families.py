@@ -7,6 +7,7 @@ pre-processing. `PublishedSegmenter` is their counterpart of `PromptedSegmenter`
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from segment_anything import sam_model_registry
@@ -23,7 +24,7 @@ PADDING_POINT = -2
 ANY_PROMPT = ("box", "points", "box+points", "mask")
 META_TERMS = "Apache-2.0 (Meta AI, segment-anything)"
 
-_PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+_PLAIN: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 _SAM_PREPROCESSING = Preprocessing(
     image_size=1024, value_range="uint8", resampling="bilinear", geometry="indices", mask_stride=4
 )

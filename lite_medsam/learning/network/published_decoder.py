@@ -1,10 +1,11 @@
 """segment_anything's mask decoder as the published models have it, for prompts of any kinds in one call."""
 
 import math
+from typing import Any
 
 import torch
 from segment_anything.modeling import MaskDecoder, TwoWayTransformer
-from torch import Tensor, nn
+from torch import Tensor
 
 DIM = 256
 
@@ -78,7 +79,7 @@ def _two_way(
     return transformer.norm_final_attn(queries + final), keys
 
 
-def _attend(attention: nn.Module, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+def _attend(attention: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """One attention layer of segment_anything, `bias` (N, 1, 1, keys) added to its scores."""
     projected = (attention.q_proj(q), attention.k_proj(k), attention.v_proj(v))
     q, k, v = (x.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2) for x in projected)
