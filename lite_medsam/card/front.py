@@ -104,7 +104,7 @@ def _names(record: dict) -> str:
     if "box, named" not in record["runs"]:
         return ""
     plain, named = line_of(record, "box, unnamed"), line_of(record, "box, named")
-    better, worse = [], []
+    better, worse = list[str](), list[str]()
     for by in ("modality", "family"):
         for line in record["runs"]["box, named"][by]:
             before = line_of(record, "box, unnamed", by, line["name"])["dice"]

@@ -152,12 +152,13 @@ def _encode(
 ) -> tuple[tuple[np.ndarray, ...], Frame]:
     settings = backend.spec.preprocessing
     frame = Frame.for_model(image.shape[:2], settings)
-    key = None if cache is None else image_key(image)
-    features = None if cache is None else cache.get(backend, key, frame)
+    if cache is None:
+        return backend.encode(to_model(image, frame, settings)[None]), frame
+    key = image_key(image)
+    features = cache.get(backend, key, frame)
     if features is None:
         features = backend.encode(to_model(image, frame, settings)[None])
-        if cache is not None:
-            cache.put(backend, key, frame, features)
+        cache.put(backend, key, frame, features)
     return features, frame
 
 

@@ -1,6 +1,7 @@
 """Options that several commands share, and options made from a dataclass of settings."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ class WeightsPath(click.Path):
     def convert(self, value, param, ctx):
         from lite_medsam.model.published import find_weights
 
-        return find_weights(super().convert(value, param, ctx))
+        return find_weights(os.fsdecode(super().convert(value, param, ctx)))
 
 
 def engine_options(function):

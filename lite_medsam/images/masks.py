@@ -153,7 +153,7 @@ def whole_numbers(mask: Mask, path: str | os.PathLike) -> np.ndarray:
 
 def _hides_others(stored: Stored) -> bool:
     palette = stored.palette
-    if palette.shape[1] < 4 or palette[0, 3] == 0:
+    if palette is None or palette.shape[1] < 4 or palette[0, 3] == 0:
         return False
     used = np.unique(stored.values)
     return bool((palette[used[used < len(palette)], 3] == 0).any())

@@ -60,6 +60,7 @@ class Stored:
         return self._with_alpha(values)
 
     def _resolved(self) -> np.ndarray:
+        assert self.palette is not None
         table = np.zeros((256, self.palette.shape[1]), np.uint8)
         table[: len(self.palette)] = self.palette[:256]
         if self.values.max(initial=0) < 256:

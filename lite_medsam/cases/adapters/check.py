@@ -8,7 +8,13 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from lite_medsam.cases.adapters.masks import count_objects, drop_small, largest_label, resize_label, split_instances
+from lite_medsam.cases.adapters.label_maps import (
+    count_objects,
+    drop_small,
+    largest_label,
+    resize_label,
+    split_instances,
+)
 from lite_medsam.cases.adapters.naming import natural, relative
 from lite_medsam.cases.adapters.source import Adapter, Drop, Item, ItemError, Options, Problem, error_kind
 from lite_medsam.cases.case import Case

@@ -122,7 +122,7 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
         problems: list[Problem] = []
         image = self._image(item, problems)
         size_hw = image.shape[:2]
-        label, names, drops, has_objects = None, self._meaning.names, [], False
+        label, names, drops, has_objects = None, self._meaning.names, list[Drop](), False
         drawings = [path for path in item.labels if path.suffix.lower() == ".json"]
         if drawings:
             label, names, drops, has_objects = self._drawn(drawings[0], size_hw)
@@ -157,7 +157,9 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
         """The label map of an image's mask files, and whether each of its values is one object."""
         pair = self._pairs.get(item.image)
         apart = bool(pair and pair.by_folder and len(item.labels) > 1 and self.settings.labels == "auto")
-        label, overlap = None, 0
+        label: np.ndarray = np.zeros(size_hw, np.int32)
+        overlap = 0
+        is_first = True
         for number, path in enumerate(item.labels, 1):
             part = self._meaning.label(path, self.root, problems)
             if part.shape != size_hw:
@@ -165,8 +167,8 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
                 raise ItemError("size-mismatch", f"the mask {path.name} {sizes}")
             if apart and self._meaning.kind == "binary":
                 part = np.where(part > 0, number, 0).astype(np.int32)
-            if label is None:
-                label = part
+            if is_first:
+                label, is_first = part, False
                 continue
             overlap += np.count_nonzero((label > 0) & (part > 0) & (label != part))
             label = np.where(part > 0, part, label)

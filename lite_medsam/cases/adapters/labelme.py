@@ -146,8 +146,8 @@ def _draw(canvas, shape: dict, number: int) -> str | None:
     """Draws one shape in the colour `number`; returns why not, if not."""
     kind = str(shape.get("shape_type") or "polygon")
     try:
-        corners = [(float(x), float(y)) for x, y in shape.get("points")]
-    except (TypeError, ValueError, OverflowError):
+        corners = [(float(x), float(y)) for x, y in shape["points"]]
+    except (KeyError, TypeError, ValueError, OverflowError):
         return "its corners are no numbers"
     if not all(math.isfinite(c) and abs(c) < 1e6 for corner in corners for c in corner):
         return "its corners are no numbers"

@@ -112,7 +112,7 @@ def channel_names(image: Path) -> tuple[str, ...]:
 
 def unread_layout(root: Path) -> str | None:
     """What a folder without pictures seems to be, and what to do with it; None if that is not known."""
-    found = {"nii": [], "mhd": [], "mat": [], "dcm": []}
+    found: dict[str, list[Path]] = {"nii": [], "mhd": [], "mat": [], "dcm": []}
     for path in root.rglob("*"):
         name = path.name.lower()
         if name.startswith("."):

@@ -55,7 +55,8 @@ def mixed_colours(rgb: np.ndarray) -> set[tuple[int, int, int]]:
         for i, first in enumerate(colours):
             ways = colours[i + 1 :] - first
             if len(ways) and (_distance(colour - first, ways) < _NEAR).any():
-                mixed.add(tuple(map(int, colour)))
+                red, green, blue = map(int, colour)
+                mixed.add((red, green, blue))
                 break
     return mixed
 
