@@ -12,7 +12,7 @@ _NEAR = 6.0  # distance of a mixed colour from the line between two others
 def inside_out(grey: np.ndarray) -> tuple[int, ...] | None:
     """The values of a mask from the outside in, if 0 is innermost; None if 0 may be the ground.
 
-    The ground fills the border, 0 does not touch it, other values lie between, and 0 touches those rather than the ground.
+    The ground fills the border, 0 does not touch it, other values lie between, and 0 touches those as well.
 
     Args:
         grey: (H, W) numbers, not all 0.
@@ -26,7 +26,7 @@ def inside_out(grey: np.ndarray) -> tuple[int, ...] | None:
         return None
     inner = grey == 0
     around = ndimage.binary_dilation(inner, np.ones((3, 3))) & ~inner
-    if 2 * np.count_nonzero(grey[around] == ground) > np.count_nonzero(around):
+    if np.count_nonzero(grey[around] == ground) > 0.9 * np.count_nonzero(around):
         return None
     return tuple(int(value) for value in values[::-1])
 

@@ -112,8 +112,8 @@ def pair_files(
     mask_keys = {p: (_place(p, mask_root or root), _mask_id(p, options, ids, has_rule)) for p in masks}
     channels = _channels(image_keys, options)
     further = {p for files in channels.values() for p in files}
-    passed = [] if has_rule else _extras(root, [p for p in images if p not in further], ids)
-    extra = {p for p in further} | {p for p, _ in passed}
+    passed = _extras(root, [p for p in images if p not in further], ids, options)
+    extra = further | {p for p, _ in passed}
     pairs, problems = _matched(root, {p: key for p, key in image_keys.items() if p not in extra}, mask_keys)
     pairs = [replace(pair, channels=channels.get(pair.image, ())) for pair in pairs]
     problems += [problem for _, problem in passed]
@@ -154,14 +154,22 @@ def _channels(image_keys: dict, options: Options) -> dict[Path, tuple[Path, ...]
     return {files[0]: tuple(files[1:]) for files in together.values() if len(files) > 1}
 
 
-def _extras(root: Path, images: list[Path], ids: set[str]) -> list[tuple[Path, Problem]]:
-    """Pictures that go with an image and are none themselves: ISIC's superpixels."""
+def _extras(root: Path, images: list[Path], ids: set[str], options: Options) -> list[tuple[Path, Problem]]:
+    """Pictures that go with an image and are none themselves: ISIC's superpixels, channels that the pattern leaves out."""
     found = []
     for path in images:
         stem, _, word = path.stem.rpartition("_")
+        message = None
         if word.lower() in ("superpixels", "superpixel") and stem in ids:
-            problem = Problem("stray-file", relative(path, root), "superpixels of an image; passed over")
-            found.append((path, problem))
+            message = "superpixels of an image; passed over"
+        elif (
+            options.image_regex
+            and nnunet_channel(path) is not None
+            and not captured(options.image_regex, path.stem, "id")
+        ):
+            message = "a channel that --image-regex leaves out; passed over"
+        if message:
+            found.append((path, Problem("stray-file", relative(path, root), message)))
     return found
 
 
