@@ -189,7 +189,7 @@ def test_cvc_clinicdb(tmp_path):
     for number in (1, 2, 10):
         save(tmp_path / f"CVC-ClinicDB/Original/{number}.tif", picture(number))
         save(tmp_path / f"CVC-ClinicDB/Ground Truth/{number}.tif", FIRST if number == 1 else SECOND)
-    found, report = cases(tmp_path)
+    found, _ = cases(tmp_path)
     assert np.array_equal(found["CVC-ClinicDB/Original/1.tif"].label, FIRST)
     assert np.array_equal(found["CVC-ClinicDB/Original/10.tif"].label, SECOND)
 
