@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -85,6 +86,22 @@ def test_the_block_runs(block, inputs, environment, tmp_path):
         return
     shutil.copytree(folder, tmp_path / "page")
     run(block, tmp_path / "page", environment)
+
+
+def test_the_site_is_built_and_contacts_nobody(tmp_path):
+    """`make docs`: every link leads somewhere, and no page loads anything from another host."""
+    if importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("material") is None:
+        pytest.skip("needs mkdocs-material")
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--config-file", ROOT / "mkdocs.yml"]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run([*command, "--site-dir", tmp_path], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    pages = {
+        path.relative_to(tmp_path).as_posix(): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")
+    }
+    assert {f"{page.stem}.html" for page in PAGES[1:]} | {"weights/lite-medsam/index.html"} <= set(pages)
+    for name, text in pages.items():
+        assert not re.findall(r"<(?:script|link|img|iframe)[^>]*(?:src|href)=[\"']?(?:https?:)?//[^>]*>", text), name
 
 
 def test_what_does_not_run_is_little():

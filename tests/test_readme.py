@@ -41,6 +41,19 @@ def test_every_line_of_the_tree_says_something():
         assert len(line.split()) > 2, line
 
 
+def test_it_is_short_and_narrow():
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    block = re.search(r"```\n(lite_medsam/\n.*?)```", README, re.S).group(1)
+    assert len(block.splitlines()) <= 26
+    assert max(line.count("|") - 1 for line in lines if line.startswith("|")) <= 4
+
+
+def test_its_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", README):
+        assert (ROOT / target).exists(), target
+
+
 def commands() -> list[str]:
     text = "".join(block.text for page in PAGES for block in blocks(page) if block.language in ("bash", "sh"))
     lines = text.replace("\\\n", " ").splitlines()
