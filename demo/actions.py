@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lite_medsam.errors import MissingExtraError
+from lite_medsam.scans.scan import Scan
 from lite_medsam.session.interactive import Session
 
 from .fields import whole_of
@@ -72,7 +73,7 @@ class Desk:
             raise Refused("nothing is open yet; open a file or a sample first")
         return seat.session
 
-    def use(self, seat: Seat, scan) -> None:
+    def use(self, seat: Seat, scan: Scan) -> Session:
         """Puts a scan on a seat, in place of what was there."""
         self.seats.room_for(seat, 2 * scan.values.nbytes)
         predictor = self.models.get(seat.model, seat.engine)
@@ -84,6 +85,7 @@ class Desk:
             seat.job.stop.set()
         seat.session, seat.job, seat.compared = session, None, None
         seat.opened += 1
+        return session
 
 
 OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {

@@ -30,9 +30,8 @@ def _hello(desk: "Desk", seat: Seat, request: dict) -> dict:
 
 
 def _sample(desk: "Desk", seat: Seat, request: dict) -> dict:
-    desk.use(seat, open_sample(text_of(request.get("name"), "name")))
-    assert seat.session is not None  # `use` gives it one
-    return {"slice": seat.session.slices // 2, "message": OPENED}
+    session = desk.use(seat, open_sample(text_of(request.get("name"), "name")))
+    return {"slice": session.slices // 2, "message": OPENED}
 
 
 def _upload(desk: "Desk", seat: Seat, request: dict) -> dict:
@@ -71,12 +70,11 @@ def _open(desk: "Desk", seat: Seat, request: dict) -> dict:
             upload.discard()
         raise Refused("the file did not arrive whole; choose it again")
     try:
-        desk.use(seat, open_upload(upload, desk.max_pixels))
+        session = desk.use(seat, open_upload(upload, desk.max_pixels))
     finally:
         upload.discard()
-    assert seat.session is not None  # `use` gives it one
-    notes = "; ".join(seat.session.scan.notes)
-    return {"slice": seat.session.slices // 2, "message": f"{OPENED} Note: {notes}." if notes else OPENED}
+    notes = "; ".join(session.scan.notes)
+    return {"slice": session.slices // 2, "message": f"{OPENED} Note: {notes}." if notes else OPENED}
 
 
 def _close(desk: "Desk", seat: Seat, request: dict) -> dict:

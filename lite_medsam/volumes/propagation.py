@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from lite_medsam.errors import PromptError
+from lite_medsam.model.preprocessing import Frame
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.vocabulary import check_target
 from lite_medsam.prompts.volume_objects import (
@@ -127,9 +128,8 @@ class _Follower:
                 prompt = self._prompt(i, path, z)
                 if prompt is None:
                     path.ended = "empty"
-                elif path.is_seed and is_finished(prompt) and prompt.mask is not None:
-                    inside = prompt.mask > 0
-                    self._keep(i, z, SliceMask.cut(inside, None, (0, 0), 1.0))
+                elif path.is_seed and prompt.mask is not None and is_finished(prompt):
+                    self._keep(i, z, SliceMask.cut(np.greater(prompt.mask, 0), None, (0, 0), 1.0))
                 else:
                     asked.append((i, path, prompt))
         if not asked:
@@ -155,7 +155,7 @@ class _Follower:
         inside = logits > 0
         bounds = self.objects[i].bounds
         if bounds is not None:
-            inside &= _within(bounds, frame, (inside.shape[0], inside.shape[1]))
+            inside &= _within(bounds, frame)
         return SliceMask.cut(inside, logits, (frame.x0, frame.y0), float(prediction.scores[k]))
 
     def _prompt(self, i: int, path: Path, z: int) -> Prompt | None:
@@ -211,10 +211,10 @@ class _Follower:
         return reasons[0], reasons[1]
 
 
-def _within(bounds: tuple[float, float, float, float], frame, window_hw: tuple[int, int]) -> np.ndarray:
+def _within(bounds: tuple[float, float, float, float], frame: Frame) -> np.ndarray:
     """(h, w) bool, the pixels of a frame's window that a rectangle touches."""
     x0, y0, x1, y1 = bounds
-    x, y = np.arange(window_hw[1]) + frame.x0, np.arange(window_hw[0]) + frame.y0
+    x, y = np.arange(frame.width) + frame.x0, np.arange(frame.height) + frame.y0
     return ((y > y0 - 1) & (y < y1 + 1))[:, None] & ((x > x0 - 1) & (x < x1 + 1))[None]
 
 
