@@ -146,7 +146,7 @@ def measures_of(session: Session, item: ObjectState, index: int, unit: str) -> l
         voxels = sum(one.area_px for one in regions.values())
         if voxels:
             text = f"{voxels:,} voxels"
-            if spacing is not None:
+            if spacing is not None and len(spacing) == 3:
                 volume = voxels * float(np.prod(spacing))
                 text = f"{plain(volume)} mm³ ({plain(volume / 1000)} ml)"
             rows.append(["volume", f"{text}, {len(regions)} slice{'s' * (len(regions) != 1)}"])
@@ -163,7 +163,7 @@ def summary_of(session: Session, index: int, unit: str) -> list[list[str]]:
     spacing = session.spacing_mm
     sizes = fluid([_cut(region, regions) for region in regions], None if spacing is None else spacing[-2:], unit)
     rows = [["fluid area", _shown(sizes, "fluid_area", unit, "2")], ["fluid regions", str(sizes["fluid_regions"])]]
-    if session.scan.is_volume and spacing is not None:
+    if session.scan.is_volume and spacing is not None and len(spacing) == 3:
         union: dict[int, np.ndarray] = {}
         for item in wet:
             for z, region in item.regions().items():

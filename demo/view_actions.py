@@ -33,8 +33,9 @@ def _spacing(desk: "Desk", seat: Seat, request: dict) -> dict:
     if values is None:
         session.spacing_mm = session.scan.spacing_mm
     else:
-        count = 3 if session.scan.is_volume else 2
-        session.spacing_mm = checked_spacing([number_of(v, "spacing") for v in list_of(values, "mm", 3)], count)
+        sizes = [number_of(v, "spacing") for v in list_of(values, "mm", 3)]
+        count = 3 if session.scan.is_volume and len(sizes) != 2 else 2  # two of a volume: the slice distance is unknown
+        session.spacing_mm = checked_spacing(sizes, count)
     return {}
 
 

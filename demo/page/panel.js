@@ -74,7 +74,8 @@ const showSpacing = () => {
   const image = state.view?.image;
   if (!image) return;
   ui.spacingZ.hidden = !image.volume;
-  const values = image.spacing_mm ?? [];
+  const known = image.spacing_mm ?? [];
+  const values = image.volume && known.length === 2 ? [undefined, ...known] : known; // no slice distance
   const axes = image.volume ? [0, 1, 2] : [1, 2];
   axes.forEach((axis, i) => {
     const value = values[i];
@@ -87,6 +88,7 @@ const setSpacing = () => {
   const axes = state.view?.image?.volume ? [0, 1, 2] : [1, 2];
   const values = axes.map((axis) => Number(ui.spacing[axis].value) / unitFactor());
   if (values.every((value) => value > 0)) act({ op: "spacing", mm: values });
+  else if (axes.length === 3 && ui.spacing[0].value === "" && values[1] > 0 && values[2] > 0) act({ op: "spacing", mm: values.slice(1) });
   else if (axes.every((axis) => ui.spacing[axis].value === "")) act({ op: "spacing", mm: null });
 };
 

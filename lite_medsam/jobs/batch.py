@@ -37,6 +37,7 @@ from lite_medsam.jobs.volumes import LoadedVolume, compute_volume, read_volume, 
 from lite_medsam.prompts.prompt_object import corners_of
 from lite_medsam.prompts.prompt_set import Prompt, validate
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.reading import is_other_volume, unreadable
 from lite_medsam.segment.predictor import Predictor
 
 __all__ = ["Job", "SegmentOptions", "find_jobs", "run_job", "run_jobs"]
@@ -197,6 +198,8 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
         facts = scan_facts(job, scan) | facts
     else:
         check_window(job, options)
+        if is_other_volume(job.path):
+            raise unreadable(job.path)
         image = load_image(job.path)
     prompts = with_target(_picture_prompts(job, objects, boxes), options.target)
     digest = fingerprint(image, prompts, predictor, options)

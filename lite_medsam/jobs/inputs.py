@@ -30,7 +30,12 @@ def read_scan(job: Job, options: SegmentOptions) -> Scan:
         MissingExtraError: If nibabel or pydicom is needed and not installed.
     """
     check_window(job, options)
-    scan = load_volume(job.path, max_voxels=options.max_voxels)
+    try:
+        scan = load_volume(job.path, max_voxels=options.max_voxels)
+    except CaseError as error:
+        if "voxels, " not in str(error):
+            raise
+        raise CaseError(f"{error}, or allow more with --max-voxels") from None
     if not job.is_medical:
         return scan
     is_colour = scan.values.ndim > len(scan.label_shape)

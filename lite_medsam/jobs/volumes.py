@@ -55,7 +55,7 @@ class LoadedVolume:
         job: What was asked.
         volume: (D, H, W) or (D, H, W, 3) uint8.
         objects: What to segment.
-        spacing_mm: (z, y, x), None when unknown.
+        spacing_mm: (z, y, x); (y, x) without a slice distance, None when unknown.
         geometry: Of a NIfTI or DICOM file, None for npz.
         facts: For the record.
         fingerprint: Of all that decides the result.
@@ -248,7 +248,7 @@ def _describe(loaded: LoadedVolume, prediction: VolumePrediction, labels: np.nda
             "target": target_of_object(item),
             "score": round(sum(known) / len(known), 4) if known else None,
             "voxels": voxels,
-            **({} if loaded.spacing_mm is None else {"volume_mm3": round(voxels * math.prod(loaded.spacing_mm), 4)}),
+            **_sizes(voxels, max(counts.values(), default=0), loaded.spacing_mm),
             "slices": [held[0], held[-1]] if held else None,
             "ended": dict(zip(("first", "last"), prediction.ends[i], strict=True)),
             "prompt": {"z_range": item.z_range, "bounds": item.bounds, "slices": slices},
@@ -258,6 +258,14 @@ def _describe(loaded: LoadedVolume, prediction: VolumePrediction, labels: np.nda
             described = volume_object(described, drawn, item, loaded.geometry)
         objects.append(described)
     return objects
+
+
+def _sizes(voxels: int, largest_px: int, spacing_mm: tuple[float, ...] | None) -> dict:
+    """Volume and largest area; without a slice distance the area alone, without a pixel size nothing."""
+    if spacing_mm is None:
+        return {}
+    volume = {"volume_mm3": round(voxels * math.prod(spacing_mm), 4)} if len(spacing_mm) == 3 else {}
+    return volume | {"largest_area_mm2": round(largest_px * math.prod(spacing_mm[-2:]), 4)}
 
 
 def _score(value: np.floating) -> float | None:

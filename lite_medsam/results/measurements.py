@@ -28,7 +28,8 @@ def measure(mask: np.ndarray, spacing_mm: Sequence[float] | None = None, unit: s
 
     Args:
         mask: (H, W) or (D, H, W) bool.
-        spacing_mm: Pixel size in array order, (y, x) or (z, y, x).
+        spacing_mm: Pixel size in array order, (y, x) or (z, y, x); (y, x) of a volume whose slice distance is unknown gives
+            areas, widths and heights, its volume stays in voxels.
         unit: "mm" or "um", for lengths and areas; volumes are in mm3 and ml always.
 
     Raises:
@@ -39,7 +40,8 @@ def measure(mask: np.ndarray, spacing_mm: Sequence[float] | None = None, unit: s
         raise CaseError(f"mask must be (H, W) or (D, H, W) bool, got {mask.dtype} {mask.shape}; pass labels == value")
     if unit not in UNITS:
         raise CaseError(f"unit must be one of {', '.join(UNITS)}, got {unit!r}")
-    spacing_mm = checked_spacing(spacing_mm, mask.ndim)
+    is_in_plane = spacing_mm is not None and np.shape(spacing_mm) == (2,)
+    spacing_mm = checked_spacing(spacing_mm, 2 if is_in_plane else mask.ndim)
     spacing = None if spacing_mm is None else tuple(size * UNITS[unit] for size in spacing_mm)
     window = _window(mask)
     if mask.ndim == 2:
@@ -144,16 +146,17 @@ def _volume(
     count = int(np.count_nonzero(inside))
     areas = np.count_nonzero(inside, axis=(1, 2))
     sizes: dict[str, float | int] = {"volume_voxels": count}
-    if spacing_mm:
+    is_whole = spacing is not None and len(spacing) == 3
+    if is_whole:
         volume = count * math.prod(spacing_mm)
         sizes |= {"volume_mm3": volume, "volume_ml": volume / MM3_PER_ML}
     sizes["equivalent_diameter_px"] = _ball(count)
-    if spacing:
+    if is_whole:
         sizes[f"equivalent_diameter_{unit}"] = _ball(count * math.prod(spacing))
     sizes |= _box(window, spacing, unit)
     sizes |= {"slices": int(np.count_nonzero(areas)), "largest_area_px": int(areas.max())}
     if spacing:
-        sizes[f"largest_area_{unit}2"] = int(areas.max()) * math.prod(spacing[1:])
+        sizes[f"largest_area_{unit}2"] = int(areas.max()) * math.prod(spacing[-2:])
     return sizes | {"regions": _regions(inside) if count else 0}
 
 
@@ -165,7 +168,7 @@ def _box(window, spacing: tuple[float, ...] | None, unit: str) -> dict[str, floa
     if len(window) == 3:
         sizes |= {"z0_slice": low[0], "z1_slice": high[0]}
     if spacing:
-        for name, axis in zip(("width", "height", "depth"), range(-1, -len(window) - 1, -1), strict=False):
+        for name, axis in zip(("width", "height", "depth"), range(-1, -len(spacing) - 1, -1), strict=False):
             sizes[f"{name}_{unit}"] = (high[axis] - low[axis] + 1) * spacing[axis]
     return sizes
 

@@ -141,7 +141,7 @@ def case_npz(
     arrays = {"imgs": image, "segs": smallest_unsigned(np.asarray(labels), "segs")}
     if boxes is not None and len(boxes):
         arrays["boxes"] = np.asarray(boxes, np.float32)
-    if spacing_mm is not None:
+    if spacing_mm is not None and len(spacing_mm) == np.ndim(labels):  # (a volume's is three numbers or none)
         arrays["spacing"] = np.array(tuple(spacing_mm)[::-1], np.float64)
     if np.ndim(labels) == 3:
         arrays["is_volume"] = np.array(True)

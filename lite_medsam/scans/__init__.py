@@ -2,7 +2,11 @@
 
 - dicom: DICOM files and series folders in; identifiers of the patient stay where they are
 - dicom_fields: What the tags of a DICOM data set say of its pixels, and nothing of the patient
+- dicom_files: DICOM files and folders as data sets: what is DICOM, with and without its preamble
+- dicom_order: The order and the places of DICOM slices and frames, and the affine that follows from them
+- dicom_pixels: The pixels of a DICOM data set as numbers: unpacked, padding apart, turned and rescaled
 - geometry: Where a scan's voxels lie: in the patient, in the file, and in the array that is shown
+- limits: How many voxels a scan may have: what the memory of this machine allows
 - nifti: NIfTI files in and out; results lie on the voxels of the file that was read
 - reading: Medical files in, label maps out: NIfTI, DICOM files and series, npz cases, by one function
 - scan: What a medical file holds: raw numbers, voxel size, modality, geometry; and how it becomes an 8-bit picture

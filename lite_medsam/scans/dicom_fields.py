@@ -17,7 +17,9 @@ MODALITY = {
 }  # fmt: skip
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 GREYS = ("MONOCHROME1", "MONOCHROME2")
-_CENTIMETRES = 3  # of an ultrasound region's units
+# of an ultrasound region: units, spatial format, data type
+_CENTIMETRES, _PLANE, _TISSUE = 3, 1, 1
+_TIMES = (0x00181063, 0x00181065)  # FrameTime, FrameTimeVector
 
 
 @dataclass(frozen=True)
@@ -110,23 +112,51 @@ def pixel_spacing(dataset, frame: int = 0) -> tuple[tuple[float, float] | None, 
         if spacing is not None:
             return spacing, f"the pixel size is that of the detector ({keyword}), not corrected for magnification"
     regions = dataset.get("SequenceOfUltrasoundRegions") or []
-    if len(regions) == 1:
-        region = regions[0]
-        units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
-        y, x = (abs(float(region.get(k) or 0)) * 10 for k in ("PhysicalDeltaY", "PhysicalDeltaX"))
-        if units == (_CENTIMETRES, _CENTIMETRES) and y > 0 and x > 0:
-            return (y, x), None
+    if regions:
+        return _ultrasound_spacing(regions)
     return None, "no pixel size is given: measures are in px"
 
 
-def slice_distance(dataset) -> float | None:
-    """Distance between slices in mm as the tags have it; None where they do not."""
+def _ultrasound_spacing(regions) -> tuple[tuple[float, float] | None, str | None]:
+    """The pixel size of the tissue's regions, DICOM PS3.3 C.8.5.5: 2D, in cm; strips of ECG and Doppler have none, or others."""
+    pictures = [r for r in regions if r.get("RegionSpatialFormat") in (_PLANE, None)]
+    tissue = [r for r in pictures if r.get("RegionDataType") in (_TISSUE, None)] or pictures
+    sizes = []
+    for region in tissue:
+        units = (region.get("PhysicalUnitsXDirection"), region.get("PhysicalUnitsYDirection"))
+        try:
+            y, x = (abs(float(region.get(k) or 0)) * 10 for k in ("PhysicalDeltaY", "PhysicalDeltaX"))
+        except (TypeError, ValueError):
+            continue
+        if units == (_CENTIMETRES, _CENTIMETRES) and 0 < y < math.inf and 0 < x < math.inf:
+            sizes.append((y, x))
+    if not sizes:
+        return (
+            None,
+            f"none of the {len(regions)} ultrasound regions is a 2D picture with a size in cm: measures are in px",
+        )
+    if any(abs(a - b) > 1e-3 * b for size in sizes for a, b in zip(size, sizes[0], strict=True)):
+        return None, f"the {len(sizes)} tissue regions have different pixel sizes: measures are in px"
+    if len(regions) > len(sizes):
+        return sizes[
+            0
+        ], f"the pixel size is that of the tissue; it is not right in the other {len(regions) - len(sizes)} regions"
+    return sizes[0], None
+
+
+def slice_distance(dataset) -> tuple[float | None, str | None]:
+    """Distance between slices in mm as the tags have it, None where they do not; and a note about it."""
+    unknown = "areas are in mm², volumes in px"
+    pointers = dataset.get("FrameIncrementPointer")
+    pointers = pointers if isinstance(pointers, (list, tuple)) or hasattr(pointers, "__iter__") else [pointers]
+    if any(pointer in _TIMES for pointer in pointers):
+        return None, f"frames follow each other in time, they have no distance: {unknown}"
     measures = functional(dataset, 0, "PixelMeasuresSequence")
     for keyword in ("SpacingBetweenSlices", "SliceThickness"):
         found = _vector(measures, dataset, keyword, 1)
         if found is not None and abs(found[0]) > 0:
-            return float(abs(found[0]))
-    return None
+            return float(abs(found[0])), None
+    return None, f"no slice distance is given: {unknown}"
 
 
 def rescale(dataset, frame: int = 0) -> tuple[float, float]:

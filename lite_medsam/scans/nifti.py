@@ -13,6 +13,7 @@ import numpy as np
 
 from lite_medsam.cases.fields import modality_from_name, smallest_unsigned
 from lite_medsam.errors import CaseError, MissingExtraError
+from lite_medsam.images.intensity import without_ground
 from lite_medsam.scans.geometry import PLANES, Geometry, orient
 from lite_medsam.scans.scan import SOFT_TISSUE, Scan
 from lite_medsam.storage.files import atomic_write
@@ -51,7 +52,7 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = Fa
     try:
         with _opened(Path(path)) as file:
             image = _image_class(nibabel, file).from_stream(file)
-            values, file_shape, notes = _values(image, max_voxels, first_volume)
+            values, padded, file_shape, notes = _values(image, max_voxels, first_volume)
         geometry, spacing, more = _geometry(nibabel, image, file_shape, plane)
     except CaseError as error:
         raise CaseError(f"{shown}: {error}") from None
@@ -67,8 +68,12 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = Fa
     modality, default = modality_from_name(name), None
     if modality == "CT" or (modality is None and _looks_like_hounsfield(values)):
         modality, default = "CT", SOFT_TISSUE if values.min() < -100 else None
-    ours = np.ascontiguousarray(geometry.from_file(values))
-    return Scan(ours, spacing, modality, geometry, name, True, default, (*notes, *more))
+    ours = geometry.from_file(values)
+    if (
+        geometry.axes[0] == 0 and ours.ndim == 3
+    ):  # slices across the axis along which the file lies in memory: slow to take
+        ours = np.ascontiguousarray(ours)
+    return Scan(ours, spacing, modality, geometry, name, True, default, (*notes, *more), padded=padded)
 
 
 def save_nifti(path: str | os.PathLike, labels: np.ndarray, geometry: Geometry) -> None:
@@ -137,7 +142,8 @@ def _image_class(nibabel, file: GuardedFile | GuardedGzip) -> Any:
     raise CaseError("must be a NIfTI file, does not begin with the header of one")
 
 
-def _values(image, max_voxels: int, first_volume: bool) -> tuple[np.ndarray, tuple[int, ...], list[str]]:
+def _values(image, max_voxels: int, first_volume: bool) -> tuple[np.ndarray, int, tuple[int, ...], list[str]]:
+    """The numbers, how many of them are padding, the file's shape, and notes."""
     shape, dtype = tuple(int(n) for n in image.shape), image.header.get_data_dtype()
     if dtype.names is not None or dtype.kind not in "buif":
         raise CaseError(f"must hold grey values, holds {'colours' if dtype.names else dtype}; convert it first")
@@ -145,19 +151,36 @@ def _values(image, max_voxels: int, first_volume: bool) -> tuple[np.ndarray, tup
         raise CaseError(f"must be a volume of three axes, its header says {shape}")
     several = math.prod(shape[3:])
     if several > 1 and not first_volume:
-        raise CaseError(f"must be one volume, holds {several} (shape {shape}); take one out, or ask for the first")
+        raise CaseError(
+            f"must be one volume, holds {several} (shape {shape}); save the wanted one as a file of its own"
+        )
     file_shape = shape[:3] if several > 1 else shape
     if math.prod(file_shape) > max_voxels:
         raise CaseError(f"must have at most {max_voxels} voxels, its header says {shape}; crop or shrink it")
-    index = (..., *(0 for _ in shape[3:])) if several > 1 else (...,)
-    slope, intercept = image.header.get_slope_inter()
-    if dtype.kind in "bui" and slope in (None, 1) and intercept in (None, 0):
-        values = np.asarray(image.dataobj[index])
-        values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    else:
-        values = np.asarray(image.dataobj[index], np.float32)
     notes = [f"the first of {several} volumes"] if several > 1 else []
-    return _finite(values.reshape(file_shape), notes), file_shape, notes
+    slope, intercept = image.dataobj.slope, image.dataobj.inter
+    is_scaled = slope != 1 or intercept != 0
+    if several > 1:
+        values = np.asarray(image.dataobj[(..., *(0 for _ in shape[3:]))], np.float32 if is_scaled else None)
+        is_scaled = False
+    else:
+        values = np.asarray(image.dataobj.get_unscaled())
+    values = values.reshape(file_shape).astype(values.dtype.newbyteorder("="), copy=False)
+    if values.dtype.kind == "f":
+        values = values.astype(np.float32, copy=False)
+    values = _finite(values, notes)
+    is_turned = is_scaled and slope < 0
+    padded, note = 0, None
+    if not is_turned:  # marks of no data are numbers of the file, before its scaling
+        values, padded, note = without_ground(values)
+    if is_scaled:
+        values = values.astype(np.float32)
+        values *= np.float32(slope)
+        values += np.float32(intercept)
+        values = _finite(values, notes)
+    if is_turned:
+        values, padded, note = without_ground(values)
+    return values, padded, file_shape, [*notes, *([note] if note else [])]
 
 
 def _finite(values: np.ndarray, notes: list[str]) -> np.ndarray:

@@ -8,12 +8,12 @@ from lite_medsam.errors import CaseError
 from lite_medsam.images.reading import IMAGE_SUFFIXES, load_image
 from lite_medsam.scans.dicom import is_dicom, load_dicom_file, load_dicom_series
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.limits import voxels_in_memory
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES, load_nifti, nifti_bytes, save_nifti
 from lite_medsam.scans.scan import SOFT_TISSUE, Scan, window
 from lite_medsam.storage.paths import shown_path
 
 __all__ = [
-    "MAX_VOXELS",
     "SOFT_TISSUE",
     "Geometry",
     "Scan",
@@ -23,7 +23,25 @@ __all__ = [
     "window",
 ]
 
-MAX_VOXELS = 2**28
+READABLE = "NIfTI (.nii, .nii.gz), DICOM (a file, or the folder of a series), npz, and pictures (png, jpg, bmp, tif)"
+# volumes of other programs, which would pass for damaged pictures
+_OTHER_VOLUMES = (
+    ".mha",
+    ".mhd",
+    ".nrrd",
+    ".nhdr",
+    ".mgz",
+    ".mgh",
+    ".img",
+    ".hdr",
+    ".mnc",
+    ".par",
+    ".rec",
+    ".vti",
+    ".gipl",
+    ".ima.gz",
+)
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def load_volume(
@@ -33,7 +51,7 @@ def load_volume(
 
     Args:
         path: What to read; the ending decides, and the content for files without a known one.
-        max_voxels: Larger scans are refused by their header, before memory is taken for them.
+        max_voxels: Larger scans are refused by their header, before memory is taken for them; None: what memory allows.
         first_volume: Take the first volume of a NIfTI time series instead of refusing it.
         plane: How a NIfTI volume is cut: "axial", "coronal", "sagittal" or "auto" (see `geometry.orient`). DICOM and npz
             keep the slices that they have.
@@ -45,7 +63,7 @@ def load_volume(
         CaseError: If the file is missing, damaged, too large or of another kind; the message names it and is one line.
         MissingExtraError: If nibabel or pydicom is needed and not installed.
     """
-    source, max_voxels = Path(path), MAX_VOXELS if max_voxels is None else max_voxels
+    source, max_voxels = Path(path), voxels_in_memory() if max_voxels is None else max_voxels
     name, shown = source.name.lower(), shown_path(path)
     if source.is_dir():
         return load_dicom_series(source, max_voxels)
@@ -57,12 +75,36 @@ def load_volume(
         return load_nifti(source, max_voxels, first_volume, plane)
     if name.endswith(".npz"):
         return _load_npz(source, max_voxels)
-    if name.endswith(IMAGE_SUFFIXES):
+    if is_picture(source):
         image = load_image(source)
         return Scan(image, None, None, Geometry.from_spacing(image.shape[:2], None), source.stem)
     if name.endswith((".dcm", ".dicom", ".ima")) or is_dicom(source):
         return load_dicom_file(source, max_voxels)
-    raise CaseError(f"{shown}: must be a .nii, .nii.gz, .dcm or .npz file or a folder of DICOM files, it is neither")
+    raise unreadable(source)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture: by its ending, or by its first bytes where that says nothing."""
+    if path.name.lower().endswith(IMAGE_SUFFIXES):
+        return True
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+    except OSError:
+        return False
+    return start.startswith(_PICTURES) and not path.name.lower().endswith(_OTHER_VOLUMES)
+
+
+def is_other_volume(path: Path) -> bool:
+    """Whether the ending is that of a medical volume of a kind that is not read."""
+    return path.name.lower().endswith(_OTHER_VOLUMES)
+
+
+def unreadable(path: Path) -> CaseError:
+    """What to say of a file that is none of those that can be read."""
+    kind = path.suffix.lower() if is_other_volume(path) else ""
+    what = f"{kind} volumes are not read; save it as NIfTI first" if kind else "it is none of them"
+    return CaseError(f"{shown_path(path)}: must be {READABLE}; {what}")
 
 
 def _load_npz(path: Path, max_voxels: int) -> Scan:

@@ -7,11 +7,10 @@ import numpy as np
 
 from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
-from lite_medsam.images.intensity import stretch_to_uint8
+from lite_medsam.images.intensity import pieces, stretch_to_uint8
 from lite_medsam.scans.geometry import Geometry
 
 SOFT_TISSUE = (40.0, 400.0)  # centre and width in HU
-_PART = 2**22  # values that are windowed at a time, to keep the float copies small
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +19,8 @@ class Scan:
 
     Attributes:
         values: (H, W), (H, W, 3), (D, H, W) or (D, H, W, 3); raw numbers such as HU, or uint8 colours.
-        spacing_mm: Voxel size in array order, (y, x) or (z, y, x); None when unknown.
+        spacing_mm: Voxel size in array order, (y, x) or (z, y, x); (y, x) of a volume whose slice distance is unknown; None
+            when unknown.
         modality: One of `case.MODALITIES`, None when unknown.
         geometry: For writing results back.
         name: What outputs are called; never a patient's name.
@@ -30,6 +30,8 @@ class Scan:
         boxes: (N, 4) or (N, 6) of an npz case, None when there are none.
         label: The label map of an npz case, None when there is none.
         label_names: Names of label values of an npz case.
+        padded: How many values are the smallest one because nothing was measured there (padding, marks of no data); they
+            have no part in the automatic mapping.
     """
 
     values: np.ndarray
@@ -43,6 +45,7 @@ class Scan:
     boxes: np.ndarray | None = None
     label: np.ndarray | None = None
     label_names: Mapping[int, str] | None = None
+    padded: int = 0
 
     @property
     def label_shape(self) -> tuple[int, ...]:
@@ -66,7 +69,7 @@ class Scan:
         if centre is None and self.default_window is not None:
             centre, width = self.default_window
         if centre is None or width is None:
-            return stretch_to_uint8(self.values)
+            return stretch_to_uint8(self.values, padded=self.padded)
         return window(self.values, centre, width)
 
     def across(self, axis: int) -> "Scan":
@@ -83,8 +86,10 @@ class Scan:
         turned = geometry.cut(self.geometry.uncut(self.values))
         spacing = self.spacing_mm
         if spacing is not None:
+            spacing = (np.nan, *spacing)[-3:]
             by_axis = dict(zip(self.geometry.axes, spacing, strict=True))
             spacing = tuple(by_axis[a] for a in geometry.axes)
+            spacing = spacing if np.isfinite(spacing).all() else None
         values = np.ascontiguousarray(turned)
         return replace(self, values=values, geometry=geometry, spacing_mm=spacing, boxes=None, label=None)
 
@@ -100,7 +105,7 @@ class Scan:
             image=self.to_uint8(centre, width),
             label=self.label,
             boxes=self.boxes,
-            spacing_mm=self.spacing_mm,
+            spacing_mm=None if self.is_volume and len(self.spacing_mm or ()) == 2 else self.spacing_mm,
             name=self.name,
             modality=self.modality,
             is_volume=self.is_volume,
@@ -130,9 +135,10 @@ def window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
     if values.dtype.kind not in "buif":
         raise CaseError(f"values must be numbers, got {values.dtype}")
     low, high = float(centre) - float(width) / 2, float(centre) + float(width) / 2
-    flat, mapped = np.ascontiguousarray(values).reshape(-1), np.empty(values.size, np.uint8)
-    for start in range(0, flat.size, _PART):
-        part = flat[start : start + _PART].astype(np.float64)
+    mapped, done = np.empty(values.size, np.uint8), 0
+    for piece in pieces(values):
+        part = piece.astype(np.float64)
         np.clip(np.nan_to_num(part, nan=low, posinf=high, neginf=low), low, high, out=part)
-        mapped[start : start + _PART] = np.rint((part - low) * 255 / (high - low))
+        mapped[done : done + piece.size] = np.rint((part - low) * 255 / (high - low))
+        done += piece.size
     return mapped.reshape(values.shape)

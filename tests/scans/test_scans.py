@@ -303,7 +303,7 @@ def test_damaged_files_are_one_line(tmp_path):
         assert name in str(error.value) and "\n" not in str(error.value), name
     with pytest.raises(CaseError, match="no such file"):
         load_volume(tmp_path / "none.nii")
-    with pytest.raises(CaseError, match="it is neither"):
+    with pytest.raises(CaseError, match="it is none of them"):
         (tmp_path / "a.doc").write_bytes(b"x" * 400)
         load_volume(tmp_path / "a.doc")
 
