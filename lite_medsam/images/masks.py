@@ -22,7 +22,7 @@ from functools import cached_property
 import numpy as np
 
 from lite_medsam.errors import CaseError
-from lite_medsam.images.reading import read_stored
+from lite_medsam.images.reading import MAX_PIXELS, read_stored
 from lite_medsam.images.softness import half_of_lossy, half_of_soft
 from lite_medsam.images.stored import STRAIGHT, Stored
 from lite_medsam.storage.paths import shown_path
@@ -83,8 +83,12 @@ class Mask:
         return half
 
 
-def read_mask(path: str | os.PathLike) -> np.ndarray:
+def read_mask(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Reads the numbers of one mask by the rules above, by itself; what a folder of them means, `mask_meaning` decides.
+
+    Args:
+        path: A picture file.
+        max_pixels: Larger ones are refused by their header.
 
     Returns:
         (H, W) integers; 0 and 255 for a JPEG and for softened edges; (H, W, 3) uint8 for colours.
@@ -94,7 +98,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
             for NaN or infinity.
         CaseError: If the file cannot be read.
     """
-    mask = stored_mask(path)
+    mask = stored_mask(path, max_pixels)
     try:
         if mask.half is not None:
             return object_of(mask).astype(np.uint8) * np.uint8(255)
@@ -103,14 +107,14 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     return mask.values if mask.is_colour else whole_numbers(mask, path)
 
 
-def stored_mask(path: str | os.PathLike) -> Mask:
+def stored_mask(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Mask:
     """Reads what a mask file holds; see the rules above.
 
     Raises:
         MaskError: "unexpected-labels" for half-transparent or 16-bit colour masks, "nan" for NaN or infinity.
         CaseError: If the file cannot be read.
     """
-    stored = read_stored(path)
+    stored = read_stored(path, max_pixels)
     values = stored.values
     if stored.palette is not None and _hides_others(stored):
         values, stored = stored.shown(), Stored(values, alpha=STRAIGHT)

@@ -21,6 +21,9 @@ RAW = 1
 FAX = {2, 3, 4, 32771}  # packings of 1-bit pictures, which need the width in pixels
 PACKED = {5, 8, 32773, 32946, 34925, 50000} | FAX
 MAX_UNPACKED_BYTES = 2**31
+MAX_TILE_SHARE = 16  # tiles may hold so many times the picture, and some more
+SMALL_BYTES = 2**22
+MAX_RATIO = 20_000  # no packing of an even picture reaches more
 _SHORT, _LONG = 3, 4
 
 
@@ -102,8 +105,7 @@ def samples(data: bytes, offsets: Sequence[int], counts: Sequence[int], layout: 
     wanted = layout.planes * layout.down * layout.across
     if len(offsets) != wanted or len(counts) != wanted:
         raise CaseError(f"damaged TIFF file, must have {wanted} strips or tiles, has {len(offsets)}")
-    if wanted * layout.rows * layout.row_bytes > MAX_UNPACKED_BYTES + layout.rows * layout.row_bytes * layout.planes:
-        raise CaseError(f"a TIFF must unpack to at most {MAX_UNPACKED_BYTES} bytes; save it with 8 or 16 bits")
+    _check_claim(layout, wanted * layout.rows, sum(counts))
     packed = [_segment(data, offset, count) for offset, count in zip(offsets, counts, strict=True)]
     whole = np.zeros((wanted, layout.rows, layout.columns, layout.in_pixel), _type(layout))
     last = layout.height - (layout.down - 1) * layout.rows  # rows of the last strip, which may be shorter
@@ -116,6 +118,16 @@ def samples(data: bytes, offsets: Sequence[int], counts: Sequence[int], layout: 
     picture = grid.transpose(1, 3, 2, 4, 0, 5)  # (down, rows, across, columns, planes, in_pixel)
     shape = (layout.down * layout.rows, layout.across * layout.columns, layout.channels)
     return picture.reshape(shape)[: layout.height, : layout.width]
+
+
+def _check_claim(layout: Layout, rows: int, packed_bytes: int) -> None:
+    """Refuses tiles far larger than the picture, and more bytes than what is there can unpack to."""
+    claimed = rows * layout.row_bytes
+    picture = layout.height * layout.width * layout.channels * max(layout.bits, 8) // 8
+    if claimed > 2 * MAX_UNPACKED_BYTES or claimed > MAX_TILE_SHARE * picture + SMALL_BYTES:
+        raise CaseError("damaged TIFF file, or strips and tiles far larger than the picture; save it anew")
+    if claimed > MAX_RATIO * packed_bytes + SMALL_BYTES:
+        raise CaseError("damaged or cut-off TIFF file, its strips or tiles hold too little for the picture")
 
 
 def _rows_of(index: int, layout: Layout, last: int) -> int:

@@ -35,12 +35,9 @@ def _image(path: Path):
 
 
 def _mask(path: Path):
-    from lite_medsam.cases.adapters import masks
-    from lite_medsam.images import reading
+    from lite_medsam.images.masks import read_mask
 
-    masks.MAX_PIXELS = MAX_PIXELS
-    reading.read_pixels.__defaults__ = (MAX_PIXELS,)
-    return masks.read_mask(path)
+    return read_mask(path, MAX_PIXELS)
 
 
 def _case(path: Path):
