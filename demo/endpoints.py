@@ -33,7 +33,7 @@ def segment_file(desk: Desk, path: str | None, prompts, model: str | None, engin
     Args:
         desk: Models and limits.
         path: The uploaded file.
-        prompts: A list of boxes [[x0, y0, x1, y1], ...], a prompt set (prompts/README.md) without masks, or either as
+        prompts: A list of boxes [[x0, y0, x1, y1], ...], a prompt set (docs/formats.md) without masks, or either as
             JSON text.
         model: Name of a model; None for the default.
         engine: Name of an engine; None for the default.

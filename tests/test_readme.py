@@ -8,7 +8,7 @@ import pytest
 from pages import PAGES, blocks
 from places import ROOT
 
-from lite_medsam.cli import group
+from lite_medsam.cli import COMMANDS, group
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -71,6 +71,11 @@ def test_commands_parse(line):
     for word in words:
         if word.startswith("-") and not re.match(r"-[\d.]", word):
             assert word in known, f"{word} in: {line}"
+
+
+def test_the_page_of_commands_has_all_of_them():
+    text = (ROOT / "docs/command-line.md").read_text(encoding="utf-8").split("## All commands")[1]
+    assert {name for name in COMMANDS if f"`{name}`" not in text} == set()
 
 
 def test_make_targets_exist():
