@@ -7,6 +7,7 @@ import numpy as np
 
 from lite_medsam.bench.small_graphs import one_operator
 from lite_medsam.model.engines import import_onnxruntime
+from lite_medsam.storage.machine import may_spin
 
 PRODUCT_SIDES = (512, 1024)  # the faster one counts; on a busy machine only the short one runs undisturbed
 # bytes that an addition of two arrays touches: from what a core caches to more than most last levels hold
@@ -71,6 +72,7 @@ def _task(operator: str, shape: tuple[int, ...], threads: int) -> Callable[[], o
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if may_spin(threads) else "0")
     graph = one_operator(operator, {"a": shape, "b": shape}, ("c", shape))
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)

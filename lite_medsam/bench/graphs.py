@@ -18,10 +18,11 @@ from lite_medsam.bench.timing import Measurement, Sample, interleaved, line_fit
 from lite_medsam.model.engines import DECODER_FILE, DECODER_INPUTS, ENCODER_FILE
 from lite_medsam.model.preprocessing import Frame, to_model
 from lite_medsam.model.prompt_tokens import decoder_inputs
-from lite_medsam.model.runtime import Backend, physical_cores
+from lite_medsam.model.runtime import Backend
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.segment.encoding import EncodedImage
 from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.machine import physical_cores, usable_cpus
 
 BOX_COUNTS = (1, 8, 64, 300)
 OTHER_ENGINE_COUNTS = (1, 8)
@@ -69,7 +70,7 @@ def measure_threads(context: Context) -> None:
     """Encode and decode of one box with 1, 2 and all threads, taking turns."""
     section = f"Threads, {context.engine}"
     tasks: dict[tuple[str, str], Callable] = {}
-    for threads in sorted({1, 2, physical_cores()}):
+    for threads in sorted({1, min(2, usable_cpus()), physical_cores()}):
         for contender in context.contenders:
             backend = contender.open(context.engine, threads)
             predictor, encoded = Predictor(backend), encoded_sample(backend)

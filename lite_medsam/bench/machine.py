@@ -6,7 +6,8 @@ import os
 import platform
 from typing import Any
 
-from lite_medsam.storage.machine import cpu_title, physical_cores
+from lite_medsam.storage.limits import cpu_quota
+from lite_medsam.storage.machine import cpu_title, memory_bytes, physical_cores
 
 PACKAGES = ("numpy", "opencv-python-headless", "onnxruntime", "openvino", "torch")
 
@@ -25,6 +26,7 @@ def machine_facts() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "physical_cores": physical_cores(),
         "logical_cores": os.cpu_count(),
+        "cpu_quota": cpu_quota(),
         "memory_gb": _memory_gb(),
         "load_at_start": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "versions": versions,
@@ -32,7 +34,5 @@ def machine_facts() -> dict[str, Any]:
 
 
 def _memory_gb() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
-    except (AttributeError, ValueError, OSError):
-        return None  # not on this system
+    size = memory_bytes()
+    return None if size is None else round(size / 1e9, 1)

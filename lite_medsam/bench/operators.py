@@ -12,6 +12,7 @@ import numpy as np
 
 from lite_medsam.bench.ceilings import Ceiling
 from lite_medsam.model.engines import import_onnxruntime
+from lite_medsam.storage.machine import may_spin
 
 MATRIX_PRODUCTS = ("MatMul", "FusedMatMul", "Gemm", "FusedGemm", "TransposeMatMul")
 CONVOLUTIONS = ("Conv", "FusedConv", "NhwcFusedConv")
@@ -55,6 +56,7 @@ def profile(graph: Path, feeds: Mapping[str, np.ndarray], threads: int, runs: in
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if may_spin(threads) else "0")
     options.enable_profiling = True
     if not optimise:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL

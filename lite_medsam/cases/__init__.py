@@ -3,6 +3,8 @@
 - adapters/: Raw data of a source to cases: one file per source, what they share, checks, splits, writing
 - case: The one data contract: a Case is an image or volume with its labels; on disk it is the challenge's npz
 - datasets: The registry of data sets: where each comes from, what it holds, under which terms; nothing is downloaded
+- extra_keys: Our own extra keys in a case's npz: texts, names of labels, metadata; what others write is ignored
 - fields: What each field of a Case must be: images, label maps, boxes, spacings, names
+- groups: Whose image each case is, as a user's table says it
 - npz: Reading npz archives that nobody vouches for: no pickle, no zip bombs, one clear line for whatever is wrong
 """

@@ -6,13 +6,14 @@ order of spacings, x y z, live in this file only.
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lite_medsam.cases.extra_keys import label_names_of, metadata_of, text_of
 from lite_medsam.cases.fields import (
     MODALITIES,
     checked_boxes,
@@ -62,6 +63,8 @@ class Case:
         is_volume: Whether `image` is (D, H, W).
         label_names: Names of label values.
         metadata: What else the source says of the case, as texts: a diagnosis, how a region was made.
+        unread: Why optional arrays of its file were left out, by key: `boxes` that hold Python objects, say. Whoever needs
+            one calls `require`.
 
     Raises:
         CaseError: If a field is not as described.
@@ -77,6 +80,7 @@ class Case:
     is_volume: bool = False
     label_names: Mapping[int, str] | None = None
     metadata: Mapping[str, str] | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
         object.__setattr__(self, "image", checked_image(self.image, self.is_volume))
@@ -104,9 +108,24 @@ class Case:
         Raises:
             CaseError: If the case has none.
         """
+        self.require("gts")
         if self.label is None:
             raise CaseError(f"the case {self.name} must have a label map (gts), has none")
         return self.label
+
+    def require(self, key: str) -> None:
+        """Raises CaseError if an optional array is needed that is in the file, but could not be used.
+
+        Args:
+            key: As the file calls it: gts, boxes, spacing.
+        """
+        if key in self.unread:
+            raise CaseError(f"{self.name}: {self.unread[key]}")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know: which arrays of the file were left out, and why."""
+        return tuple(f"left unread: {reason}" for reason in self.unread.values())
 
 
 def load_case(path: str | os.PathLike, max_bytes: int = MAX_ARCHIVE_BYTES) -> Case:
@@ -115,7 +134,8 @@ def load_case(path: str | os.PathLike, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ca
     A three-axis `imgs` can be colour (H, W, 3) or a volume (D, H, W). In this order: the key `is_volume` that
     `save_case` writes; a file name that starts with 3D or 2D, as in the challenge; then the last axis: 1, 3
     or 4 is an image, 5 and more a volume. Images of another type than uint8 go through `to_uint8`;
-    a volume as a whole, so that its slices stay comparable. Pickled arrays are never loaded.
+    a volume as a whole, so that its slices stay comparable. Pickled arrays are never loaded. Optional arrays that hold Python
+    objects, and boxes and spacings that are not what they must be, are left out and noted in `Case.unread`.
 
     Args:
         path: The npz file; its stem becomes the case's name, and gives the modality where the file holds
@@ -123,13 +143,14 @@ def load_case(path: str | os.PathLike, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ca
         max_bytes: Limit of the unpacked size; larger claims are refused before anything is unpacked.
 
     Raises:
-        CaseError: If the file is missing, damaged, too large, or an array is not what it must be; the message
+        CaseError: If the file is missing, damaged, too large, or `imgs` or `gts` is not what it must be; the message
             names the file and is a single line.
     """
     shown = shown_path(path)
     optional = ("gts", "boxes", "spacing", "is_volume", "modality", "group", "label_ids", "label_names",
                 "metadata")  # fmt: skip
-    arrays = read_npz(path, ("imgs",), optional, max_bytes)
+    unread: dict[str, str] = {}
+    arrays = read_npz(path, ("imgs",), optional, max_bytes, unread)
     name = Path(path).stem
     try:
         image, is_volume = _image_of(arrays["imgs"], name, arrays.get("is_volume"))
@@ -140,14 +161,17 @@ def load_case(path: str | os.PathLike, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ca
         return Case(
             image=image,
             label=label,
-            boxes=arrays.get("boxes"),
-            spacing_mm=_spacing_of(arrays.get("spacing"), dims),
+            boxes=_usable("boxes", unread, lambda: checked_boxes(arrays.get("boxes"), 6 if is_volume else 4)),
+            spacing_mm=_usable(
+                "spacing", unread, lambda: checked_spacing(_spacing_of(arrays.get("spacing"), dims), dims)
+            ),
             name=name,
-            modality=modality_from_name(_text_of(arrays.get("modality")) or "") or modality_from_name(name),
-            group=_text_of(arrays.get("group")),
+            modality=modality_from_name(text_of(arrays.get("modality")) or "") or modality_from_name(name),
+            group=text_of(arrays.get("group")),
             is_volume=is_volume,
-            label_names=_label_names_of(arrays.get("label_ids"), arrays.get("label_names")),
-            metadata=_metadata_of(arrays.get("metadata")),
+            label_names=label_names_of(arrays.get("label_ids"), arrays.get("label_names")),
+            metadata=metadata_of(arrays.get("metadata")),
+            unread=unread,
         )
     except CaseError as error:
         raise CaseError(f"{shown}: {error}") from None
@@ -236,6 +260,15 @@ def slices(case: Case, maximum: int) -> list[Case]:
     ]
 
 
+def _usable(key: str, unread: dict[str, str], read: Callable[[], Any]) -> Any:
+    """What an optional array holds; None, and a word on why, where it is not what it must be."""
+    try:
+        return read()
+    except CaseError as error:
+        unread[key] = str(error)
+        return None
+
+
 def _image_of(imgs: np.ndarray, name: str, flag: np.ndarray | None) -> tuple[np.ndarray, bool]:
     if 0 in imgs.shape:
         raise CaseError(f"imgs must have pixels, got shape {imgs.shape}")
@@ -267,33 +300,6 @@ def _spacing_of(spacing: np.ndarray | None, dims: int) -> tuple[float, ...] | No
             f"got shape {spacing.shape} of {spacing.dtype}"
         )
     return tuple(float(v) for v in spacing[:dims][::-1])  # x, y, z on disk -> array order
-
-
-def _text_of(array: np.ndarray | None) -> str | None:
-    # a foreign archive may hold something else under our extra keys: ignored, it is not part of the contract
-    if array is None or array.dtype.kind != "U" or array.size != 1:
-        return None
-    return str(array.item()) or None
-
-
-def _label_names_of(ids: np.ndarray | None, names: np.ndarray | None) -> dict[int, str] | None:
-    if ids is None or names is None or ids.shape != names.shape:
-        return None
-    if ids.dtype.kind not in "iu" or names.dtype.kind != "U":
-        return None
-    return dict(zip(ids.ravel().tolist(), names.ravel().tolist(), strict=True))
-
-
-def _metadata_of(array: np.ndarray | None) -> dict[str, str] | None:
-    text = _text_of(array)
-    if text is None:
-        return None
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    is_ours = isinstance(found, dict) and all(isinstance(value, str) for value in found.values())
-    return found if is_ours else None
 
 
 def _write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:

@@ -22,6 +22,7 @@ def read_npz(
     required: Collection[str],
     optional: Collection[str] = (),
     max_bytes: int = MAX_ARCHIVE_BYTES,
+    unread: dict[str, str] | None = None,
 ) -> dict[str, np.ndarray]:
     """Reads named arrays from an npz file, after checking that its directory and headers are plausible.
 
@@ -34,6 +35,7 @@ def read_npz(
         required: Keys that must be there.
         optional: Keys that are read when they are there.
         max_bytes: Limit of the wanted members' unpacked bytes together.
+        unread: Takes the optional keys that hold no plain array (Python objects, say), and why; without it they are errors.
 
     Returns:
         The arrays by key, of at most `MAX_VALUES` values each.
@@ -47,8 +49,14 @@ def read_npz(
     try:
         with zipfile.ZipFile(path) as archive:
             members = _wanted_members(archive, shown, required, optional, max_bytes)
-            for key, info in members.items():
-                _check_member(archive, info, f"{shown}: {key}")
+            for key, info in [*members.items()]:
+                try:
+                    _check_member(archive, info, f"{shown}: {key}")
+                except CaseError as error:
+                    if unread is None or key in required:
+                        raise
+                    unread[key] = str(error).removeprefix(f"{shown}: ")
+                    del members[key]
             return {key: _read_member(archive, info, f"{shown}: {key}") for key, info in members.items()}
     except CaseError:
         raise
@@ -122,12 +130,26 @@ def _check_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -
     except Exception as error:  # zlib.error, LZMAError, BadZipFile, EOFError, ValueError, SyntaxError, ...
         raise CaseError(f"{where} is damaged or cut off ({type(error).__name__})") from None
     if dtype.hasobject:
-        raise CaseError(f"{where} must be a plain array, holds Python objects (pickle), never loaded")
+        raise CaseError(
+            f"{where} must be a plain array, holds Python objects (pickle), never loaded; {_rewrite(where)}"
+        )
     values = math.prod(shape)
     if any(side < 0 for side in shape) or values > MAX_VALUES:
         raise CaseError(f"{where} must have at most {MAX_VALUES} values, its header says shape {shape}")
     if values * dtype.itemsize != info.file_size - header_bytes:
         raise CaseError(f"{where} is damaged: shape {shape} of {dtype} does not make {info.file_size} bytes")
+
+
+def _rewrite(where: str) -> str:
+    """How to write an array without Python objects."""
+    key = where.rpartition(" ")[2]
+    advice = {
+        "boxes": "write boxes as numbers, boxes=np.array([[x0, y0, x1, y1]]), of a volume [[x0, y0, z0, x1, y1, z1]]",
+        "spacing": "write spacing as numbers, spacing=np.array([x, y, z]) in mm",
+        "gts": "write gts as integers, gts=np.asarray(gts, np.uint8)",
+        "metadata": "write metadata as a text, metadata=np.array(json.dumps(...))",
+    }
+    return advice.get(key, f"write it with a plain dtype, {key}=np.asarray({key}, np.float32), or leave it out")
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> np.ndarray:

@@ -21,10 +21,11 @@
 - weights: `lite-medsam weights`: published weights listed, downloaded and checked
 """
 
+import contextlib
 import importlib
-import os
 import signal
 import sys
+import warnings
 
 import click
 
@@ -81,30 +82,60 @@ def group() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits: 0 done, 1 the environment failed, 2 wrong input, 130 interrupted.
 
+    What the console cannot show, or nobody reads, ends nothing, see `storage.console`.
+
     Args:
         arguments: Words after the program's name; those of the process by default.
     """
+    from lite_medsam.storage.console import safe_console
+
     signal.signal(signal.SIGTERM, _interrupt)  # so that temporary files are removed, as after Ctrl-C
+    with safe_console() as (out, err), _short_warnings():
+        code = _run(arguments)
+        out.flush()
+        if out.lost is not None and not out.reader_left:  # `> file` on a full disk
+            print(f"error: the output could not be written ({_one_line(out.lost)})", file=err)
+            code = code or 1
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """Runs a command; the exit code, its error told."""
     try:
         # a command that ends early by raising Exit is returned by click as its code
-        code = group.main(arguments, prog_name="lite-medsam", standalone_mode=False) or 0
+        return group.main(arguments, prog_name="lite-medsam", standalone_mode=False) or 0
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        error.show(file=sys.stderr)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         print("interrupted; finished outputs are kept", file=sys.stderr)
-        code = 130
+        return 130
     except BrokenPipeError:
-        # the reader of our output went away, as `| head` does; nothing is left to flush to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        return 0  # the reader of our output went away, as `| head` does; there is nobody to tell
     except ValueError as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)
-        code = 2
+        return 2
     except (OSError, ImportError, MemoryError) as error:
         print(f"error: {_one_line(error)}", file=sys.stderr)
-        code = 1
-    sys.exit(code)
+        return 1
+
+
+@contextlib.contextmanager
+def _short_warnings():
+    """Shows warnings as one line that a user can read, without the place in our code."""
+    shown = warnings.showwarning
+
+    def show(message, category, filename, lineno, file=None, line=None) -> None:
+        if issubclass(category, RuntimeWarning):
+            print(f"warning: {_one_line(message)}", file=file or sys.stderr)
+        else:
+            shown(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 def _interrupt(*_) -> None:

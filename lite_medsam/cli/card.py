@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from lite_medsam.cli.evaluate import labelled_cases, read_groups
+from lite_medsam.cli.evaluate import groups_of, labelled_cases, targets_of
 from lite_medsam.cli.options import engine_options, open_predictor
 
 EXAMPLES_BYTES, FAILURES_BYTES = 480_000, 380_000  # pictures are committed with the weights
@@ -122,15 +122,14 @@ def _measured(
     from lite_medsam.card.halves import fit
     from lite_medsam.errors import CaseError
     from lite_medsam.model.spec import save_spec
-    from lite_medsam.prompts.targets import read_targets
     from lite_medsam.storage.files import atomic_write
 
-    cases = labelled_cases(inputs)[::every]
+    found = labelled_cases(inputs)
     settings = CardSettings(
-        zoom=zoom, curves_every=curves_every, groups=read_groups(groups) or {}, targets=read_targets(targets)
+        zoom=zoom, curves_every=curves_every, groups=groups_of(groups, found) or {}, targets=targets_of(targets, found)
     )
     predictor = open_predictor(weights=directory, zoom=zoom, **engine)
-    measured = _measure(predictor.backend, cases, settings)
+    measured = _measure(predictor.backend, found[::every], settings)
     for name, reason in measured.skipped:
         print(f"left out: {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)
     if not measured.images:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from lite_medsam.cli.evaluate import labelled_cases, read_groups
+from lite_medsam.cli.evaluate import groups_of, labelled_cases
 
 DEFAULT_WAYS = ("lite-medsam", "litemedsam:quirks", "litemedsam:off", "litemedsam", "litemedsam-128")
 
@@ -52,14 +52,15 @@ def command(inputs, names, groups, protocol, every, ledger, minutes, output, thr
 
     if minutes and ledger is None:
         raise click.UsageError("--minutes needs --ledger FILE, else what was measured is lost")
-    cases = labelled_cases(inputs)[::every]
+    found = labelled_cases(inputs)
+    owners, cases = groups_of(groups, found) if found else None, found[::every]
     if not cases:
         raise CaseError(f"the input must hold npz cases, got none in {', '.join(map(str, inputs))}")
     if len({case.stem for case in cases}) < len(cases):
         raise CaseError("cases must have different file names, got the same one twice; give the folders one by one")
     ways = [_open(name, threads) for name in names or DEFAULT_WAYS]
     kept, chosen = Ledger(ledger), load_protocol(protocol)
-    _measure(ways, missing(ways, cases, chosen, kept), chosen, read_groups(groups), kept, minutes, quiet)
+    _measure(ways, missing(ways, cases, chosen, kept), chosen, owners, kept, minutes, quiet)
     left = len(missing(ways, cases, chosen, kept))
     if left:
         print(f"{left} of {len(ways) * len(cases)} are left; run the same command again to go on", file=sys.stderr)

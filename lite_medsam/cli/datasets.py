@@ -1,6 +1,5 @@
 """`lite-medsam datasets`: known data sets, their sources and terms."""
 
-import json
 from dataclasses import asdict
 
 import click
@@ -26,10 +25,11 @@ def command(words: tuple[str, ...], modality: str | None, adapter: str | None, a
     from the source, under its terms, and turn them into cases with `lite-medsam prepare`.
     """
     from lite_medsam.cases.datasets import find_datasets
+    from lite_medsam.storage.console import print_json
 
     found = find_datasets(words, modality, adapter)
     if as_json:
-        print(json.dumps([asdict(dataset) for dataset in found], indent=1, ensure_ascii=False))
+        print_json([asdict(dataset) for dataset in found])
     elif not found:
         raise click.UsageError("no data set fits; `lite-medsam datasets` lists all")
     elif len(found) == 1:

@@ -60,13 +60,12 @@ def command(
     OUTPUT/model is a model directory; fine-tuning it on labels is the next step.
     """
     require_training("onnx")
-    import torch
 
     from lite_medsam.learning.distillation.run import open_student, run_distillation
     from lite_medsam.learning.distillation.teachers import open_teacher
+    from lite_medsam.learning.network.threads import set_threads
 
-    if threads:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     views = ViewSettings(**{field.name: values.pop(field.name) for field in dataclasses.fields(ViewSettings)})
     settings = DistillSettings(**values, views=views)
     limit = None if cache_limit_gb is None else int(cache_limit_gb * 1e9)

@@ -72,63 +72,105 @@ def command(
     from lite_medsam.evaluation.baselines import BaselineSegmenter
     from lite_medsam.evaluation.evaluate import evaluate, evaluate_predictions, known_targets
     from lite_medsam.prompts.prompt_set import load_protocol
-    from lite_medsam.prompts.targets import read_targets
-    from lite_medsam.storage.files import atomic_write
 
     if predictions and baseline:
         raise click.UsageError("give either --predictions or --baseline, not both")
     if targets and (predictions or baseline):
         raise click.UsageError("--targets is for models; leave it out with --predictions and --baseline")
-    names = None if targets is None else read_targets(targets)
-    paths = labelled_cases(inputs)[::every]
-    if not paths:
+    found = labelled_cases(inputs)
+    if not found:
         raise CaseError(f"the input must hold npz cases, got none in {', '.join(map(str, inputs))}")
+    names = None if targets is None else targets_of(targets, found)
+    owners, paths = groups_of(groups, found), found[::every]
     with tqdm(total=len(paths), unit="case", disable=quiet, leave=False) as bar:
 
         def progress(_: str) -> None:
             bar.update()
 
         if predictions:
-            result = evaluate_predictions(paths, predictions, tolerance_px=tolerance, progress=progress)
+            result = evaluate_predictions(
+                paths, predictions, tolerance_px=tolerance, groups=owners, progress=progress,
+            )  # fmt: skip
         else:
             segmenter: Any = BaselineSegmenter(baseline) if baseline else open_predictor(**engine)
             if names is not None and not known_targets(segmenter):
                 print(f"--targets changes nothing: {segmenter.spec.name} knows no names", file=sys.stderr)
             result = evaluate(
                 segmenter, paths, load_protocol(protocol), tolerance_px=tolerance, slices_per_volume=slices,
-                groups=read_groups(groups), targets=names, progress=progress,
+                groups=owners, targets=names, progress=progress,
             )  # fmt: skip
+            if names is not None and known_targets(segmenter) and result.rows and not result.settings["named_objects"]:
+                print(
+                    "--targets named no object: no label of the cases is in it with a name that the model knows",
+                    file=sys.stderr,
+                )
     for name, reason in result.skipped:
         print(f"left out: {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
     if not result.rows:
         raise CaseError("no case could be scored; see the reasons above")
-    if output:
-        result.write_csv(output)
-    if report:
-        with atomic_write(report) as path:
-            text = result.to_json() if report.suffix.lower() == ".json" else result.to_markdown()
-            path.write_text(text, encoding="utf-8")
     print(result.to_json() if as_json else result.format_table(by))
+    _write(result, output, report)
+
+
+def _write(result, output: Path | None, report: Path | None) -> None:
+    """Writes the files that were asked for; one that cannot be written does not keep the other from it.
+
+    Raises:
+        OSError: At the end, the first that went wrong.
+    """
+    from lite_medsam.storage.files import atomic_write
+
+    errors = []
+    try:
+        if output:
+            result.write_csv(output)
+    except OSError as error:
+        errors.append(error)
+    try:
+        if report:
+            text = result.to_json() if report.suffix.lower() == ".json" else result.to_markdown()
+            with atomic_write(report) as path:
+                path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        errors.append(error)
+    if errors:
+        raise errors[0]
 
 
 def labelled_cases(inputs: tuple[Path, ...]) -> list[Path]:
-    """The npz files of the inputs, folders searched with their subfolders."""
-    paths = []
+    """The npz files of the inputs, each once, folders searched with their subfolders; what cannot be read is told."""
+    from lite_medsam.storage.paths import files_below, shown_path
+
+    paths: dict[Path, Path] = {}
     for given in inputs:
-        paths += sorted(given.rglob("*.npz")) if given.is_dir() else [given]
-    return paths
+        found = files_below(given, (".npz",)) if given.is_dir() else None
+        for path in [given] if found is None else found.files:
+            paths.setdefault(path.resolve(), path)
+        for path, reason in [] if found is None else found.problems:
+            print(f"left out: {shown_path(path)}: {reason}", file=sys.stderr)
+    return list(paths.values())
 
 
-def read_groups(path: Path | None) -> dict[str, str] | None:
-    """Group by case name from a CSV with the columns `file` and `group`."""
-    import csv
+def groups_of(table: Path | None, cases: list[Path]) -> dict[str, str] | None:
+    """Groups by case name from a user's table, with its notes on stderr; None without a table."""
+    from lite_medsam.cases.groups import read_groups
 
-    from lite_medsam.errors import CaseError
-
-    if path is None:
+    if table is None:
         return None
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if not {"file", "group"} <= set(rows.fieldnames or ()):
-            raise CaseError(f"{path} must be a CSV with the columns file and group, got {rows.fieldnames}")
-        return {Path(row["file"]).stem: row["group"] for row in rows}
+    groups, notes = read_groups(table, [path.stem for path in cases])
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    return groups
+
+
+def targets_of(table: Path | None, cases: list[Path]):
+    """Names of labels from a user's table, with notes on rows that fit nothing on stderr; none without a table."""
+    from lite_medsam.prompts.targets import read_targets, unfit_rows
+
+    targets = read_targets(table)
+    if table is not None:
+        for note in unfit_rows(targets, [path.stem for path in cases], table):
+            print(f"note: {note}", file=sys.stderr)
+    return targets

@@ -51,14 +51,13 @@ def command(cases, split, weights, output, resume, cache, threads, **values) -> 
     directory OUTPUT/model, with its card, is ready for `segment` and `evaluate`.
     """
     require_training("lightning_fabric", "monai", "onnx", "matplotlib")
-    import torch
 
     from lite_medsam.learning.finetuning.run import finetune
     from lite_medsam.learning.finetuning.settings import FinetuneSettings
+    from lite_medsam.learning.network.threads import set_threads
     from lite_medsam.learning.training.validation import format_comparison
 
-    if threads:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     values = {name: "" if value is None else value for name, value in values.items()}
     settings = FinetuneSettings(**values)
     try:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from lite_medsam.cli.evaluate import labelled_cases
+from lite_medsam.cli.evaluate import labelled_cases, targets_of
 from lite_medsam.cli.train import require_training
 
 
@@ -30,20 +30,19 @@ def command(run: Path, inputs, targets, every, output: Path, threads) -> None:
     Scores each checkpoint that the run kept on the same boxes. Steps that the CSV holds already are not measured again.
     """
     require_training("matplotlib")
-    import torch
     from tqdm import tqdm
 
     from lite_medsam.errors import CaseError
+    from lite_medsam.learning.network.threads import set_threads
     from lite_medsam.learning.training.history import draw_history, measure_history
-    from lite_medsam.prompts.targets import read_targets
 
-    if threads:
-        torch.set_num_threads(threads)
-    cases = labelled_cases(inputs)[::every]
-    if not cases:
+    set_threads(threads)
+    found = labelled_cases(inputs)
+    if not found:
         raise CaseError(f"the input must hold npz cases, got none in {', '.join(map(str, inputs))}")
+    names = targets_of(targets, found)
     with tqdm(unit="case", leave=False) as bar:
-        lines = measure_history(run, cases, read_targets(targets), output, lambda _: bar.update())
+        lines = measure_history(run, found[::every], names, output, lambda _: bar.update())
     draw_history(lines, output.with_suffix(".png"))
     last = lines[-1]["step"]
     for line in lines:

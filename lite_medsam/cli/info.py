@@ -1,6 +1,5 @@
 """`lite-medsam info`: versions, engines, the default model and its terms."""
 
-import json
 from pathlib import Path
 
 import click
@@ -23,17 +22,21 @@ def command(
 
     --engine auto is ONNX Runtime until --trial has found something faster on this machine for this model.
     """
+    from lite_medsam.storage.console import print_json
+
     if (int8 or threads) and not trial:
         raise click.UsageError("--int8 and --threads go with --trial")
     measured = measure(weights, int8, threads) if trial else {}
     record = gather(weights) | measured
     names = record["model"]["targets"]
     if targets:
-        for line in [json.dumps(names, indent=1, ensure_ascii=False)] if as_json else names:
-            print(line)
+        if as_json:
+            print_json(names)
+        else:
+            print(*names, sep="\n")
         return
     if as_json:
-        print(json.dumps(record, indent=1, ensure_ascii=False))
+        print_json(record)
         return
     record["model"]["targets"] = f"{len(names)} names; --targets lists them" if names else "knows no names"
     for title, fields in record.items():

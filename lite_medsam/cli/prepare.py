@@ -1,6 +1,5 @@
 """`lite-medsam prepare`: a data set becomes cases, or is checked."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -106,6 +105,7 @@ def command(adapter, source, output, check, split, seed, layout, as_json, quiet,
     from lite_medsam.cases.adapters import open_adapter
     from lite_medsam.cases.adapters.split import parse_fractions
     from lite_medsam.cases.adapters.write import check_source, prepare_cases
+    from lite_medsam.storage.console import print_json
 
     if check == (output is not None):
         raise click.UsageError("give either -o CASES to write, or --check to only look")
@@ -117,7 +117,7 @@ def command(adapter, source, output, check, split, seed, layout, as_json, quiet,
         else:
             report = prepare_cases(opened, opened.settings, output, fractions, seed, layout, on_item)
     if as_json:
-        print(json.dumps(_as_json(report), indent=1, ensure_ascii=False))
+        print_json(_as_json(report))
     else:
         _print(report, output)
     if report.errors:

@@ -1,6 +1,5 @@
 """`lite-medsam segment`: masks of images, volumes and folders from boxes and points."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -87,6 +86,9 @@ def command(
 
     from lite_medsam.jobs.batch import SegmentOptions, find_jobs, run_jobs
     from lite_medsam.prompts.vocabulary import check_target
+    from lite_medsam.storage.console import print_json
+    from lite_medsam.storage.json_text import recorded_name
+    from lite_medsam.storage.paths import shown_path
 
     prompts = objects_from_options(boxes, points)
     if prompts and prompt_path:
@@ -102,36 +104,48 @@ def command(
     if target is not None:
         check_target(target, predictor.spec.targets, predictor.spec.name)
     progress = tqdm(total=len(jobs), unit="file", disable=quiet or len(jobs) < 2, leave=False)
+    records, failures = [], []
 
     def on_done(job, record: dict) -> None:
         progress.update()
-        if not quiet and not as_json and "error" not in record:
+        if "error" in record:
+            failures.append((job.path, record["error"], record["wrong_input"]))
+            return
+        records.append(record)
+        if not quiet and not as_json:
             progress.write(_line(job, record), file=sys.stdout)
+        for note in () if quiet or record.get("skipped") else record.get("notes", ()):
+            progress.write(f"note: {shown_path(job.path.name)}: {note}", file=sys.stderr)
 
-    with progress, SliceBar(quiet) as slices:
-        records, failures = run_jobs(predictor, jobs, options, on_done, read_ahead, slices)
-    if as_json:
-        failed = [{"input": str(path), "error": message} for path, message in failures]
-        print(json.dumps(records + failed, indent=1, ensure_ascii=False))
-    for path, message in failures:
-        # most messages name their file already
-        print(f"error: {message if path.name in message else f'{path}: {message}'}", file=sys.stderr)
-    if failures and len(jobs) > 1:
-        print(f"{len(failures)} of {len(jobs)} inputs failed", file=sys.stderr)
+    try:
+        with progress, SliceBar(quiet) as slices:
+            run_jobs(predictor, jobs, options, on_done, read_ahead, slices)
+    finally:  # after a full disk, too, what was done and what failed is told
+        if as_json:
+            print_json(records + [{"input": recorded_name(path), "error": text} for path, text, _ in failures])
+        for path, message, _ in failures:
+            # most messages name their file already
+            name, shown = shown_path(path.name), shown_path(path)
+            print(f"error: {message if name in message else f'{shown}: {message}'}", file=sys.stderr)
+        if failures and len(jobs) > 1:
+            print(f"{len(failures)} of {len(jobs)} inputs failed", file=sys.stderr)
     if failures:
-        raise click.exceptions.Exit(2)
+        raise click.exceptions.Exit(2 if any(wrong_input for *_, wrong_input in failures) else 1)
 
 
 def _line(job, record: dict) -> str:
+    from lite_medsam.storage.paths import shown_path
+
+    name = shown_path(job.path.name)
     if record.get("skipped"):
-        return f"{job.path.name}: finished before, skipped"
+        return f"{name}: finished before, skipped"
     objects = record["objects"]
     scores = ", ".join("-" if o["score"] is None else f"{o['score']:.2f}" for o in objects[:5]) + (
         ", ..." if len(objects) > 5 else ""
     )
     seconds = sum(record["seconds"].values())
     plural = "" if len(objects) == 1 else "s"
-    return f"{job.path.name}: {len(objects)} object{plural}, score {scores}, {seconds:.2f} s -> {job.target}.json"
+    return f"{name}: {len(objects)} object{plural}, score {scores}, {seconds:.2f} s -> {shown_path(job.target)}.json"
 
 
 class SliceBar:
@@ -144,8 +158,10 @@ class SliceBar:
     def __call__(self, job, done: int, total: int) -> None:
         from tqdm import tqdm
 
+        from lite_medsam.storage.paths import shown_path
+
         if self.bar is None:
-            name = job.path.name
+            name = shown_path(job.path.name)
             self.bar = tqdm(total=total, desc=name, unit="slice", delay=1, leave=False, disable=self.quiet)
         self.bar.update(done - self.bar.n)
         if done == total:

@@ -34,13 +34,12 @@ def command(
     phantoms may be mixed: modalities are drawn in equal shares.
     """
     require_training()
-    import torch
 
+    from lite_medsam.learning.network.threads import set_threads
     from lite_medsam.learning.training.recipe import load_recipe, run_recipe
     from lite_medsam.learning.training.stepping import make_fabric
 
-    if threads:
-        torch.set_num_threads(threads)
+    set_threads(threads)
     loaded = load_recipe(recipe)
     fabric = make_fabric(accelerator, devices, precision="bf16-mixed" if loaded.train.bfloat16 else "32-true")
     fabric.launch()

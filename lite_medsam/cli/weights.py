@@ -1,7 +1,6 @@
 """`lite-medsam weights`: published weights listed, downloaded and checked."""
 
 import contextlib
-import json
 import sys
 from pathlib import Path
 
@@ -33,10 +32,11 @@ def list_command(as_json: bool) -> None:
 
     from lite_medsam.model.manifest import load_manifest
     from lite_medsam.model.published import cached_models
+    from lite_medsam.storage.console import print_json
 
     models = load_manifest()
     if as_json:
-        print(json.dumps([dataclasses.asdict(model) for model in models], indent=1, ensure_ascii=False))
+        print_json([dataclasses.asdict(model) for model in models])
         return
     width = max(len(model.name) for model in models)
     for model in models:

@@ -5,6 +5,7 @@
 - int8: An int8 version of a model: calibrated, compared with the full one, and written with what it gains and loses
 - metrics/: Scores of a predicted mask against the true one: region overlap and boundary distance
 - object_scores: The scores of one object: its mask against the true one, in pixels and millimetres
+- predictions: Finished segmentations beside their cases: which file belongs to which, and whether numbers meet
 - report: The scores of a run: its rows, their averages as text, CSV, Markdown or JSON, and what was left out
 - scores: Tables of scores: how rows are averaged, decided once, and how they are written
 - volume_study: How well volumes are followed from one box: mean 3D Dice per object, by modality and way of asking

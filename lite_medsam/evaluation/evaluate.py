@@ -14,6 +14,7 @@ from lite_medsam.errors import CaseError
 from lite_medsam.evaluation import scores
 from lite_medsam.evaluation.metrics import dice
 from lite_medsam.evaluation.object_scores import score_object
+from lite_medsam.evaluation.predictions import LabelNumbers, PredictionFiles
 from lite_medsam.evaluation.report import Evaluation
 from lite_medsam.prompts.first_prompts import simulate_prompts
 from lite_medsam.prompts.prompt_set import Prompt, Protocol, rng_for
@@ -98,18 +99,20 @@ def evaluate_predictions(
     folder: str | os.PathLike,
     *,
     tolerance_px: float = 2.0,
+    groups: Mapping[str, str] | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> Evaluation:
     """Scores finished segmentations: the array `segs` of <folder>/<case name>.npz against the case's labels.
 
-    Each label value is an object, also one that only the prediction has (Dice 0). Volumes are scored as a
-    whole, in units of an in-plane pixel: with spacing (5, 0.8, 0.8) mm one slice is 6.25 px away from the
-    next.
+    Each label value is an object, also one that only the prediction has (Dice 0); a note says where labels and `segs` have
+    no value in common. Volumes are scored as a whole, in units of an in-plane pixel: with spacing (5, 0.8, 0.8) mm one
+    slice is 6.25 px away from the next.
 
     Args:
         cases: Cases, or paths of npz files.
         folder: Where the segmentations are, named like the cases.
         tolerance_px: Of surface Dice, in pixels.
+        groups: Group by case name, in place of the case's own.
         progress: Called with the name of each case when it is done (also when it was skipped).
 
     Returns:
@@ -118,14 +121,17 @@ def evaluate_predictions(
     """
     rows: list[scores.Row] = []
     skipped: list[tuple[str, str]] = []
-    images = 0
-    for name, case in loaded_cases(cases, skipped, progress):
+    images, numbers, files = 0, LabelNumbers(), PredictionFiles(folder)
+    for name, case, item in _loaded(cases, skipped, progress):
+        if groups and name in groups:
+            case = dataclasses.replace(case, group=groups[name])
         try:
-            segs = read_npz(Path(folder) / f"{name}.npz", ("segs",))["segs"]
+            segs = read_npz(files.of(item), ("segs",))["segs"]
             _check_segs(segs, case)
         except CaseError as error:
             skipped.append((name, str(error)))
             continue
+        numbers.add(name, case.truth, segs)
         labels = np.union1d(np.unique(case.truth), np.unique(segs))
         for label in labels[labels != 0].tolist():
             row = score_object(case, label, case.truth == label, segs == label, tolerance_px)
@@ -133,7 +139,8 @@ def evaluate_predictions(
         images += 1
         if not labels.any():
             skipped.append((name, "neither the label map nor segs holds an object"))
-    return Evaluation(rows, {"predictions": Path(folder).name, "tolerance_px": tolerance_px}, skipped)
+    settings = {"predictions": Path(folder).name, "tolerance_px": tolerance_px}
+    return Evaluation(rows, settings, skipped, notes=numbers.notes())
 
 
 def loaded_cases(
@@ -142,16 +149,27 @@ def loaded_cases(
     progress: Callable[[str], object] | None,
 ) -> Iterator[tuple[str, Case]]:
     """Labelled cases by name, loaded one at a time; what can't be used goes to `skipped`."""
+    for name, case, _ in _loaded(cases, skipped, progress):
+        yield name, case
+
+
+def _loaded(
+    cases: Iterable[Case | str | os.PathLike],
+    skipped: list[tuple[str, str]],
+    progress: Callable[[str], object] | None,
+) -> Iterator[tuple[str, Case, Case | str | os.PathLike]]:
+    """The same, each with what was given for it."""
     for item in cases:
         name = item.name if isinstance(item, Case) else Path(item).stem
         try:
             case = item if isinstance(item, Case) else load_case(item)
             if case.label is None:
+                case.require("gts")
                 raise CaseError(f"{name}: must be labelled to be scored, has no gts")
-        except (CaseError, OSError) as error:
-            skipped.append((name, str(error)))
+        except (CaseError, OSError, MemoryError) as error:
+            skipped.append((name, " ".join(str(error).split()) or type(error).__name__))
         else:
-            yield name, case
+            yield name, case, item
         if progress is not None:
             progress(name)
 

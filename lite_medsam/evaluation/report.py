@@ -19,6 +19,7 @@ class Evaluation:
             without them.
         too_small: Objects below the protocol's smallest area, left out.
         over_limit: Objects beyond the protocol's number per image, left out.
+        notes: What a reader must know of the scores.
     """
 
     rows: list[scores.Row]
@@ -26,6 +27,7 @@ class Evaluation:
     skipped: list[tuple[str, str]]
     too_small: int = 0
     over_limit: int = 0
+    notes: tuple[str, ...] = ()
 
     def summary(self, by: str = "modality") -> list[scores.Row]:
         """Averages by "modality", "dataset" or "size", see `scores.summarise` for columns and order."""
@@ -48,7 +50,7 @@ class Evaluation:
         lines = [", ".join(f"{key.replace('_', ' ')} {value}" for key, value in self.settings.items())]
         for by in ("modality", "dataset", "size"):
             lines += ["", f"By {by}:", "", scores.format_table(self.summary(by), markdown=True)]
-        lines += ["", f"Left out: {self._left_out()}."]
+        lines += ["", *(f"Note: {note}." for note in self.notes), f"Left out: {self._left_out()}."]
         lines += [f"- {name}: {reason}" for name, reason in self.skipped]
         return "\n".join(lines) + "\n"
 
@@ -57,7 +59,8 @@ class Evaluation:
         summaries = {by: self.summary(by) for by in ("modality", "dataset", "size")}
         skipped = [{"case": name, "reason": reason} for name, reason in self.skipped]
         left_out = {"too_small": self.too_small, "over_limit": self.over_limit, "skipped": skipped}
-        return scores.to_json({"settings": self.settings, "summary": summaries, "left_out": left_out})
+        record = {"settings": self.settings, "summary": summaries, "left_out": left_out}
+        return scores.to_json(record | ({"notes": list(self.notes)} if self.notes else {}))
 
     def _left_out(self) -> str:
         return (

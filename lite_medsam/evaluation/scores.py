@@ -119,7 +119,10 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
         OSError: If the file can't be written; nothing is left behind.
     """
     columns = list(COLUMNS) + [name for name in _names(rows) if name not in COLUMNS]
-    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with (
+        atomic_write(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         for row in rows:

@@ -2,8 +2,10 @@
 
 - batch: Files in, files out: what `lite-medsam segment` does with one input, and with many
 - coordinates: Boxes, points and slices of records of medical files, in voxels of the file and as displayed
+- failures: What went wrong with one input: whether the others can go on, and how it is told
 - inputs: The input of one job: what its file holds, which objects were asked for, a picture or a volume
 - listing: Which files to segment, with which prompts, and where their results go
+- naming: Where the results of each input go: no two inputs write the same file, and a second run finds the first's
 - outputs: The results of one segmented input as files, all of them or none, and how finished work is recognised
 - volumes: What `lite-medsam segment` does with one volume: prompts in, a label map, a picture and a record out
 """

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from lite_medsam.cases.case import load_case, load_image
-from lite_medsam.errors import PromptError
+from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.jobs.coordinates import frame_facts, picture_object
+from lite_medsam.jobs.failures import failure_text, of_one_job
 from lite_medsam.jobs.inputs import (
     are_of_volume,
     check_window,
@@ -26,6 +27,7 @@ from lite_medsam.jobs.inputs import (
 from lite_medsam.jobs.listing import Job, SegmentOptions, find_jobs
 from lite_medsam.jobs.outputs import (
     Result,
+    check_source,
     describe,
     fingerprint,
     finished_record,
@@ -57,31 +59,31 @@ def run_jobs(
     read_ahead: bool = True,
     on_slice: OnSlice | None = None,
 ) -> tuple[list[dict], list[tuple[Path, str]]]:
-    """Segments every job; a bad input does not stop the others.
+    """Segments every job; a bad input does not stop the others, whatever way it fails.
 
     Args:
         predictor: The model.
         jobs: What to do.
         options: What to write.
-        on_done: Called after each job, in their order, with its record, or with {"error": message}.
+        on_done: Called after each job, in their order, with its record, or with {"error": message, "wrong_input": whether the
+            input or its prompts are wrong, not the machine}.
         read_ahead: Read the next input and write the last result in threads while the model computes.
         on_slice: Called for each slice of a volume with the job, how many are done, and how many there are at most.
 
     Returns:
-        The records of the finished jobs, and the (path, message) of those whose input was wrong.
+        The records of the finished jobs, and (path, message) of those that failed.
 
     Raises:
-        OSError: If a result cannot be written, as on a full disk; the rest would fail as well.
-        MissingExtraError: If an input needs a library that is not installed.
+        OSError: If the disk is full: the rest would fail as well.
     """
     jobs = list(jobs)
     overlapped = read_ahead and len(jobs) > 1 and not options.reference_quirks
     records, failures = list[dict](), list[tuple[Path, str]]()
     for job, outcome in (_overlapped if overlapped else _one_by_one)(predictor, jobs, options, on_slice):
-        if isinstance(outcome, ValueError):
-            message = " ".join(str(outcome).split())
+        if isinstance(outcome, Exception):
+            message = failure_text(outcome)
             failures.append((job.path, message))
-            on_done(job, {"error": message})
+            on_done(job, {"error": message, "wrong_input": isinstance(outcome, ValueError)})
         else:
             records.append(outcome)
             on_done(job, outcome)
@@ -93,15 +95,16 @@ def _one_by_one(
 ) -> Iterator[tuple[Job, Any]]:
     for job in jobs:
         try:
-            yield job, run_job(predictor, job, options, on_slice)
-        except ValueError as error:
-            yield job, error
+            outcome = run_job(predictor, job, options, on_slice)
+        except Exception as error:
+            outcome = of_one_job(error)
+        yield job, outcome
 
 
 def _overlapped(
     predictor: Predictor, jobs: list[Job], options: SegmentOptions, on_slice: OnSlice | None
 ) -> Iterator[tuple[Job, Any]]:
-    """Each job with its record or ValueError, in order; one thread reads, one writes, this one computes."""
+    """Each job with its record or error, in order; one thread reads, one writes, this one computes."""
     waiting, reading, writing = iter(jobs), deque[Any](), deque[Any]()
     reader, writer = ThreadPoolExecutor(1, "read-ahead"), ThreadPoolExecutor(1, "write-behind")
 
@@ -123,8 +126,8 @@ def _overlapped(
                     writing.append((job, writer.submit(_write, loaded, options, result, record)))
                 else:
                     writing.append((job, loaded.finished))
-            except ValueError as error:
-                writing.append((job, error))
+            except Exception as error:
+                writing.append((job, of_one_job(error)))
             while len(writing) > BEHIND:
                 yield _settled(*writing.popleft())
         while writing:
@@ -135,12 +138,12 @@ def _overlapped(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _settled(job: Job, outcome: "dict | ValueError | Future") -> tuple[Job, object]:
+def _settled(job: Job, outcome: "dict | Exception | Future") -> tuple[Job, object]:
     if isinstance(outcome, Future):
         try:
             return job, outcome.result()
-        except ValueError as error:
-            return job, error
+        except Exception as error:
+            return job, of_one_job(error)
     return job, outcome
 
 
@@ -184,9 +187,23 @@ class _Loaded:
 
 
 def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | LoadedVolume:
+    """The input of a job and its prompts; its finished record, if the same work was done before.
+
+    Raises:
+        CaseError: If it cannot be used, or other results are where its own would go.
+    """
+    if job.problem is not None:
+        raise CaseError(job.problem)
+    loaded = _loaded(predictor, job, options)
+    if loaded.finished is None and not options.overwrite:
+        check_source(job)
+    return loaded
+
+
+def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | LoadedVolume:
     started = time.perf_counter()
     asked, boxes, facts, geometry = given_objects(job, options.coordinates), None, {}, None
-    objects = asked.objects
+    objects, unread = asked.objects, {}
     if job.is_medical or job.path.suffix.lower() == ".npz":
         scan, objects = asked.placed(read_scan(job, options))
         if job.is_medical:
@@ -195,25 +212,29 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
             loaded = read_volume(predictor, job, options, scan, objects, started)
             return replace(loaded, facts=loaded.facts | facts)
         image, boxes = scan.values[0] if scan.is_volume else scan.values, scan.boxes
-        facts = scan_facts(job, scan) | facts
+        facts, unread = scan_facts(job, scan) | facts, scan.unread
     else:
         check_window(job, options)
         if is_other_volume(job.path):
             raise unreadable(job.path)
         image = load_image(job.path)
-    prompts = with_target(_picture_prompts(job, objects, boxes), options.target)
+    prompts = with_target(_picture_prompts(job, objects, boxes, unread), options.target)
     digest = fingerprint(image, prompts, predictor, options)
     finished = None if options.overwrite else finished_record(record_path(job), digest)
     facts = {"image_hw": list(image.shape[:2]), **facts}
     return _Loaded(job, image, prompts, geometry, facts, digest, finished, time.perf_counter() - started)
 
 
-def _picture_prompts(job: Job, objects: list | None, boxes: np.ndarray | None) -> list[Prompt]:
+def _picture_prompts(
+    job: Job, objects: list | None, boxes: np.ndarray | None, unread: Mapping[str, str]
+) -> list[Prompt]:
     """The given objects of a picture, or the boxes of its case."""
     if are_of_volume(objects):
         raise PromptError(f"{job.path.name} is a picture, but the prompts are for slices of a volume; give 2D prompts")
     if objects is not None:
         return objects
+    if "boxes" in unread:
+        raise PromptError(f"{job.path.name}: {unread['boxes']}; or give --box x0,y0,x1,y1")
     if boxes is None or not len(boxes):
         hint = "has no boxes" if job.path.suffix.lower() == ".npz" else "needs a prompt"
         raise PromptError(f"{job.path.name} {hint}; give --box x0,y0,x1,y1, --point x,y,1 or --prompts file.json")

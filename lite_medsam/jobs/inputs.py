@@ -52,9 +52,9 @@ def check_window(job: Job, options: SegmentOptions) -> None:
 
 
 def scan_facts(job: Job, scan: Scan) -> dict:
-    """What the record of a NIfTI or DICOM file says of how it was read; nothing for npz."""
+    """What the record says of how a file was read; of an npz only what was left unread in it."""
     if not job.is_medical:
-        return {}
+        return {"notes": list(scan.notes)} if scan.notes else {}
     window = scan.default_window
     return {"window": None if window is None else list(window), "notes": list(scan.notes)}
 

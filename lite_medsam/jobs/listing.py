@@ -3,19 +3,20 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from lite_medsam.cases.case import IMAGE_SUFFIXES
 from lite_medsam.errors import CaseError
+from lite_medsam.jobs.naming import OUTPUT_ENDINGS, Source, stem_of, targets
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_coordinates import COORDINATES
 from lite_medsam.prompts.volume_objects import VolumeObject
 from lite_medsam.scans.dicom import is_dicom
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES
 from lite_medsam.segment.prediction import OVERLAPS
+from lite_medsam.storage.paths import files_below, shown_path
 
 OUTPUTS = ("npz", "label", "overlay")
-OUTPUT_ENDINGS = (".npz", "_label.png", "_label.tif", "_label.nii.gz", "_overlay.png", ".json")
 MEDICAL_SUFFIXES = (*NIFTI_SUFFIXES, ".dcm", ".dicom", ".ima")
 INPUT_SUFFIXES = (*IMAGE_SUFFIXES, ".npz", *MEDICAL_SUFFIXES)
 OVERLAP_CHOICES = (*OVERLAPS, "stack")
@@ -69,12 +70,14 @@ class Job:
         target: Path of the results without suffix: target.npz, target_label.png, target_overlay.png, target.json.
         prompts: The objects to segment, of a picture or of a volume; None: the boxes of the npz case, or `prompt_file`.
         prompt_file: JSON to read the objects from.
+        problem: Why it cannot be done, where that is known before the file is opened.
     """
 
     path: Path
     target: Path
     prompts: tuple[Prompt, ...] | tuple[VolumeObject, ...] | None = None
     prompt_file: Path | None = None
+    problem: str | None = None
 
     @property
     def is_medical(self) -> bool:
@@ -91,43 +94,64 @@ def find_jobs(
 ) -> list[Job]:
     """The jobs for files and folders; folders are searched with their subfolders, which the output mirrors.
 
+    Inputs of one name get results of different names, see `naming.targets`; a file that is given twice is one job.
+
     Args:
         inputs: Images, npz cases, NIfTI and DICOM files, or folders of them.
         out: Folder of the results.
         prompts: Objects for every input.
         prompt_path: A prompt file for every input, or a folder with one of the input's name and .json for each.
 
+    Returns:
+        The jobs. What cannot be an input (a file that is not there, a folder that cannot be read) is one with a problem.
+
     Raises:
-        CaseError: If an input does not exist, a folder holds nothing to segment, or results would replace an input.
+        CaseError: If there is nothing but problems, or results would replace an input.
     """
-    found: list[tuple[Path, Path]] = []
+    sources, problems = [], []
     for given in inputs:
-        if given.is_dir():
-            files = sorted(p for p in given.rglob("*") if p.name.lower().endswith(INPUT_SUFFIXES) and p.is_file())
-            files = [p for p in files if not p.name.startswith(".")]
-            if not files:
-                raise CaseError(
-                    f"a folder must hold images, volumes or npz cases ({', '.join(INPUT_SUFFIXES)}), got none in {given}"
-                )
-            found += [(p, out / p.relative_to(given)) for p in files]
-        elif given.exists():
-            found.append((given, out / given.name))
-        else:
-            raise CaseError(f"an input must be a file or folder, but {given} does not exist")
-    stems = [target.with_name(stem_of(target.name)) for _, target in found]
+        more, failed = _sources(given, out)
+        sources += more
+        problems += failed
+    if not sources:
+        raise CaseError("; ".join(_reason(path, text) for path, text in problems) or "there must be an input, got none")
+    sources = list({source.path.parent.resolve() / source.path.name: source for source in reversed(sources)}.values())
+    sources.reverse()
     jobs = []
-    for (path, target), stem in zip(found, stems, strict=True):
-        if stems.count(stem) > 1:  # a.png and a.jpg: keep both names apart
-            stem = target.with_name(target.name.replace(".", "_"))
-        jobs.append(Job(path, stem, prompts, _prompt_file(prompt_path, path)))
+    for source, target in zip(sources, targets(sources, INPUT_SUFFIXES), strict=True):
+        jobs.append(Job(source.path, out / target, prompts, _prompt_file(prompt_path, source, target)))
     _check_outputs(jobs)
-    return jobs
+    return jobs + [Job(path, out / path.name, problem=_reason(path, text)) for path, text in problems]
 
 
-def stem_of(name: str) -> str:
-    """A file's name without its ending; that of `a.nii.gz` is `a`."""
-    ending = ".nii.gz" if name.lower().endswith(".nii.gz") else Path(name).suffix
-    return name[: len(name) - len(ending)]
+def _sources(given: Path, out: Path) -> tuple[list[Source], list[tuple[Path, str]]]:
+    """The input files of a path that was given, and (path, reason) of what cannot be one.
+
+    Results of an earlier run are no inputs: an output folder inside the given one is left out.
+    """
+    try:
+        is_folder, exists = given.is_dir(), given.exists()
+    except (OSError, ValueError) as error:
+        return [], [(given, f"could not be read ({getattr(error, 'strerror', None) or error})")]
+    if not is_folder:
+        if not exists:
+            return [], [(given, "an input must be a file or folder, but this does not exist")]
+        return [Source(given, PurePath(given.name), given.absolute().parent.name)], []
+    found = files_below(given, INPUT_SUFFIXES)
+    top, results = given.resolve(), out.resolve()
+    own = given / results.relative_to(top) if results != top and results.is_relative_to(top) else None
+    files = [path for path in found.files if own is None or not path.is_relative_to(own)]
+    sources = [Source(path, PurePath(path.relative_to(given)), top.name) for path in files]
+    if not sources and not found.problems:
+        wanted = ", ".join(INPUT_SUFFIXES)
+        return [], [
+            (given, f"a folder must hold images, volumes or npz cases ({wanted}), got none in {shown_path(given)}")
+        ]
+    return sources, found.problems
+
+
+def _reason(path: Path, text: str) -> str:
+    return text if shown_path(path) in text else f"{shown_path(path)}: {text}"
 
 
 def _check_outputs(jobs: Iterable[Job]) -> None:
@@ -145,7 +169,12 @@ def _check_outputs(jobs: Iterable[Job]) -> None:
             )
 
 
-def _prompt_file(given: Path | None, path: Path) -> Path | None:
+def _prompt_file(given: Path | None, source: Source, target: PurePath) -> Path | None:
+    """The prompt file of an input; in a folder the one called as its results, as its path, or as itself."""
     if given is None or not given.is_dir():
         return given
-    return given / f"{stem_of(path.name)}.json"
+    stem = stem_of(source.below.name, INPUT_SUFFIXES)
+    below = source.below.parent / stem
+    choices = [target, PurePath(source.folder) / below, below, PurePath(stem)]
+    files = [given / choice.with_name(choice.name + ".json") for choice in choices]
+    return next((file for file in files if file.is_file()), files[-1])

@@ -10,14 +10,18 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from lite_medsam.errors import CaseError
 from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.jobs.listing import Job, SegmentOptions
+from lite_medsam.jobs.naming import source_id
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.results.overlay import draw_masks, draw_prompts
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES, nifti_bytes
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.json_text import json_bytes, path_of_name, recorded_name
+from lite_medsam.storage.paths import shown_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +71,7 @@ def new_record(
 ) -> dict:
     """The record of a job that was segmented in so many seconds; its outputs are filled in as they are written."""
     return {
-        "input": loaded.job.path.name,
+        "input": recorded_name(loaded.job.path.name),
         **loaded.facts,
         "model": predictor.spec.name,
         "engine": predictor.backend.name,
@@ -118,16 +122,17 @@ def all_or_none(job: Job, record: dict) -> Iterator[Callable[[str], Path]]:
 
     At the end all are renamed, the record last; after an error none is there.
     """
+    record["source"] = source_id(job.path)
     with ExitStack() as files:
         record_file = files.enter_context(atomic_write(record_path(job)))
 
         def output(ending: str) -> Path:
             path = job.target.with_name(job.target.name + ending)
-            record["outputs"].append(path.name)
+            record["outputs"].append(recorded_name(path.name))
             return files.enter_context(atomic_write(path))
 
         yield output
-        record_file.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        record_file.write_bytes(json_bytes(record) + b"\n")
 
 
 def segs_arrays(segs: np.ndarray, geometry: Geometry | None) -> dict[str, np.ndarray]:
@@ -210,8 +215,23 @@ def finished_record(path: Path, expected: str) -> dict | None:
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["fingerprint"] != expected:
             return None
-        if all((path.parent / name).is_file() for name in record["outputs"]):
+        if all((path.parent / path_of_name(name)).is_file() for name in record["outputs"]):
             return record | {"skipped": True}
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no record, or one of another program: the work is done anew
     return None
+
+
+def check_source(job: Job) -> None:
+    """Raises CaseError if the results there are those of another input of the same name, which would be lost."""
+    path = record_path(job)
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        other = record["source"] if isinstance(record["source"], str) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # nothing there, or a record that does not say whose it is
+    if other is not None and other != source_id(job.path):
+        raise CaseError(
+            f"{shown_path(path)} holds the results of another input of this name, not of {shown_path(job.path)}; name another "
+            "folder with -o, or give --overwrite"
+        )

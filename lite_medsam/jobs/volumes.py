@@ -93,6 +93,8 @@ def read_volume(
     if geometry is not None and "label" in options.save and importlib.util.find_spec("nibabel") is None:
         raise MissingExtraError("writing NIfTI", "medical", "nibabel")  # before the work, not after it
     if objects is None:
+        if "boxes" in scan.unread:
+            raise PromptError(f"{name}: {scan.unread['boxes']}; or {VOLUME_NEEDS}")
         if scan.boxes is None or not len(scan.boxes):
             raise PromptError(f"{name} is a volume of {depth} slices and has no boxes; {VOLUME_NEEDS}")
         objects = seeds_from_boxes(scan.boxes, _box_names(scan))
@@ -179,6 +181,7 @@ def run_volume_with_quirks(predictor: Predictor, job: Job, case: Case, options: 
     check_window(job, options)
     if job.prompts is not None or job.prompt_file is not None or options.target is not None:
         raise PromptError(f"--reference-quirks knows the 3D boxes in {job.path.name} only; leave other prompts out")
+    case.require("boxes")
     if case.boxes is None or not len(case.boxes):
         raise PromptError(f"{job.path.name} must hold 3D boxes for --reference-quirks, but has none")
     digest = hashlib.sha256(predictor.spec.to_json().encode() + case.image.tobytes() + case.boxes.tobytes())

@@ -9,7 +9,7 @@ import numpy as np
 
 from lite_medsam.errors import MissingExtraError, WeightsError
 from lite_medsam.model.spec import ModelSpec
-from lite_medsam.storage.machine import cache_folder, cpu_name
+from lite_medsam.storage.machine import cache_folder, cpu_name, may_spin
 from lite_medsam.storage.signed_cache import SignedCache
 
 ENCODER_FILE, DECODER_FILE = "encoder.onnx", "decoder.onnx"
@@ -66,8 +66,9 @@ class OnnxBackend:
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3  # warnings about graph clean-up are of no use to a user
-        # threads that go on spinning after a call burn a laptop's battery and take the cores from the other graph
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if self.threads == 1 else "1")
+        # threads that go on spinning after a call burn a laptop's battery and take the cores from the other graph; where
+        # they share CPUs, or a container counts their time, they must not spin at all
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if may_spin(self.threads) else "0")
         options.add_session_config_entry("session.force_spinning_stop", "1")
         return options
 

@@ -14,7 +14,7 @@ from lite_medsam.model.engines import DECODER_FILE, ENCODER_FILE, GRAPH_FILES, O
 from lite_medsam.model.published import find_weights
 from lite_medsam.model.spec import ModelSpec, load_spec, sha256_of
 from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
-from lite_medsam.storage.machine import physical_cores
+from lite_medsam.storage.machine import check_threads, physical_cores
 
 __all__ = ["DECODER_FILE", "ENCODER_FILE", "ENGINES", "Backend", "decode_first", "open_backend", "physical_cores"]
 
@@ -82,7 +82,8 @@ def open_backend(weights: str | os.PathLike, engine: str = "auto", threads: int 
     Args:
         weights: Directory with spec.json and the graphs, or the name of a published model, see `published.find_weights`.
         engine: "onnxruntime", "openvino", "torch", or "auto".
-        threads: CPU threads; None: as many as physical cores.
+        threads: CPU threads; None: as many as physical cores, in a container at most its share. More than CPUs give a
+            RuntimeWarning.
 
     Raises:
         WeightsError: If the directory is incomplete or its files are not those that the spec was written for.
@@ -95,6 +96,7 @@ def open_backend(weights: str | os.PathLike, engine: str = "auto", threads: int 
         raise ValueError(f"engine must be auto or one of {', '.join(ENGINES)}, got {engine!r}")
     if threads is not None and threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
+    check_threads(threads)
     given, threads = threads, threads or physical_cores()
     if engine == "auto":
         choice = recall_choice(spec, threads)

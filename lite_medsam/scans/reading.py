@@ -119,4 +119,6 @@ def _load_npz(path: Path, max_voxels: int) -> Scan:
         boxes=case.boxes,
         label=case.label,
         label_names=case.label_names,
+        notes=case.notes,
+        unread=case.unread,
     )

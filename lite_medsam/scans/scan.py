@@ -1,7 +1,7 @@
 """What a medical file holds: raw numbers, voxel size, modality, geometry; and how it becomes an 8-bit picture."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -32,6 +32,7 @@ class Scan:
         label_names: Names of label values of an npz case.
         padded: How many values are the smallest one because nothing was measured there (padding, marks of no data); they
             have no part in the automatic mapping.
+        unread: Why optional arrays of an npz case were left out, by key, as `Case.unread`.
     """
 
     values: np.ndarray
@@ -46,6 +47,7 @@ class Scan:
     label: np.ndarray | None = None
     label_names: Mapping[int, str] | None = None
     padded: int = 0
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label_shape(self) -> tuple[int, ...]:

@@ -6,12 +6,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from lite_medsam.storage.names import cut_name
+
+_LONGEST_SUFFIX, _PREFIX_BYTES = 16, 160
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Yields a temporary path beside `path`; moves it onto `path` on success, removes it on any error.
 
-    The temporary name keeps the suffix, because image writers choose the format by it. The folder is created.
+    The temporary name keeps the suffix, because image writers choose the format by it, and is never longer than file systems
+    take. The folder is created.
 
     Args:
         path: The file to write.
@@ -21,7 +26,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent)
+    suffix = path.suffix if len(path.suffix) <= _LONGEST_SUFFIX else ""  # a longer one is no format, but part of a name
+    prefix = f".{cut_name(path.stem, _PREFIX_BYTES)}-"
+    handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:

@@ -3,10 +3,15 @@
 import functools
 import importlib.metadata
 import itertools
+import math
 import os
 import platform
 import sys
+import warnings
+from collections.abc import Collection
 from pathlib import Path
+
+from lite_medsam.storage.limits import cpu_quota, memory_limit_bytes
 
 ENGINE_PACKAGES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "torch": "torch"}
 
@@ -23,16 +28,66 @@ def cache_folder() -> Path:
     return (Path(given) if os.path.isabs(given) else Path.home() / ".cache") / "lite-medsam"
 
 
-def physical_cores() -> int:
-    """Cores that this process may use, hyper-threads counted once where the system says so."""
+def physical_cores(root: Path = Path("/")) -> int:
+    """Threads that this process can keep busy: its cores, hyper-threads counted once where the system says so.
+
+    In a container at most its share of CPU time, rounded up: a host of 64 cores that grants 2 counts as 2.
+
+    Args:
+        root: Where /proc and /sys are; another one in tests.
+    """
+    cores = set()
+    for cpu in _allowed_cpus():
+        siblings = root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
+        cores.add(siblings.read_text().strip() if siblings.is_file() else cpu)
+    return max(1, min(len(cores), _whole_quota(root)))
+
+
+def usable_cpus(root: Path = Path("/")) -> int:
+    """CPUs that this process may use, hyper-threads counted each; more threads than these only wait for each other."""
+    return max(1, min(len(_allowed_cpus()), _whole_quota(root)))
+
+
+def may_spin(threads: int, root: Path = Path("/")) -> bool:
+    """Whether threads may wait in a loop for their next piece of work: only where each has a CPU for itself.
+
+    Where there are more threads than CPUs, or a share of CPU time that is counted, waiting takes the time of the others.
+    """
+    quota = cpu_quota(root)
+    return 1 < threads <= len(_allowed_cpus()) and (quota is None or threads <= quota)
+
+
+def check_threads(threads: int | None) -> None:
+    """Warns of more threads than CPUs: they make everything slower, many times slower where there are many."""
+    cpus = usable_cpus()
+    if threads is not None and threads > cpus:
+        warnings.warn(
+            f"{threads} threads were asked for, but this process may use {cpus} CPU{'s' * (cpus != 1)}: "
+            f"more threads than CPUs are slower; ask for at most {cpus}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
+def memory_bytes(root: Path = Path("/")) -> int | None:
+    """Main memory that this process may have: the machine's, or less in a container; None where the system does not say."""
+    try:
+        installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        installed = None  # Windows
+    known = [size for size in (installed, memory_limit_bytes(root)) if size]
+    return min(known, default=None)
+
+
+def _allowed_cpus() -> Collection[int]:
     if hasattr(os, "sched_getaffinity"):
-        allowed = os.sched_getaffinity(0)
-        cores = set()
-        for cpu in allowed:
-            siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-            cores.add(siblings.read_text().strip() if siblings.is_file() else cpu)
-        return max(1, len(cores))
-    return os.cpu_count() or 1
+        return os.sched_getaffinity(0)  # what a cpuset leaves, too
+    return range(os.cpu_count() or 1)
+
+
+def _whole_quota(root: Path) -> float:
+    quota = cpu_quota(root)
+    return math.inf if quota is None else max(1, math.ceil(quota))
 
 
 def peak_memory_bytes() -> int | None:

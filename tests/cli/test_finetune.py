@@ -43,7 +43,7 @@ def test_without_torch_the_extra_is_named(monkeypatch, tmp_path):
     ("change", "message"),
     [
         ({"train": "head"}, "train must be one of decoder, encoder-last, all, got 'head'"),
-        ({"memory": "3GB"}, "memory must be one of 2GB"),
+        ({"memory": "3GB"}, "memory must be one of auto, 2GB"),
         ({"steps": 0, "minutes": 0.0}, "steps or minutes must be above 0"),
         ({"batch_size": 3, "devices": 2}, "batch_size must be a multiple of devices x nodes = 2, got 3"),
         ({"validation_share": 1.0}, "between 0 and 1"),

@@ -67,6 +67,7 @@ KINDS = {
     "dropped-objects": (WARNING, "objects of the source that are not in the case"),
     "label-disagreement": (WARNING, "two labels of one image differ"),
     "ignored-label": (WARNING, "pixels of the ignored label"),
+    "unread-array": (WARNING, "an optional array that could not be used; the case is without it"),
     "stray-file": (WARNING, "a file that belongs elsewhere"),
     "no-label-file": (WARNING, "no label file beside the image"),
     "faint-map": (WARNING, "an attention map without attention"),

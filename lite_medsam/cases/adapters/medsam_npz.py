@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
-from lite_medsam.cases.adapters.naming import group_of, natural, published_split, relative
+from lite_medsam.cases.adapters.naming import as_text, group_of, natural, published_split, relative
 from lite_medsam.cases.adapters.npy_pairs import read_info, read_npy_case, volume_name
 from lite_medsam.cases.adapters.pairing import image_files
 from lite_medsam.cases.adapters.source import Item, ItemError, Listing, Options, Problem, Reading
@@ -50,7 +50,7 @@ RAW/imgs/NAME.npy       RAW/gts/NAME.npy           or pairs; slices NAME-000.npy
 
     def _npz_items(self) -> list[Item]:
         return [
-            Item(p.stem, p, (p,), split=published_split(p, self.root), group=self._asked_group(p))
+            Item(as_text(p.stem), p, (p,), split=published_split(p, self.root), group=self._asked_group(p))
             for p in image_files(self.root, (".npz",))
         ]
 
@@ -84,10 +84,12 @@ RAW/imgs/NAME.npy       RAW/gts/NAME.npy           or pairs; slices NAME-000.npy
     def read(self, item: Item) -> Reading:
         case = load_case(item.image) if item.image.suffix.lower() == ".npz" else self._read_npy(item)
         if case.label is None and not self.settings.unlabelled:
+            case.require("gts")
             raise ItemError("unpaired-image", "the case must hold a label (gts), has none")
         modality = case.modality or self.settings.modality
         group = self._asked_group(item.image) or case.group or item.group
-        return Reading(replace(case, modality=modality, group=group))
+        problems = tuple(Problem("unread-array", relative(item.image, self.root), note) for note in case.notes)
+        return Reading(replace(case, modality=modality, group=group), problems)
 
     def _read_npy(self, item: Item):
         folder, members = item.image.parent.parent, self._slices[item.name]

@@ -1,14 +1,14 @@
 """What paths and names tell: the part of a split, the patient, a case's name."""
 
-import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from lite_medsam.errors import CaseError
+from lite_medsam.storage.names import name_key, writable_name
 from lite_medsam.storage.paths import shown_path
 
-__all__ = ["captured", "case_names", "group_of", "natural", "published_split", "relative"]
+__all__ = ["as_text", "captured", "case_names", "group_of", "natural", "published_split", "relative"]
 
 # what data sets call their parts; any word of a folder's name counts ("b. Testing Set", "2021-training-data")
 _PARTS = {
@@ -16,6 +16,10 @@ _PARTS = {
     "val": "val", "valid": "val", "validation": "val", "dev": "val",
     "test": "test", "testing": "test", "imagests": "test",
 }  # fmt: skip
+
+
+_NAME_BYTES = 200  # file systems take 255; suffixes and slices need some
+_NO_TEXT = re.compile(r"[\ud800-\udfff]+")
 
 
 def published_split(path: Path, root: Path) -> str | None:
@@ -72,27 +76,24 @@ def case_names(stems: Iterable[str], dataset: str, modality: str | None) -> list
     names: list[str] = []
     used: set[str] = set()
     for stem in stems:
-        name = base = _short(prefix + _clean(stem.replace("/", "_")))
+        name = base = writable_name(prefix + _clean(stem.replace("/", "_")), _NAME_BYTES)
         number = 2
-        while name.lower() in used:
+        while name_key(name) in used:
             name = f"{base}-{number}"
             number += 1
-        used.add(name.lower())
+        used.add(name_key(name))
         names.append(name)
     return names
 
 
-def _short(name: str) -> str:
-    """File systems take 255 bytes; a cut name keeps a hash of the whole."""
-    if len(name.encode()) <= 200:
-        return name
-    return name.encode()[:190].decode(errors="ignore") + "-" + hashlib.sha256(name.encode()).hexdigest()[:8]
-
-
 def _clean(text: str) -> str:
-    text = text.encode("utf-8", "replace").decode()  # a name that is no UTF-8 could be written nowhere
-    text = re.sub(r'[<>:"|?*\\/\x00-\x1f]+', "-", text).strip(" .")
+    text = re.sub(r'[<>:"|?*\\/\x00-\x1f]+', "-", as_text(text)).strip(" .")
     return text or "x"
+
+
+def as_text(name: str) -> str:
+    """A file's name with `-` in place of bytes that are no text, with which it could stand in no list of names."""
+    return _NO_TEXT.sub("-", name)
 
 
 def natural(text: str) -> list:

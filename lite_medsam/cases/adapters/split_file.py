@@ -1,11 +1,11 @@
 """Splits as files: written with their hash, refused where they leak or were changed."""
 
-import json
 from pathlib import Path
 
 from lite_medsam.cases.adapters.split import PARTS, Split
 from lite_medsam.errors import CaseError
 from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.json_text import json_bytes
 from lite_medsam.storage.strict_json import Checker, read_json
 
 __all__ = ["load_split", "save_split"]
@@ -17,7 +17,7 @@ def save_split(path: Path, split: Split) -> None:
     """Writes a split as JSON, with its hash."""
     document = {"version": 1, **split.content(), "sha256": split.sha256}
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_bytes(json_bytes(document) + b"\n")
 
 
 def load_split(path: str | Path) -> Split:

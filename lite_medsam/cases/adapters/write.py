@@ -25,6 +25,7 @@ JOURNAL, MANIFEST, PROBLEMS, SPLIT = "prepared.jsonl", "manifest.csv", "problems
 # a change of what adapters make of a file must change this, so that no old case is taken for a new one
 _VERSION = 1
 _PROBLEM_FIELDS = ("severity", "kind", "file", "message")
+_ESCAPED = "backslashreplace"  # of file names: bytes that are no UTF-8
 _HELD_OUT_FIRST = {"test": 0, "val": 1}
 
 
@@ -118,7 +119,7 @@ def prepare_cases(
     done = _read_journal(out / JOURNAL)
     seen, facts, problems, written = Seen(), [], list(listing.problems), 0
     out.mkdir(parents=True, exist_ok=True)
-    with open(out / JOURNAL, "a", encoding="utf-8") as journal:
+    with open(out / JOURNAL, "a", encoding="utf-8", errors=_ESCAPED) as journal:
         for item in _in_order(listing.items):
             key = _key(adapter, item, options, layout)
             found, case = done.get(key), None
@@ -263,7 +264,7 @@ _MANIFEST_FIELDS = (
 
 
 def _write_csv(path: Path, rows: list[dict], names: tuple[str, ...] = _MANIFEST_FIELDS) -> None:
-    with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+    with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8", errors=_ESCAPED, newline="") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)

@@ -1,6 +1,7 @@
 """The cases of a fine-tuning run: which are there, which are trained on, which are held out, and their hash."""
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,8 +58,8 @@ def divide(folder: Path, split_file: Path | None, validation_share: float, seed:
         seed: Of that division.
 
     Raises:
-        CaseError: If there is too little, a case is damaged, two files share a name, the file names cases that are not
-            there, or a group or an image is on both sides.
+        CaseError: If there is too little, two files share a name, the file names cases that are not there, or a group or an
+            image is on both sides. Damaged cases are left out with a RuntimeWarning.
     """
     paths = _files(folder)
     hashes: dict[str, str] = {}
@@ -135,7 +136,12 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _labelled(paths: Sequence[Path], hashes: dict[str, str]) -> Iterator[Case]:
     for path in paths:
-        case = load_case(path)
+        try:
+            case = load_case(path)
+            case.require("gts")
+        except CaseError as error:  # one damaged file among many must not cost the run, nor go unsaid
+            warnings.warn(f"left out of the fine-tuning: {error}", RuntimeWarning, stacklevel=2)
+            continue
         if case.label is None or not case.label.any():
             continue
         digest = hashlib.sha256()

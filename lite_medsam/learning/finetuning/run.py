@@ -133,7 +133,7 @@ class _Run:
             return None
         result = self._finish(loop, validator, start_state)
         self.record.write(
-            self.out, steps=tuner.step - continued, processes=self.fabric.world_size, memory=settings.memory
+            self.out, steps=tuner.step - continued, processes=self.fabric.world_size, memory=settings.memory_here()
         )
         self.say(str(self.record))
         if kept is not None and self.cache is None:

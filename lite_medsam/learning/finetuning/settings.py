@@ -9,6 +9,7 @@ from lite_medsam.cases.case import MODALITIES
 from lite_medsam.errors import WeightsError
 from lite_medsam.model.spec import build_dataclass
 from lite_medsam.prompts.prompt_set import Protocol, load_protocol
+from lite_medsam.storage.machine import memory_bytes
 
 PARTS = ("decoder", "encoder-last", "all")
 LOSSES = ("dice-ce", "dice-focal", "soft-dice-ce")
@@ -65,7 +66,7 @@ class FinetuneSettings:
         views: Views per image whose features are kept, with --train decoder: the plain whole image, and random ones. 0 for
             about 500 in all, 4 to 16 of an image.
         cache_gb: Most gigabytes of features on disk; fewer views are kept where they do not fit.
-        memory: Cuts batches to fit (2GB, 4GB, 8GB, 16GB, 32GB).
+        memory: Cuts batches to fit (2GB, 4GB, 8GB, 16GB, 32GB); auto: 16GB, or less where this machine or container has less.
         learning_rate: Of the decoder and the neck, after the warm-up.
         backbone_rate: Share of it for the backbone.
         weight_decay: Of AdamW, for matrices and kernels.
@@ -107,7 +108,7 @@ class FinetuneSettings:
     objects_per_image: int = 2
     views: int = 0
     cache_gb: float = 8.0
-    memory: str = "16GB"
+    memory: str = "auto"
     learning_rate: float = 6e-4
     backbone_rate: float = 0.2
     weight_decay: float = 0.01
@@ -206,7 +207,11 @@ class FinetuneSettings:
 
     def preset(self) -> MemoryPreset:
         """How batches are cut."""
-        return MEMORY[self.memory]
+        return MEMORY[self.memory_here()]
+
+    def memory_here(self) -> str:
+        """The key of `MEMORY` that is taken on this machine."""
+        return fitting_memory() if self.memory == "auto" else self.memory
 
 
 CHOICES = {
@@ -214,11 +219,13 @@ CHOICES = {
     "loss": LOSSES,
     "norm": NORMS,
     "precision": PRECISIONS,
-    "memory": tuple(MEMORY),
+    "memory": ("auto", *MEMORY),
     "modality": ("", *MODALITIES),
 }
 # what a continued run may change: how long it goes on, where it runs, and the way out of a loss that is not finite
-FREE_TO_CHANGE = ("patience", "accelerator", "checkpoint_every", "name", "minutes", "learning_rate", "clip_norm")
+FREE_TO_CHANGE = (
+    "patience", "accelerator", "memory", "checkpoint_every", "name", "minutes", "learning_rate", "clip_norm",
+)  # fmt: skip
 # kinds of prompt in the words of a model's spec, by what a simulated user does
 PROMPT_KINDS_OF = {
     "box": ("box",),
@@ -226,6 +233,21 @@ PROMPT_KINDS_OF = {
     "box+clicks": ("box", "box+points", "mask"),
     "scribble": ("points",),
 }
+
+
+def fitting_memory(available: int | None = None) -> str:
+    """The largest key of `MEMORY` up to 16GB that this process may have.
+
+    Args:
+        available: Bytes; None: what the machine has, or its container grants.
+    """
+    available = memory_bytes() if available is None else available
+    names = [name for name in MEMORY if int(name.removesuffix("GB")) <= 16]
+    if available is None:
+        return names[-1]
+    # machines hold back a part: those sold with 16 GB show 15.5
+    fitting = [name for name in names if int(name.removesuffix("GB")) * 1e9 * 0.95 <= available]
+    return fitting[-1] if fitting else names[0]
 
 
 def load_settings(path: Path) -> FinetuneSettings:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from lite_medsam.learning.network.checkpoint import Segmenter, load_model
+from lite_medsam.learning.network.threads import set_threads
 
 
 class TorchBackend:
@@ -46,4 +47,5 @@ class TorchBackend:
 
 def open_torch(directory: Path, threads: int | None) -> TorchBackend:
     """What `lite_medsam.model.runtime.open_backend` calls for the engine "torch"."""
+    set_threads(threads)
     return TorchBackend(load_model(directory), threads, directory)
