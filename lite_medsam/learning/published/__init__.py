@@ -1,5 +1,6 @@
 """Checkpoints that others published: read, checked, converted.
 
+- assembly_recipe: Recipes for `model.assembly`: a converted directory told as our bytes and places in the authors' file
 - checkpoint_file: Reading checkpoint files that nobody vouches for: tensors only, no code is ever run
 - convert: Published checkpoint to model directory, and back to the layout that LiteMedSAM's own code loads
 - get: A published model by name, ready to run: its file brought, checked, converted, and put into the cache

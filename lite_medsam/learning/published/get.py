@@ -7,9 +7,11 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from lite_medsam.errors import MissingExtraError, WeightsError
+from lite_medsam.model.assembly import assemble, find_recipe
 from lite_medsam.model.download import Progress
 from lite_medsam.model.manifest import PublishedModel, verify
 from lite_medsam.model.published import checkpoints_folder, fetch_checkpoint, model_name, models_folder
@@ -72,22 +74,29 @@ def get_model(model: PublishedModel, wishes: Wishes | None = None) -> tuple[Path
         with tempfile.TemporaryDirectory(dir=models_folder(), prefix=MAKING) as folder:
             wishes.say(f"converting {source.name} ...")
             made = Path(folder) / name
-            convert(source, made, model.family, name=name, image_size=wishes.image_size)
+            convert(source, made)
             if directory.exists():  # damaged, or half of it deleted
                 os.replace(directory, Path(folder) / "old")
             os.replace(made, directory)
     return directory, False
 
 
-def _converter(model: PublishedModel, wishes: Wishes) -> Callable:
-    """`to_directory`; what would make it fail after minutes of downloading is found here."""
+def _converter(model: PublishedModel, wishes: Wishes) -> Callable[[Path, Path], object]:
+    """What makes a directory from the authors' file: our recipe, else torch.
+
+    What would make it fail after minutes of downloading is found here.
+    """
+    name = model_name(model.name, wishes.image_size)
+    recipe = find_recipe(name, model.sha256)
+    if recipe is not None:
+        return partial(assemble, recipe)
     try:
         from lite_medsam.learning.network.families import family_spec
         from lite_medsam.learning.published.convert import to_directory
     except ImportError as error:
         raise MissingExtraError(f"converting {model.title} (once)", "train", error.name) from None
     family_spec(model.family, image_size=wishes.image_size)
-    return to_directory
+    return partial(to_directory, family=model.family, name=name, image_size=wishes.image_size)
 
 
 def _fetch(model: PublishedModel, wishes: Wishes) -> Path:

@@ -22,6 +22,7 @@ from lite_medsam.errors import MissingExtraError, WeightsError
 from lite_medsam.learning.network.families import FAMILIES
 from lite_medsam.learning.published import get as module
 from lite_medsam.learning.published import reading
+from lite_medsam.learning.published.assembly_recipe import write_recipe
 from lite_medsam.learning.published.get import Wishes, get_model
 from lite_medsam.model.manifest import PublishedModel, load_manifest, verify
 from lite_medsam.model.packaged_file import PackagedFile
@@ -143,6 +144,18 @@ def test_without_torch_nothing_is_downloaded(model, tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError, match=r"converting Tiny \(once\).*lite-medsam\[train\]"):
         get_model(model)
     assert not (tmp_path / "cache").exists()
+
+
+def test_with_a_recipe_torch_is_not_needed(model, tmp_path, monkeypatch):
+    with_torch, _ = get_model(model)
+    write_recipe(tmp_path / "cache" / "checkpoints" / "w.pth", with_torch, tmp_path / "recipes" / "tiny.zip")
+    monkeypatch.setattr("lite_medsam.model.assembly.RECIPES", tmp_path / "recipes")
+    monkeypatch.setattr("lite_medsam.model.published.cache_folder", lambda: tmp_path / "other")
+    monkeypatch.setitem(sys.modules, "lite_medsam.learning.network.families", None)
+    directory, was_there = get_model(model)
+    assert not was_there and directory == tmp_path / "other" / "models" / "tiny"
+    for path in with_torch.iterdir():
+        assert (directory / path.name).read_bytes() == path.read_bytes()
 
 
 WORKER = """
