@@ -27,7 +27,7 @@ Examples:
 @click.option("--protocol", default="box", show_default=True,
               help="Who prompts: box, box-tight, box-jitter, clicks, box+clicks, or a JSON file.")  # fmt: skip
 @click.option("--predictions", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="Score the `segs` of this folder's NAME.npz instead of a model.")  # fmt: skip
+              help="Score this folder's NAME.npz (`segs`) or NAME.png (stored numbers) instead of a model.")  # fmt: skip
 @click.option("--baseline", type=click.Choice(["box", "ellipse", "grabcut"]),
               help="Score this instead of a model.")  # fmt: skip
 @click.option("--groups", type=click.Path(exists=True, dir_okay=False, path_type=Path),

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from lite_medsam.cases.case import Case, load_case, slices
-from lite_medsam.cases.npz import read_npz
 from lite_medsam.errors import CaseError
 from lite_medsam.evaluation import scores
 from lite_medsam.evaluation.metrics import dice
 from lite_medsam.evaluation.object_scores import score_object
-from lite_medsam.evaluation.predictions import LabelNumbers, PredictionFiles
+from lite_medsam.evaluation.predictions import LabelNumbers, PredictionFiles, read_prediction
 from lite_medsam.evaluation.report import Evaluation
 from lite_medsam.prompts.first_prompts import simulate_prompts
 from lite_medsam.prompts.prompt_set import Prompt, Protocol, rng_for
@@ -102,7 +101,7 @@ def evaluate_predictions(
     groups: Mapping[str, str] | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> Evaluation:
-    """Scores finished segmentations: the array `segs` of <folder>/<case name>.npz against the case's labels.
+    """Scores finished segmentations: `segs` of <folder>/<case name>.npz, or a picture, against the case's labels.
 
     Each label value is an object, also one that only the prediction has (Dice 0); a note says where labels and `segs` have
     no value in common. Volumes are scored as a whole, in units of an in-plane pixel: with spacing (5, 0.8, 0.8) mm one
@@ -126,7 +125,7 @@ def evaluate_predictions(
         if groups and name in groups:
             case = dataclasses.replace(case, group=groups[name])
         try:
-            segs = read_npz(files.of(item), ("segs",))["segs"]
+            segs = read_prediction(files.of(item))
             _check_segs(segs, case)
         except CaseError as error:
             skipped.append((name, str(error)))

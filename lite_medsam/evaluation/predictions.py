@@ -6,7 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.cases.case import Case
+from lite_medsam.cases.npz import read_npz
 from lite_medsam.errors import CaseError
+from lite_medsam.images.masks import read_mask
+from lite_medsam.images.reading import IMAGE_SUFFIXES
+from lite_medsam.images.softness import looks_like_brightness
 from lite_medsam.storage.names import writable_name
 from lite_medsam.storage.paths import shown_path
 
@@ -16,7 +20,8 @@ class PredictionFiles:
 
     Args:
         folder: Where the segmentations are, `segs` in NAME.npz, as `lite-medsam segment` writes them: in the same subfolders
-            as the cases, and for cases of one name with the folder's name in front.
+            as the cases, and for cases of one name with the folder's name in front. Where no npz is, a picture counts:
+            NAME_label.png or NAME.png, tif, bmp, jpg.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -29,8 +34,9 @@ class PredictionFiles:
         Raises:
             CaseError: If it is another case's already.
         """
-        found = next((path for path in self._choices(item) if path.is_file()), None)
-        path = self._choices(item)[-1] if found is None else found
+        choices = self._choices(item)
+        pictures = (path for choice in choices for path in _pictures(choice))
+        path = next((path for path in (*choices, *pictures) if path.is_file()), choices[-1])
         shown = item.name if isinstance(item, Case) else shown_path(item)
         if self._taken.setdefault(path, shown) != shown:
             raise CaseError(
@@ -48,6 +54,28 @@ class PredictionFiles:
         stem, parent = path.stem, path.absolute().parent.name
         names = [f"{parent}_{stem}", f"{parent}_{stem}_npz", f"{stem}_npz", writable_name(stem, 242), stem]
         return mirrored + [self.folder / f"{name}.npz" for name in names]
+
+
+def _pictures(archive: Path) -> list[Path]:
+    """The pictures that may take the place of an npz."""
+    return [archive.with_name(archive.stem + mark + suffix) for mark in ("_label", "") for suffix in IMAGE_SUFFIXES]
+
+
+def read_prediction(path: Path) -> np.ndarray:
+    """A finished segmentation: `segs` of an npz, or the stored numbers of a picture (`images.masks`).
+
+    Returns:
+        (H, W) or (D, H, W). Of a picture with 0 and 255 alone, white is 1.
+
+    Raises:
+        CaseError: If it cannot be read, or is no label map.
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        return read_npz(path, ("segs",))["segs"]
+    segs = read_mask(path)
+    if segs.ndim == 3 or looks_like_brightness(segs):
+        raise CaseError(f"{shown_path(path)}: must hold label numbers, looks like a picture")
+    return (segs > 0).astype(np.uint8) if set(np.unique(segs).tolist()) == {0, 255} else segs
 
 
 class LabelNumbers:

@@ -7,7 +7,7 @@ from PIL import Image
 from lite_medsam.cases.adapters import Options, open_adapter
 from lite_medsam.cases.adapters.check import format_report
 from lite_medsam.cases.adapters.naming import case_names
-from lite_medsam.cases.adapters.write import check_source
+from lite_medsam.cases.adapters.write import check_source, prepare_cases
 from lite_medsam.errors import CaseError
 
 LABEL = np.zeros((20, 30), np.uint8)
@@ -440,3 +440,53 @@ def test_white_of_16_bits_is_the_object(tmp_path):
         write(tmp_path / f"masks/{name}.png", LABEL.astype(np.uint16) * 65535)
     found, _ = cases(tmp_path)
     assert all(np.array_equal(case.label, LABEL) for case in found.values())
+
+
+def test_whatever_way_one_input_or_output_fails_the_others_are_done(tmp_path, monkeypatch):
+    from lite_medsam.cases.adapters import image_folder, write
+
+    for name in ("a", "b", "c"):
+        write_pair(tmp_path / "raw", name)
+    read, save = image_folder.read_image, write.save_case
+
+    def odd(path):
+        if path.stem == "a":
+            raise RuntimeError("something that nobody thought of\nin two lines")
+        return read(path)
+
+    def full(path, case):
+        if case.name.endswith("b"):
+            raise OSError(36, "File name too long")
+        save(path, case)
+
+    monkeypatch.setattr(image_folder, "read_image", odd)
+    monkeypatch.setattr(write, "save_case", full)
+    adapter = open_adapter("image-folder", tmp_path / "raw", Options())
+    found = prepare_cases(adapter, adapter.settings, tmp_path / "cases")
+    assert kinds(found) == [("not-written", "images/b.png"), ("unreadable", "images/a.png")]
+    assert "two lines" in next(p.message for p in found.errors if p.kind == "unreadable")
+    assert [path.name for path in (tmp_path / "cases").glob("*.npz")] == ["2D_unknown_raw_c.npz"]
+    monkeypatch.undo()
+    again = prepare_cases(adapter, adapter.settings, tmp_path / "cases")
+    assert not again.errors and (again.written, again.kept) == (2, 1)
+
+
+def write_pair(root, name):
+    write(root / "images" / f"{name}.png", picture(ord(name)))
+    write(root / "masks" / f"{name}.png", LABEL)
+
+
+def test_a_name_that_is_no_text_makes_a_case(tmp_path):
+    import os
+
+    name = os.fsdecode(b"caf\xe9")
+    try:
+        write_pair(tmp_path / "raw", "a")
+        for kind in ("images", "masks"):
+            (tmp_path / "raw" / kind / "a.png").rename(tmp_path / "raw" / kind / f"{name}.png")
+    except OSError:
+        pytest.skip("no such names here")
+    adapter = open_adapter("image-folder", tmp_path / "raw", Options())
+    found = prepare_cases(adapter, adapter.settings, tmp_path / "cases")
+    assert not found.errors and found.written == 1
+    assert "caf" in (tmp_path / "cases" / "manifest.csv").read_text(encoding="utf-8")

@@ -301,3 +301,27 @@ def test_missing_and_wrong_segmentations_are_listed_not_fatal(tmp_path):
 )
 def test_dataset_from_name(name, expected):
     assert dataset_from_name(name) == expected
+
+
+def test_predictions_may_be_pictures_read_by_their_stored_numbers(tmp_path):
+    import tifffile
+    from PIL import Image
+
+    label = two_objects()
+    save_case(tmp_path / "2D_CT_a.npz", case_of(label, "2D_CT_a"))
+    folder = tmp_path / "out"
+    folder.mkdir()
+
+    def scored():
+        return [row["dice"] for row in evaluate_predictions([tmp_path / "2D_CT_a.npz"], folder).rows]
+
+    tifffile.imwrite(folder / "2D_CT_a.tif", label, photometric="miniswhite")
+    assert scored() == [1, 1]
+    Image.fromarray(label).save(folder / "2D_CT_a_label.png")
+    (folder / "2D_CT_a.tif").unlink()
+    assert scored() == [1, 1]
+    Image.fromarray((label > 0).astype(np.uint8) * np.uint8(255)).save(folder / "2D_CT_a_label.png")
+    assert [round(value, 2) for value in scored()] == [pytest.approx(2 * 200 / 416, abs=0.01), 0]
+    Image.fromarray(np.add.outer(np.arange(40), np.arange(50)).astype(np.uint8)).save(folder / "2D_CT_a_label.png")
+    (reason,) = [why for _, why in evaluate_predictions([tmp_path / "2D_CT_a.npz"], folder).skipped]
+    assert "looks like a picture" in reason
