@@ -11,6 +11,7 @@ from lite_medsam.images.intensity import to_uint8
 from lite_medsam.images.silence import quiet
 from lite_medsam.images.size import MAX_FILE_BYTES, MAX_PIXELS
 from lite_medsam.images.stored import Stored
+from lite_medsam.storage.one_line import one_line
 from lite_medsam.storage.paths import shown_path
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_FILE_BYTES", "MAX_PIXELS", "load_image", "read_pixels", "read_stored"]
@@ -73,20 +74,15 @@ def read_stored(path: str | os.PathLike, max_pixels: int = MAX_PIXELS) -> Stored
         with quiet():
             stored = decode(data, max_pixels)
     except CaseError as error:
-        raise CaseError(f"{shown}: {error}") from None
+        raise CaseError(f"{shown}: {one_line(error, 300)}") from None
     except MemoryError:
         raise CaseError(f"{shown}: not enough memory to decode the image; shrink it first") from None
     except Exception as error:  # decoders raise anything on hostile bytes: SyntaxError, struct.error, ...
-        raise CaseError(f"{shown}: damaged or cut-off image, {_one_line(error)}") from None
+        raise CaseError(f"{shown}: damaged or cut-off image, {one_line(error)}") from None
     values = stored.values
     if values.size == 0 or values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] > 4):
         raise CaseError(f"{shown}: must be a grey or colour image, holds an array of shape {values.shape}")
     return stored
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else text[:157] + "..."
 
 
 def _read_bytes(path: Path) -> bytes:

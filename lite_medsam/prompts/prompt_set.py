@@ -176,7 +176,7 @@ def _read_mask(check: Checker, name: str, place: str, folder: Path) -> np.ndarra
     try:
         # resolved as well: a link in the folder must not lead out of it
         inside = not leads_out and (folder / relative).resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # links in a circle
+    except (OSError, RuntimeError, ValueError):  # links in a circle, letters that no file system has
         inside = False
     if not inside:
         raise check.fail(place, "be a relative path within the prompt file's folder, with / and no ..", name)

@@ -184,3 +184,20 @@ def test_a_picture_counts_before_the_json_and_it_is_said(tmp_path):
     found = {item.image.stem: adapter.read(item).case for item in listing.items}
     assert np.array_equal(found["one"].label, box(1, 1, 5, 5))
     assert ("stray-file", "one.json") in {(p.kind, p.path) for p in listing.problems}
+
+
+def test_odd_texts_in_the_json_end_no_run(tmp_path):
+    from lite_medsam.cases.adapters.write import prepare_cases
+
+    root = tmp_path / "raw"
+    root.mkdir()
+    Image.fromarray(np.zeros(SIZE, np.uint8)).save(root / "a.png")
+    Image.fromarray(np.ones(SIZE, np.uint8)).save(root / "b.png")
+    odd = "half \ud800 a\nletter"
+    write(root / "a.json", shape(label=odd), shape("kind \ud800", label=odd), shape("line", [[1, 1], [2, 2]], label=odd))
+    write(root / "b.json", shape(), size=({"a": 1}, "\n"))
+    adapter = open_adapter("image-folder", root, Options())
+    report = prepare_cases(adapter, adapter.settings, tmp_path / "cases")
+    assert [(p.kind, p.path) for p in report.errors] == [("unreadable", "b.png")]
+    assert report.written == 1
+    assert "half ? a letter" in (tmp_path / "cases/manifest.csv").read_text(encoding="utf-8")

@@ -252,7 +252,7 @@ def _json(data: bytes, rng: Random) -> bytes:
             holder[key] = other[place]
         case 3 if isinstance(value, int | float) and not isinstance(value, bool):
             holder[key] = rng.choice(
-                (-value, value + 1, value * 1000, value / 3 if value < 1e300 else 0, float(value % 1e6))
+                (-value, value + 1, value * 1000, value / 3 if value < 1e300 else 0, float(value % 10**6))
             )
         case 4:
             holder[key] = [value]

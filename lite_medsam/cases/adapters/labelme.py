@@ -14,6 +14,7 @@ import numpy as np
 from lite_medsam.cases.adapters.source import Drop, ItemError
 from lite_medsam.errors import CaseError
 from lite_medsam.images.size import MAX_PIXELS
+from lite_medsam.storage.one_line import one_line
 from lite_medsam.storage.strict_json import read_json
 
 __all__ = ["Drawing", "draw_shapes", "label_names", "read_shapes"]
@@ -123,14 +124,17 @@ def _shapes(path: Path) -> tuple[list, tuple]:
     shapes = document.get("shapes") if isinstance(document, dict) else None
     if not isinstance(shapes, list) or len(shapes) > MAX_SHAPES:
         raise CaseError(f"{path.name}: must be a Labelme file with at most {MAX_SHAPES} shapes")
-    return shapes, (document.get("imageHeight"), document.get("imageWidth"))
+    size = (document.get("imageHeight"), document.get("imageWidth"))
+    if not all(side is None or (isinstance(side, int | float) and 0 <= side < 1e9) for side in size):
+        raise CaseError(f"{path.name}: imageHeight and imageWidth must be numbers of pixels, got {one_line(size, 80)}")
+    return shapes, size
 
 
 def _label(shape: Any, path: Path) -> str:
     label = shape.get("label") if isinstance(shape, dict) else None
     if not isinstance(label, str):
         raise CaseError(f"{path.name}: every shape must have a label")
-    return label
+    return one_line(label, 200) if label.strip() else ""  # half a letter could be written nowhere
 
 
 def _value(label: str, path: Path, values: Mapping[str, int]) -> int:
@@ -138,7 +142,8 @@ def _value(label: str, path: Path, values: Mapping[str, int]) -> int:
     if key in (HOLE, IGNORED):
         return 0
     if key not in values:
-        raise ItemError("unexpected-labels", f"{path.name}: the label {label[:40]!r} is not one of {', '.join(values)}")
+        known = one_line(", ".join(values))
+        raise ItemError("unexpected-labels", f"{path.name}: the label {label[:40]!r} is not one of {known}")
     return values[key]
 
 
@@ -156,7 +161,7 @@ def _draw(canvas, shape: dict, number: int) -> str | None:
     if kind in _NO_AREA:
         return f"a {kind} of {len(corners)} points has no area"
     if kind not in _POLYGONS | {"circle"}:
-        return f"its kind {kind[:40]!r} is not known"
+        return f"its kind {one_line(kind, 40)!r} is not known"
     from PIL import ImageDraw
 
     pen = ImageDraw.Draw(canvas)
