@@ -86,7 +86,8 @@ def _one(page, number: int, default: int, what: str) -> int:
     found = _tag(page, number, default)
     values = {int(value) for value in (found if isinstance(found, (tuple, list)) else [found])}
     if len(values) != 1:
-        raise CaseError(f"the channels of a TIFF must have the same {what}, got {', '.join(map(str, sorted(values)[:6]))}; convert the file")
+        shown = ", ".join(map(str, sorted(values)[:6]))
+        raise CaseError(f"the channels of a TIFF must have the same {what}, got {shown}; convert the file")
     return values.pop()
 
 

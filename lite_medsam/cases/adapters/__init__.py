@@ -22,6 +22,7 @@ Nothing here downloads anything: the user brings the files, under the terms of t
 - split: Dividing cases into train, val and test: by group, stratified, seeded
 - split_file: Splits as files: written with their hash, refused where they leak or were changed
 - tjdr: TJDR: 561 colour fundus images with four lesions of diabetic retinopathy
+- unexpected_values: Values that no label map should have by itself: refused, with what to do about them
 - write: From a listing to a folder of cases: checked, resumable, with a manifest, nothing half written
 """
 

@@ -1,6 +1,7 @@
 """Any folder of images with label masks, or with Labelme's JSON beside them."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,8 +109,6 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
 
     def _published_names(self, pairs: list[Pair]) -> Options:
         """The options, with what an nnU-Net data set says of its labels where the user says nothing."""
-        from dataclasses import replace
-
         names, ignored = nnunet_labels(pairs[0].image) if pairs else ({}, None)
         settings = self.settings
         if names and not settings.names:
@@ -164,7 +163,8 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
             part = self._meaning.label(path, self.root, problems)
             if part.shape != size_hw:
                 sizes = f"must have the image's size {size_hw[1]} x {size_hw[0]}, has {part.shape[1]} x {part.shape[0]}"
-                raise ItemError("size-mismatch", f"the mask {path.name} {sizes}")
+                turned = "; is one of them turned (EXIF)?" if part.shape == size_hw[::-1] else ""
+                raise ItemError("size-mismatch", f"the mask {path.name} {sizes}{turned}")
             if apart and self._meaning.kind == "binary":
                 part = np.where(part > 0, number, 0).astype(np.int32)
             if is_first:

@@ -11,9 +11,9 @@ from lite_medsam.cases.adapters.label_maps import colours_of, label_from_colours
 from lite_medsam.cases.adapters.mask_survey import inside_out, is_black_inside, mixed_colours
 from lite_medsam.cases.adapters.naming import relative
 from lite_medsam.cases.adapters.source import ItemError, Options, Problem
+from lite_medsam.cases.adapters.unexpected_values import refuse_brightness, refuse_values
 from lite_medsam.errors import CaseError
 from lite_medsam.images.masks import Mask, object_of, stored_mask, whole_numbers
-from lite_medsam.images.softness import looks_like_brightness, resampled_values
 
 __all__ = ["MaskMeaning"]
 
@@ -228,7 +228,7 @@ class MaskMeaning:
             if self.settings.labels != "binary":
                 white = 65535 if 65535 in found else 255
                 found -= {self.settings.ignore_label}
-                _refuse(
+                refuse_values(
                     sorted(found - ({0, 1} if found <= {0, 1} else {0, white})), "cut the mask with --mask-threshold"
                 )
             return (mask.grey > 0).astype(np.int32)
@@ -247,9 +247,9 @@ class MaskMeaning:
         values = set(np.unique(label).tolist())
         if self.settings.expect is not None:
             odd = values - {0, *self.settings.expect, self.settings.ignore_label}
-            _refuse(sorted(odd), "list it in --expect if it is right")
+            refuse_values(sorted(odd), "list it in --expect if it is right")
             return label
-        _refuse_brightness(label, values - {self.settings.ignore_label})
+        refuse_brightness(label, values - {self.settings.ignore_label})
         return label
 
     def _from_colours(self, mask: Mask) -> np.ndarray:
@@ -279,36 +279,5 @@ class MaskMeaning:
                 raise ItemError("unexpected-labels", message)
             return label
         odd = np.unique(grey[nearest > 0]).tolist()
-        _refuse(odd, "resize masks with nearest neighbour, or list them in --values, from the outside in")
+        refuse_values(odd, "resize masks with nearest neighbour, or list them in --values, from the outside in")
         return label
-
-
-def _refuse(odd: list, advice: str) -> None:
-    if odd:
-        shown = ", ".join(f"{value:g}" for value in odd[:8]) + (", ..." if len(odd) > 8 else "")
-        raise ItemError("unexpected-labels", f"the mask holds the values {shown}; {advice}")
-
-
-def _refuse_brightness(label: np.ndarray, values: set[int]) -> None:
-    """Refuses values that no label map should have by itself.
-
-    255 beside class numbers is a "don't care" mark, the ground, or a stray binary mask; values on edges only are a map that
-    was resized smoothly, and many that change like brightness a picture.
-    """
-    if spurious := resampled_values(label):
-        _refuse(
-            list(spurious),
-            "which lie on edges between others only: resized smoothly, or softened edges? resize masks with nearest "
-            "neighbour, cut one object with --mask-threshold 127, or list the values in --expect",
-        )
-    if looks_like_brightness(label):
-        _refuse(
-            sorted(values), "a picture or softened edges? cut it with --mask-threshold 127, or list them in --expect"
-        )
-    if 255 not in values or (254 in values and len(values) > 128):
-        return
-    edge = np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])
-    if 2 * np.count_nonzero(edge == 255) > edge.size:
-        inner = ",".join(f"{value}=NAME" for value in sorted(values - {255}, reverse=True))
-        _refuse([255], f"255 is the ground here? say --values 255=ground,{inner}, from the outside in")
-    _refuse([255], "--ignore-label 255 if it means don't care, --expect if it is a class, --labels binary if 0/255")

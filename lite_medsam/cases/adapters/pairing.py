@@ -30,7 +30,6 @@ OTHER_PICTURES = {
     ".psd",
     ".dcm",
     ".nii",
-    ".gz",
     ".mha",
     ".mhd",
     ".nrrd",
@@ -181,7 +180,7 @@ def _passed_over(root: Path, places: set[Path], taken: set[Path], mask_suffixes:
         parts = path.relative_to(root).parts
         if any(part.startswith(".") or part in LITTER for part in parts):
             continue
-        if path.suffix.lower() in OTHER_PICTURES:
+        if path.suffix.lower() in OTHER_PICTURES or path.name.lower().endswith(".nii.gz"):
             message = f"is of a kind that is not read; convert it to one of {', '.join(IMAGE_SUFFIXES)}"
             problems.append(Problem("unsupported", relative(path, root), message))
         elif path.suffix.lower() in mask_suffixes and _folder_kind(path, root) == "mask":
