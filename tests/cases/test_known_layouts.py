@@ -55,7 +55,10 @@ def test_nnunet(tmp_path):
     assert first.label_names == {1: "disc", 2: "cup"}
     assert np.array_equal(first.label, FIRST * 1 + SECOND * 2) and np.array_equal(second.label, FIRST * 2)
     assert ("unlabelled-part", "imagesTs") in kinds(report)
-    assert ("stray-file", "dataset.json") in kinds(report)
+    assert ("stray-file", "dataset.json") not in kinds(report)  # it was read
+    (tmp_path / "dataset.json").write_text('{"labels": ')
+    found, report = cases(tmp_path)
+    assert len(found) == 2 and ("stray-file", "dataset.json") in kinds(report)
 
 
 def test_nnunet_with_a_file_for_each_channel(tmp_path):

@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.cases.adapters.labelme import draw_shapes, label_names
-from lite_medsam.cases.adapters.layouts import channel_names, folder_kind, nnunet_labels, without_channel
+from lite_medsam.cases.adapters.layouts import (
+    channel_names,
+    folder_kind,
+    nnunet_document,
+    nnunet_labels,
+    without_channel,
+)
 from lite_medsam.cases.adapters.mask_meaning import MaskMeaning
 from lite_medsam.cases.adapters.naming import case_names, group_of, published_split, relative
 from lite_medsam.cases.adapters.pairing import Pair, drawings_beside, pair_files
@@ -45,13 +51,14 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
         self.root, self.settings = root, options
         self._pairs: dict[Path, Pair] = {}
         self._meaning = MaskMeaning(options)
+        self._channels: tuple[str, ...] = ()
         self._shape_values: dict[str, int] = {}
         self._shape_names: dict[int, str] = {}
 
     @property
     def decision(self) -> str:
         """How mask values and shapes become labels."""
-        return f"{self._meaning.decision} {self._shape_values}"
+        return f"{self._meaning.decision} {self._shape_values} {self._channels}"
 
     def find(self) -> Listing:
         pairs, problems = pair_files(self.root, self.settings)
@@ -76,7 +83,7 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
         for folder, count in tests.items():
             text = f"{count} images of a part without labels; take them with --unlabelled"
             problems.append(Problem("unlabelled-part", relative(folder, self.root), text))
-        self._decide(pairs)
+        problems = self._decide(pairs, problems)
         problems += [Problem("mask-values", ".", note) for note in self._meaning.notes]
         return Listing(tuple(items), tuple(problems))
 
@@ -87,8 +94,9 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
         }
         return [problem for problem in problems if problem.path not in drawings]
 
-    def _decide(self, pairs: list[Pair]) -> None:
-        settings = self._published_names(pairs)
+    def _decide(self, pairs: list[Pair], problems: list[Problem]) -> list[Problem]:
+        """Decides what masks and shapes mean; returns the problems, with what the set's own description has."""
+        settings, problems = self._published_names(pairs, problems)
         self._meaning = MaskMeaning(settings)
         pictures = [path for pair in pairs for path in pair.masks if path.suffix.lower() != ".json"]
         self._meaning.decide(pictures)
@@ -96,7 +104,7 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
         for path in (path for pair in pairs for path in pair.masks if path.suffix.lower() == ".json"):
             try:
                 found.update(label.strip() for label in label_names(path))
-            except (CaseError, OSError):
+            except Exception:
                 continue  # read() reports it
         given = {name.strip().lower(): value for value, name in settings.names.items()}
         free = iter(n for n in range(1, len(found) + len(given) + 1) if n not in given.values())
@@ -106,16 +114,27 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
             if key not in self._shape_values:
                 self._shape_values[key] = given[key] if key in given else next(free)
                 self._shape_names[self._shape_values[key]] = label
+        return problems
 
-    def _published_names(self, pairs: list[Pair]) -> Options:
+    def _published_names(self, pairs: list[Pair], problems: list[Problem]) -> tuple[Options, list[Problem]]:
         """The options, with what an nnU-Net data set says of its labels where the user says nothing."""
-        names, ignored = nnunet_labels(pairs[0].image) if pairs else ({}, None)
         settings = self.settings
+        documents = {nnunet_document(pair.image) for pair in pairs}
+        path = documents.pop() if len(documents) == 1 else None  # several sets number their labels apart
+        if path is None:
+            return settings, problems
+        shown = relative(path, self.root)
+        problems = [problem for problem in problems if problem.path != shown]
+        try:
+            names, ignored = nnunet_labels(pairs[0].image)
+            self._channels = channel_names(pairs[0].image)
+        except CaseError as error:
+            return settings, [*problems, Problem("stray-file", shown, f"names of labels are not taken: {error}")]
         if names and not settings.names:
             settings = replace(settings, names=names)
         if ignored is not None and settings.ignore_label is None:
             settings = replace(settings, ignore_label=ignored)
-        return settings
+        return settings, problems
 
     def read(self, item: Item) -> Reading:
         problems: list[Problem] = []
@@ -137,7 +156,7 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
         image = read_image(item.image)
         if not item.others:
             return image
-        if len(item.others) == 2 and channel_names(item.image) in _RGB:
+        if len(item.others) == 2 and self._channels in _RGB:
             channels = [image, *map(read_image, item.others)]
             if any(channel.shape != image.shape or channel.ndim != 2 for channel in channels):
                 raise ItemError("size-mismatch", "the channels of an image must be grey and of one size")

@@ -11,6 +11,7 @@ __all__ = [
     "channel_names",
     "folder_kind",
     "nnunet_channel",
+    "nnunet_document",
     "nnunet_labels",
     "place_of",
     "unread_layout",
@@ -69,14 +70,16 @@ def without_channel(stem: str) -> str:
     return _CHANNEL.sub("", stem)
 
 
+def nnunet_document(image: Path) -> Path | None:
+    """The dataset.json beside the folder of an nnU-Net image; None if there is none."""
+    places = (folder.parent / "dataset.json" for folder in image.parents if folder.name.lower() in NNUNET_FOLDERS)
+    return next((path for path in places if path.is_file()), None)
+
+
 def _nnunet_document(image: Path) -> dict:
-    for folder in image.parents:
-        if folder.name.lower() in NNUNET_FOLDERS:
-            path = folder.parent / "dataset.json"
-            if path.is_file():
-                found = read_json(path, CaseError, 2**24)
-                return found if isinstance(found, dict) else {}
-    return {}
+    path = nnunet_document(image)
+    found = read_json(path, CaseError, 2**24) if path else None
+    return found if isinstance(found, dict) else {}
 
 
 def nnunet_labels(image: Path) -> tuple[dict[int, str], int | None]:
