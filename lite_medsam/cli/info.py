@@ -33,7 +33,8 @@ def command(
         if as_json:
             print_json(names)
         else:
-            print(*names, sep="\n")
+            for name in names:
+                print(name)
         return
     if as_json:
         print_json(record)

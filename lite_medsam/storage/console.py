@@ -26,7 +26,7 @@ class SafeStream:
     """
 
     def __init__(self, stream: TextIO | None):
-        self._stream = _nowhere() if stream is None or stream.closed else stream
+        self._stream = _Nowhere() if stream is None or stream.closed else stream
         self.lost: OSError | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -97,8 +97,11 @@ def print_json(value: Any) -> None:
     print(text)
 
 
-def _nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")
+class _Nowhere(io.TextIOBase):
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        return len(text)
 
 
 def _open_missing() -> None:

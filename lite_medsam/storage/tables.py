@@ -90,7 +90,7 @@ def _decoded(data: bytes, shown: str) -> str:
     except UnicodeDecodeError as error:
         if encoding != "utf-8":
             raise CaseError(
-                f"{shown}: the table must be in {encoding[:6].upper()}, byte {error.start} is not"
+                f"{shown}: the table must be in {encoding[:6].upper()}, byte {error.start + 1} is not"
             ) from None
         text = _in_old_encoding(data, shown, error.start)
     if "\0" in text:
@@ -108,7 +108,7 @@ def _in_old_encoding(data: bytes, shown: str, place: int) -> str:
             continue
         warnings.warn(f"{shown} is not in UTF-8; it was read as {encoding}", RuntimeWarning, stacklevel=5)
         return text
-    raise CaseError(f"{shown}: the table must be in UTF-8, byte {place} is not; save it as CSV in UTF-8")
+    raise CaseError(f"{shown}: the table must be in UTF-8, byte {place + 1} is not; save it as CSV in UTF-8")
 
 
 def _separator(lines: Sequence[str], columns: Sequence[str]) -> str:
