@@ -67,7 +67,8 @@ def test_a_table_that_is_not_there(tmp_path):
     ("cell", "names"),
     [
         ("a.npz", ("a", "a.npz")), (r"C:\data\a.npz", ("a", "a.npz")), ("data/CT/a.NPZ", ("a", "a.NPZ")), ("P1.a", ("P1.a",)),
-        (".npz", (".npz",)), ("1.2.3.55", ("1.2.3.55",)), ("v.nii.gz", ("v", "v.nii.gz")), (" a ", ("a",)), (r"\\server\x\a", ("a",)),
+        (".npz", (".npz",)), ("1.2.3.55", ("1.2.3.55",)), ("v.nii.gz", ("v", "v.nii.gz")), (" a ", ("a",)),
+        (r"\\server\x\a", ("a",)),
     ],
 )  # fmt: skip
 def test_names_in_cells(cell, names):
