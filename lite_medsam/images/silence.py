@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Silences Python warnings and tifffile's log: the error alone is enough."""
-    logs = [logging.getLogger(name) for name in ("tifffile", "tifffile.tifffile")]  # by version
+    """Silences Python warnings and the logs of decoders: the error alone is enough."""
+    logs = [logging.getLogger(name) for name in ("tifffile", "tifffile.tifffile", "nibabel.global", "pydicom")]
     for log in logs:
         log.addFilter(_refuse)
     try:

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from lite_medsam.errors import WeightsError
+from lite_medsam.storage.one_line import one_line
 
 
 def build_dataclass(cls: type, record: Any, origin: str) -> Any:
@@ -39,7 +40,10 @@ def _coerce(value: Any, expected: Any, place: str) -> Any:
     if isinstance(expected, tuple) and isinstance(value, list):
         return tuple(_coerce(v, expected[0], place) for v in value) if expected else tuple(value)
     if isinstance(expected, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise WeightsError(f"{place} must be a number below 1e308, got one of {len(str(value))} digits") from None
     if type(value) is not type(expected):
-        raise WeightsError(f"{place} must be {type(expected).__name__}, got {value!r}")
+        raise WeightsError(f"{place} must be {type(expected).__name__}, got {one_line(repr(value), 120)}")
     return value

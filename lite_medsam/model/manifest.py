@@ -12,6 +12,7 @@ from lite_medsam.model.json_fields import build_dataclass
 from lite_medsam.model.packaged_file import PackagedFile
 from lite_medsam.model.spec import load_spec
 from lite_medsam.storage.bundled import WEIGHTS_DIR
+from lite_medsam.storage.one_line import one_line
 
 MANIFEST = WEIGHTS_DIR / "manifest.json"
 
@@ -68,9 +69,11 @@ def load_manifest(path: str | os.PathLike = MANIFEST) -> list[PublishedModel]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         entries = record["models"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise TypeError("models is no list of objects")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(
-            f'{path} must be a JSON object with "models", got: {error}; install lite-medsam again'
+            f'{path} must be a JSON object with "models", got: {one_line(error)}; install lite-medsam again'
         ) from None
     known = [{key: value for key, value in entry.items() if value is not None} for entry in entries]
     return [build_dataclass(PublishedModel, entry, f"{path}: models[{i}]") for i, entry in enumerate(known)]

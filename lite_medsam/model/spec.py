@@ -11,6 +11,7 @@ from pathlib import Path
 from lite_medsam.errors import WeightsError
 from lite_medsam.model.json_fields import build_dataclass
 from lite_medsam.storage.files import atomic_write
+from lite_medsam.storage.one_line import one_line
 
 FORMAT = "lite-medsam-model"
 FORMAT_VERSION = 1
@@ -218,12 +219,15 @@ class ModelSpec:
             record = json.loads(text)
         except json.JSONDecodeError as error:
             raise WeightsError(f"{origin} must be JSON, got a syntax error in line {error.lineno}") from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists in lists
+            raise WeightsError(f"{origin} must be JSON, got: {one_line(error)}") from None
         if not isinstance(record, dict) or record.pop("format", None) != FORMAT:
             raise WeightsError(f'{origin} must be a model spec with "format": "{FORMAT}"; point to a model directory')
         version = record.pop("version", None)
         if version != FORMAT_VERSION:
             raise WeightsError(
-                f"{origin} must have version {FORMAT_VERSION}, got {version!r}; update lite-medsam or export again"
+                f"{origin} must have version {FORMAT_VERSION}, got {one_line(repr(version), 80)}; "
+                "update lite-medsam or export again"
             )
         spec = build_dataclass(cls, record, origin)
         unknown = sorted(set(spec.prompts) - set(PROMPT_KINDS))
@@ -232,11 +236,13 @@ class ModelSpec:
         if not all(isinstance(name, str) and name for name in spec.targets) or len(set(spec.targets)) < len(
             spec.targets
         ):
-            raise WeightsError(f"{origin}: targets must be different names, got {list(spec.targets)}")
+            raise WeightsError(f"{origin}: targets must be different names, got {one_line(list(spec.targets), 200)}")
         for name, choices in PREPROCESSING_CHOICES.items():
             value = getattr(spec.preprocessing, name)
             if value not in choices:
-                raise WeightsError(f"{origin}: {name} must be one of {', '.join(choices)}, got {value!r}")
+                raise WeightsError(
+                    f"{origin}: {name} must be one of {', '.join(choices)}, got {one_line(repr(value), 80)}"
+                )
         slope, intercept = dataclasses.astuple(spec.score_calibration)
         if not (0 < slope < math.inf and math.isfinite(intercept)):
             raise WeightsError(
@@ -265,7 +271,11 @@ def load_spec(directory: str | os.PathLike) -> ModelSpec:
         raise WeightsError(
             f"weights must be a model directory with a spec.json, got {Path(directory)}; see lite-medsam info"
         )
-    return ModelSpec.from_json(path.read_text(encoding="utf-8"), origin=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"{path} must be JSON in UTF-8, could not be read: {one_line(error)}") from None
+    return ModelSpec.from_json(text, origin=str(path))
 
 
 def save_spec(directory: str | os.PathLike, spec: ModelSpec) -> None:

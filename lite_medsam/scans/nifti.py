@@ -14,6 +14,7 @@ import numpy as np
 from lite_medsam.cases.fields import modality_from_name, smallest_unsigned
 from lite_medsam.errors import CaseError, MissingExtraError
 from lite_medsam.images.intensity import without_ground
+from lite_medsam.images.silence import quiet
 from lite_medsam.scans.geometry import PLANES, Geometry, orient
 from lite_medsam.scans.scan import SOFT_TISSUE, Scan
 from lite_medsam.storage.files import atomic_write
@@ -50,7 +51,7 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = Fa
     if plane not in ("auto", *PLANES):
         raise CaseError(f"plane must be auto or one of {', '.join(PLANES)}, got {plane!r}")
     try:
-        with _opened(Path(path)) as file:
+        with quiet(), _opened(Path(path)) as file:
             image = _image_class(nibabel, file).from_stream(file)
             values, padded, file_shape, notes = _values(image, max_voxels, first_volume)
         geometry, spacing, more = _geometry(nibabel, image, file_shape, plane)

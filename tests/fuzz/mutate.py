@@ -9,6 +9,7 @@ import io
 import json
 import re
 import struct
+import warnings
 import zipfile
 import zlib
 from random import Random
@@ -121,7 +122,8 @@ def _zip(data: bytes, rng: Random) -> bytes:
             members[at] = (name, _bytes(content, rng, [other for _, other in members]))
     method = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", method) as archive:
+    with zipfile.ZipFile(packed, "w", method) as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that are there twice
         for name, content in members:
             if name in archive.namelist() and rng.random() < 0.5:
                 continue

@@ -35,9 +35,10 @@ def _image(path: Path):
 
 
 def _mask(path: Path):
-    from lite_medsam.images.masks import read_mask
+    from lite_medsam.images.masks import object_of, read_mask, stored_mask
 
-    return read_mask(path, MAX_PIXELS)
+    mask = stored_mask(path, MAX_PIXELS)
+    return mask.values, object_of(mask), read_mask(path, MAX_PIXELS)
 
 
 def _case(path: Path):
@@ -138,7 +139,7 @@ def _spec(path: Path):
 
 
 def _manifest(path: Path):
-    from lite_medsam.model.download import load_manifest
+    from lite_medsam.model.manifest import load_manifest
 
     return load_manifest(path)
 

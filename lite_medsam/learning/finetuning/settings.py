@@ -10,6 +10,7 @@ from lite_medsam.errors import WeightsError
 from lite_medsam.model.spec import build_dataclass
 from lite_medsam.prompts.prompt_set import Protocol, load_protocol
 from lite_medsam.storage.machine import memory_bytes
+from lite_medsam.storage.one_line import one_line
 
 PARTS = ("decoder", "encoder-last", "all")
 LOSSES = ("dice-ce", "dice-focal", "soft-dice-ce")
@@ -162,6 +163,8 @@ class FinetuneSettings:
             raise ValueError(f"steps or minutes must be above 0, got steps {self.steps} and minutes {self.minutes:g}")
         if not 0 < self.validation_share < 1:
             raise ValueError(f"validation_share must be between 0 and 1, got {self.validation_share}")
+        if len(self.crop_context) != 2:
+            raise ValueError(f"crop_context must be two numbers, got {self.crop_context}")
         low, high = self.crop_context
         if not 1 <= low <= high:
             raise ValueError(f"crop_context must be two numbers with 1 <= low <= high, got {self.crop_context}")
@@ -258,9 +261,14 @@ def load_settings(path: Path) -> FinetuneSettings:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{path} must be the settings of a fine-tuning run, got: {error}") from None
-    return build_dataclass(FinetuneSettings, record, str(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} must be the settings of a fine-tuning run, got: {one_line(error)}") from None
+    try:
+        return build_dataclass(FinetuneSettings, record, str(path))
+    except WeightsError:
+        raise
+    except ValueError as error:
+        raise WeightsError(f"{path}: {one_line(error, 400)}") from None
 
 
 def refuse_other_settings(now: FinetuneSettings, before: FinetuneSettings) -> None:

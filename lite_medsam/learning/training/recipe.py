@@ -21,6 +21,7 @@ from lite_medsam.model.spec import ModelSpec, build_dataclass
 from lite_medsam.phantoms import KINDS, make_phantom
 from lite_medsam.prompts.targets import read_targets
 from lite_medsam.prompts.vocabulary import load_vocabulary
+from lite_medsam.storage.one_line import one_line
 
 # far from those of samples and tests
 FIRST_PHANTOM_SEED = 50_000
@@ -59,8 +60,8 @@ def load_recipe(path: str | os.PathLike) -> Recipe:
     """
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise WeightsError(f"the recipe must be a JSON file, got {path} ({error})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"the recipe must be a JSON file, got {path} ({one_line(error)})") from None
     recipe = build_dataclass(Recipe, record, str(path))
     if recipe.split:
         recipe = dataclasses.replace(recipe, split=str(Path(path).parent / recipe.split))
