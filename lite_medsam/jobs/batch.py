@@ -95,7 +95,7 @@ def _one_by_one(
 ) -> Iterator[tuple[Job, Any]]:
     for job in jobs:
         try:
-            outcome = run_job(predictor, job, options, on_slice)
+            outcome: Any = run_job(predictor, job, options, on_slice)
         except Exception as error:
             outcome = of_one_job(error)
         yield job, outcome
@@ -203,7 +203,8 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
 def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | LoadedVolume:
     started = time.perf_counter()
     asked, boxes, facts, geometry = given_objects(job, options.coordinates), None, {}, None
-    objects, unread = asked.objects, {}
+    objects = asked.objects
+    unread: Mapping[str, str] = {}
     if job.is_medical or job.path.suffix.lower() == ".npz":
         scan, objects = asked.placed(read_scan(job, options))
         if job.is_medical:

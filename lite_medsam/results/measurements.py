@@ -146,13 +146,13 @@ def _volume(
     count = int(np.count_nonzero(inside))
     areas = np.count_nonzero(inside, axis=(1, 2))
     sizes: dict[str, float | int] = {"volume_voxels": count}
-    is_whole = spacing is not None and len(spacing) == 3
-    if is_whole:
+    known = spacing if spacing is not None and len(spacing) == 3 else None
+    if known is not None and spacing_mm is not None:
         volume = count * math.prod(spacing_mm)
         sizes |= {"volume_mm3": volume, "volume_ml": volume / MM3_PER_ML}
     sizes["equivalent_diameter_px"] = _ball(count)
-    if is_whole:
-        sizes[f"equivalent_diameter_{unit}"] = _ball(count * math.prod(spacing))
+    if known is not None:
+        sizes[f"equivalent_diameter_{unit}"] = _ball(count * math.prod(known))
     sizes |= _box(window, spacing, unit)
     sizes |= {"slices": int(np.count_nonzero(areas)), "largest_area_px": int(areas.max())}
     if spacing:

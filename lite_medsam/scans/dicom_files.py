@@ -3,11 +3,11 @@
 import contextlib
 import os
 import struct
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from lite_medsam.errors import CaseError, MissingExtraError
+from lite_medsam.images.silence import quiet
 from lite_medsam.storage.guarded_reading import GuardedFile
 from lite_medsam.storage.one_line import one_line
 from lite_medsam.storage.paths import shown_path
@@ -45,8 +45,7 @@ def _is_bare(start: bytes) -> bool:
 def one_line_errors(shown: str) -> Iterator[None]:
     """Turns whatever a hostile file makes pydicom raise into one line."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about values that break the standard a little: read all the same
+        with quiet():  # about values that break the standard a little: read all the same
             yield
     except CaseError as error:
         raise CaseError(str(error) if str(error).startswith(shown) else f"{shown}: {error}") from None

@@ -46,7 +46,7 @@ def without_padding(values: np.ndarray, padding: np.ndarray | None) -> tuple[np.
         The values, how many are padding, and a note of it.
     """
     count = 0 if padding is None else int(np.count_nonzero(padding))
-    if not count or count == values.size:
+    if padding is None or not count or count == values.size:
         return values, 0, None
     low = values.min(where=~padding, initial=values.max())
     values[padding] = low
@@ -108,7 +108,8 @@ def _rescaled(stored: np.ndarray, dataset, form: PixelFormat) -> np.ndarray:
         dtype = np.int16 if -(2**15) <= low and high < 2**15 else np.int32
         if abs(low) < 2**31 and abs(high) < 2**31:
             # (both may wrap around on the way: the sum is right, and takes no wider copy)
-            return stored.astype(dtype) + offset.astype(dtype)[:, None, None]
+            sums: np.ndarray = stored.astype(dtype)
+            return sums + offset.astype(dtype)[:, None, None]
     slope, intercept = np.array(scales, np.float32).T[:, :, None, None]
     return stored.astype(np.float32) * slope + intercept
 

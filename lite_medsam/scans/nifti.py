@@ -162,7 +162,8 @@ def _values(image, max_voxels: int, first_volume: bool) -> tuple[np.ndarray, int
     slope, intercept = image.dataobj.slope, image.dataobj.inter
     is_scaled = slope != 1 or intercept != 0
     if several > 1:
-        values = np.asarray(image.dataobj[(..., *(0 for _ in shape[3:]))], np.float32 if is_scaled else None)
+        first = (slice(None),) * 3 + (0,) * len(shape[3:])
+        values = np.asarray(image.dataobj[first], np.float32 if is_scaled else None)
         is_scaled = False
     else:
         values = np.asarray(image.dataobj.get_unscaled())

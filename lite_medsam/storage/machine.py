@@ -40,12 +40,12 @@ def physical_cores(root: Path = Path("/")) -> int:
     for cpu in _allowed_cpus():
         siblings = root / f"sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list"
         cores.add(siblings.read_text().strip() if siblings.is_file() else cpu)
-    return max(1, min(len(cores), _whole_quota(root)))
+    return int(max(1, min(len(cores), _whole_quota(root))))
 
 
 def usable_cpus(root: Path = Path("/")) -> int:
     """CPUs that this process may use, hyper-threads counted each; more threads than these only wait for each other."""
-    return max(1, min(len(_allowed_cpus()), _whole_quota(root)))
+    return int(max(1, min(len(_allowed_cpus()), _whole_quota(root))))
 
 
 def may_spin(threads: int, root: Path = Path("/")) -> bool:
