@@ -7,7 +7,7 @@ it to compare with published tables, not to segment.
 
 What the difference amounts to, for a converted LiteMedSAM and npz cases with boxes:
 
-    python -m lite_medsam.challenge.reference_quirks MODEL_DIR CASE.npz ...
+    python -m lite_medsam.challenge.reference_quirks litemedsam CASE.npz ...
 """
 
 import sys
