@@ -36,7 +36,7 @@ ORDER = (
     "bench",
     "cli",
 )
-LEARNING = ("network", "published", "data", "training", "finetuning", "distillation")
+LEARNING = ("network", "published", "data", "training", "finetuning", "distillation", "specialists")
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """The command line, one file per command; a command's file is imported only when it is called.
 
+- baseline: `lite-medsam baseline`: a U-Net or a ReLayNet-style network to compare with
 - bench: `lite-medsam bench`: speed and memory beside the published LiteMedSAM architecture
 - card: `lite-medsam card`: measure a model on validation cases and write its card
 - compare: `lite-medsam compare`: several models on the same boxes, side by side with LiteMedSAM
@@ -13,6 +14,7 @@
 - finetune: `lite-medsam finetune`: a model made better on one's own labelled images
 - history: `lite-medsam history`: the learning curve of a training run
 - info: `lite-medsam info`: versions, engines, the default model and its terms
+- measures: What `lite-medsam evaluate` does with --metrics and --baseline: columns, protocol, who is scored
 - options: Options that several commands share, and options made from a dataclass of settings
 - phantoms: `lite-medsam phantoms`: synthetic sample cases with exact labels
 - prepare: `lite-medsam prepare`: a data set becomes cases, or is checked
@@ -39,6 +41,7 @@ COMMANDS = {
     "datasets": "List known data sets, their sources and terms.",
     "phantoms": "Write synthetic sample cases with exact labels.",
     "finetune": "Make a model better on your own labelled images.",
+    "baseline": "Train a U-Net or a ReLayNet-style network to compare with.",
     "train": "Train a model from a recipe.",
     "history": "Measure the learning curve of a training run.",
     "distill": "Teach a small model to answer as a large one does.",

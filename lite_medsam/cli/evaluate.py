@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from lite_medsam.cli.measures import columns_of, open_baseline, protocol_of, with_measures
 from lite_medsam.cli.options import engine_options, open_predictor
 
 
@@ -18,6 +19,8 @@ Examples:
   lite-medsam evaluate -i cases --targets targets.csv
   lite-medsam evaluate -i cases --baseline ellipse
   lite-medsam evaluate -i cases --predictions out
+  lite-medsam evaluate -i cases --metrics review -o measures.csv
+  lite-medsam evaluate -i cases --metrics clicks --protocol box+clicks
 """,
 )
 @click.option("-i", "--input", "inputs", type=click.Path(exists=True, path_type=Path), multiple=True, required=True,
@@ -27,9 +30,12 @@ Examples:
 @click.option("--protocol", default="box", show_default=True,
               help="Who prompts: box, box-tight, box-jitter, clicks, box+clicks, or a JSON file.")  # fmt: skip
 @click.option("--predictions", type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help="Score this folder's NAME.npz (`segs`) or NAME.png (stored numbers) instead of a model.")  # fmt: skip
-@click.option("--baseline", type=click.Choice(["box", "ellipse", "grabcut"]),
-              help="Score this instead of a model.")  # fmt: skip
+              help="Score this folder's NAME.npz (`segs`), NAME.png (stored numbers), NAME.nii.gz instead of a model.")  # fmt: skip
+@click.option("--metrics", type=click.Choice(["basic", "review", "clicks"]), default="basic", show_default=True,
+              help="review: every measure of docs/evaluation.md with its unit; clicks: areas under the curve over 5 clicks, "
+              "and clicks to a goal, at most 20.")  # fmt: skip
+@click.option("--baseline", metavar="[box|ellipse|grabcut|FOLDER]",
+              help="Score this instead of a model; FOLDER is a specialist of `lite-medsam baseline`.")  # fmt: skip
 @click.option("--groups", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="CSV with the columns file and group: whose image each case is.")  # fmt: skip
 @click.option("--targets", type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -51,6 +57,7 @@ def command(
     report,
     protocol,
     predictions,
+    metrics,
     baseline,
     groups,
     targets,
@@ -69,12 +76,12 @@ def command(
     from tqdm import tqdm
 
     from lite_medsam.errors import CaseError
-    from lite_medsam.evaluation.baselines import BaselineSegmenter
     from lite_medsam.evaluation.evaluate import evaluate, evaluate_predictions, known_targets
-    from lite_medsam.prompts.prompt_set import load_protocol
 
     if predictions and baseline:
         raise click.UsageError("give either --predictions or --baseline, not both")
+    if metrics == "clicks" and predictions:
+        raise click.UsageError("--metrics clicks needs someone to answer clicks; leave --predictions out")
     if targets and (predictions or baseline):
         raise click.UsageError("--targets is for models; leave it out with --predictions and --baseline")
     found = labelled_cases(inputs)
@@ -82,6 +89,7 @@ def command(
         raise CaseError(f"the input must hold npz cases, got none in {', '.join(map(str, inputs))}")
     names = None if targets is None else targets_of(targets, found)
     owners, paths = groups_of(groups, found), found[::every]
+    columns = columns_of(metrics, tolerance)
     with tqdm(total=len(paths), unit="case", disable=quiet, leave=False) as bar:
 
         def progress(_: str) -> None:
@@ -89,15 +97,15 @@ def command(
 
         if predictions:
             result = evaluate_predictions(
-                paths, predictions, tolerance_px=tolerance, groups=owners, progress=progress,
+                paths, predictions, tolerance_px=tolerance, groups=owners, progress=progress, columns=columns,
             )  # fmt: skip
         else:
-            segmenter: Any = BaselineSegmenter(baseline) if baseline else open_predictor(**engine)
+            segmenter: Any = open_baseline(baseline, engine["threads"]) if baseline else open_predictor(**engine)
             if names is not None and not known_targets(segmenter):
                 print(f"--targets changes nothing: {segmenter.spec.name} knows no names", file=sys.stderr)
             result = evaluate(
-                segmenter, paths, load_protocol(protocol), tolerance_px=tolerance, slices_per_volume=slices,
-                groups=owners, targets=names, progress=progress,
+                segmenter, paths, protocol_of(protocol, metrics), tolerance_px=tolerance, slices_per_volume=slices,
+                groups=owners, targets=names, progress=progress, columns=columns,
             )  # fmt: skip
             if names is not None and known_targets(segmenter) and result.rows and not result.settings["named_objects"]:
                 print(
@@ -110,6 +118,7 @@ def command(
         print(f"note: {note}", file=sys.stderr)
     if not result.rows:
         raise CaseError("no case could be scored; see the reasons above")
+    result = with_measures(result, metrics)
     print(result.to_json() if as_json else result.format_table(by))
     _write(result, output, report)
 

@@ -11,7 +11,7 @@ import numpy as np
 from lite_medsam.cases.case import Case, load_case, slices
 from lite_medsam.errors import CaseError
 from lite_medsam.evaluation import scores
-from lite_medsam.evaluation.metrics import dice
+from lite_medsam.evaluation.columns import Columns
 from lite_medsam.evaluation.object_scores import score_object
 from lite_medsam.evaluation.predictions import LabelNumbers, PredictionFiles, read_prediction
 from lite_medsam.evaluation.report import Evaluation
@@ -31,6 +31,7 @@ def evaluate(
     groups: Mapping[str, str] | None = None,
     targets: Targets | None = None,
     progress: Callable[[str], object] | None = None,
+    columns: Columns | None = None,
 ) -> Evaluation:
     """Prompts a segmenter as the protocol says and scores every object of every case.
 
@@ -48,6 +49,7 @@ def evaluate(
         targets: What labels are called, from `targets.read_targets`: prompts say the names that the segmenter's spec knows.
             None: no prompt has a name.
         progress: Called with the name of each case when it is done (also when it was skipped).
+        columns: What is added to each row.
 
     Returns:
         Rows and what was left out. `seconds` is the wall time of an image's `segment` calls over its objects.
@@ -71,7 +73,7 @@ def evaluate(
                 objects = named_prompts(objects, image_case, targets, known)
                 named += sum(prompt.target is not None for _, prompt in objects)
             if objects:
-                for row in _score_image(segmenter, image_case, objects, protocol, tolerance_px):
+                for row in _score_image(segmenter, image_case, objects, protocol, tolerance_px, columns or Columns()):
                     rows.append({"image": images} | row)
                 images, found = images + 1, found + 1
         if not found:
@@ -100,6 +102,7 @@ def evaluate_predictions(
     tolerance_px: float = 2.0,
     groups: Mapping[str, str] | None = None,
     progress: Callable[[str], object] | None = None,
+    columns: Columns | None = None,
 ) -> Evaluation:
     """Scores finished segmentations: `segs` of <folder>/<case name>.npz, or a picture, against the case's labels.
 
@@ -113,6 +116,7 @@ def evaluate_predictions(
         tolerance_px: Of surface Dice, in pixels.
         groups: Group by case name, in place of the case's own.
         progress: Called with the name of each case when it is done (also when it was skipped).
+        columns: What is added to each row.
 
     Returns:
         Rows; `score` and `seconds` are None. Missing, unreadable and wrongly shaped segmentations are in
@@ -133,8 +137,9 @@ def evaluate_predictions(
         numbers.add(name, case.truth, segs)
         labels = np.union1d(np.unique(case.truth), np.unique(segs))
         for label in labels[labels != 0].tolist():
-            row = score_object(case, label, case.truth == label, segs == label, tolerance_px)
-            rows.append({"image": images} | row | {"score": None, "seconds": None})
+            masks = case.truth == label, segs == label
+            row = score_object(case, label, *masks, tolerance_px) | {"score": None, "seconds": None}
+            rows.append({"image": images} | row | (columns or Columns()).of_object(case, *masks))
         images += 1
         if not labels.any():
             skipped.append((name, "neither the label map nor segs holds an object"))
@@ -186,26 +191,30 @@ def _score_image(
     objects: Sequence[tuple[int, Prompt]],
     protocol: Protocol,
     tolerance_px: float,
+    columns: Columns,
 ) -> list[scores.Row]:
     truths = [case.truth == label for label, _ in objects]
     user = SimulatedUser(segmenter, case.image, [prompt for _, prompt in objects])
     history: list[dict[str, Any]] = [{} for _ in objects]
     given = 0 if protocol.kind == "box+clicks" else 1  # clicks that the first prompts hold
     if protocol.corrections or protocol.kind == "clicks":
-        _note_dice(history, given, truths, user.masks)
+        _note(history, columns, given, truths, user.masks)
         rngs = [rng_for(protocol, f"{case.name}/clicks", label) for label, _ in objects]
         for click in range(given + 1, given + protocol.corrections + 1):
             user.correct(truths, rngs)
-            _note_dice(history, click, truths, user.masks)
+            _note(history, columns, click, truths, user.masks)
     seconds = user.seconds / len(objects)
     return [
-        score_object(case, label, truth, mask, tolerance_px) | {"score": score, "seconds": seconds} | clicks
+        score_object(case, label, truth, mask, tolerance_px)
+        | {"score": score, "seconds": seconds}
+        | clicks
+        | columns.of_object(case, truth, mask)
         for (label, _), truth, mask, score, clicks in zip(
             objects, truths, user.masks, user.scores, history, strict=True
         )
     ]
 
 
-def _note_dice(history: list[dict], click: int, truths: list[np.ndarray], masks: list[np.ndarray]) -> None:
+def _note(history: list[dict], columns: Columns, click: int, truths: list[np.ndarray], masks: list[np.ndarray]) -> None:
     for entry, truth, mask in zip(history, truths, masks, strict=True):
-        entry[f"dice_{click}"] = dice(truth, mask)
+        entry |= columns.after_click(click, truth, mask)

@@ -11,6 +11,8 @@ from lite_medsam.errors import CaseError
 from lite_medsam.images.masks import read_mask
 from lite_medsam.images.reading import IMAGE_SUFFIXES
 from lite_medsam.images.softness import looks_like_brightness
+from lite_medsam.scans.nifti import NIFTI_SUFFIXES
+from lite_medsam.scans.reading import load_volume
 from lite_medsam.storage.names import writable_name
 from lite_medsam.storage.paths import shown_path
 
@@ -21,7 +23,7 @@ class PredictionFiles:
     Args:
         folder: Where the segmentations are, `segs` in NAME.npz, as `lite-medsam segment` writes them: in the same subfolders
             as the cases, and for cases of one name with the folder's name in front. Where no npz is, a picture counts:
-            NAME_label.png or NAME.png, tif, bmp, jpg.
+            NAME_label.png or NAME.png, tif, bmp, jpg; then NIfTI of the same names.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -57,25 +59,43 @@ class PredictionFiles:
 
 
 def _pictures(archive: Path) -> list[Path]:
-    """The pictures that may take the place of an npz."""
-    return [archive.with_name(archive.stem + mark + suffix) for mark in ("_label", "") for suffix in IMAGE_SUFFIXES]
+    """The pictures and NIfTI files that may take the place of an npz."""
+    return [
+        archive.with_name(archive.stem + mark + suffix)
+        for suffixes in (IMAGE_SUFFIXES, NIFTI_SUFFIXES)
+        for mark in ("_label", "")
+        for suffix in suffixes
+    ]
 
 
 def read_prediction(path: Path) -> np.ndarray:
-    """A finished segmentation: `segs` of an npz, or the stored numbers of a picture (`images.masks`).
+    """A finished segmentation: `segs` of an npz, the stored numbers of a picture (`images.masks`), or a NIfTI label map.
 
     Returns:
         (H, W) or (D, H, W). Of a picture with 0 and 255 alone, white is 1.
 
     Raises:
         CaseError: If it cannot be read, or is no label map.
+        MissingExtraError: If nibabel is needed and not installed.
     """
+    if path.name.lower().endswith(NIFTI_SUFFIXES):
+        return _read_nifti(path)
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return read_npz(path, ("segs",))["segs"]
     segs = read_mask(path)
     if segs.ndim == 3 or looks_like_brightness(segs):
         raise CaseError(f"{shown_path(path)}: must hold label numbers, looks like a picture")
     return (segs > 0).astype(np.uint8) if set(np.unique(segs).tolist()) == {0, 255} else segs
+
+
+def _read_nifti(path: Path) -> np.ndarray:
+    """Labels with slices, rows and columns as `scans` shows them; a single slice is (H, W)."""
+    values = load_volume(path).values
+    if values.dtype.kind == "f" and (values == np.rint(values)).all():
+        values = values.astype(np.int64)  # labels that a program stored as floats
+    if values.ndim == 3 and len(values) == 1:
+        values = values[0]
+    return (values > 0).astype(np.uint8) if set(np.unique(values).tolist()) == {0, 255} else values
 
 
 class LabelNumbers:

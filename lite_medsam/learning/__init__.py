@@ -5,5 +5,6 @@
 - finetuning/: A model made better on a folder of cases
 - network/: The network in torch, its weights, and its export as graphs
 - published/: Checkpoints that others published: read, checked, converted
+- specialists/: Networks without prompts of their own to compare with: the box is one more channel of the image
 - training/: Steps that every kind of training shares, training from a recipe, and what a run writes down
 """

@@ -1,4 +1,4 @@
-"""Region overlap of two masks: Dice and intersection over union."""
+"""Region overlap of two masks: Dice, intersection over union, precision and recall."""
 
 import numpy as np
 
@@ -83,3 +83,43 @@ def iou(truth: np.ndarray, prediction: np.ndarray) -> float:
     if union == 0:
         return float("nan")
     return float(np.count_nonzero(truth & prediction) / union)
+
+
+def precision(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Precision, positive predictive value: |A and B| / |B|, B the prediction.
+
+    Args:
+        truth: (H, W) or (D, H, W) bool, or only 0 and 1.
+        prediction: Same shape.
+
+    Returns:
+        0 to 1; NaN if both masks are empty, 0 if one is.
+
+    Raises:
+        ValueError: If the masks are not what `as_masks` accepts.
+    """
+    return _share(truth, prediction, of_truth=False)
+
+
+def recall(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Recall, sensitivity: |A and B| / |A|, A the truth.
+
+    Args:
+        truth: (H, W) or (D, H, W) bool, or only 0 and 1.
+        prediction: Same shape.
+
+    Returns:
+        0 to 1; NaN if both masks are empty, 0 if one is.
+
+    Raises:
+        ValueError: If the masks are not what `as_masks` accepts.
+    """
+    return _share(truth, prediction, of_truth=True)
+
+
+def _share(truth: np.ndarray, prediction: np.ndarray, of_truth: bool) -> float:
+    truth, prediction = as_masks(truth, prediction)
+    if not (truth.any() or prediction.any()):
+        return float("nan")
+    whole = np.count_nonzero(truth if of_truth else prediction)
+    return float(np.count_nonzero(truth & prediction) / whole) if whole else 0.0

@@ -1,4 +1,4 @@
-"""Distances between the boundaries of two masks: surface Dice (NSD), HD95 and the average surface distance.
+"""Distances between the boundaries of two masks: surface Dice (NSD), Hausdorff distances, average distances.
 
 The boundary of a mask is its pixels with at least one 4-neighbour (6-neighbour in 3D) outside it; beyond the
 image counts as outside. A 2D mask is measured in 2D: lifting it to a slab one voxel thick, as the CVPR 2024
@@ -34,7 +34,7 @@ def surface_distances(
             per axis.
     """
     truth, prediction = as_masks(truth, prediction)
-    sampling = _check_spacing(spacing, truth.ndim)
+    sampling = checked_spacing(spacing, truth.ndim)
     box = union_box(truth, prediction)
     if box is None:
         return np.zeros(0), np.zeros(0)
@@ -78,6 +78,24 @@ def surface_dice(
     return float(np.count_nonzero(both <= tolerance * (1 + 1e-9)) / both.size)
 
 
+def hausdorff(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float] | None = None) -> float:
+    """Symmetric Hausdorff distance: the largest of all distances of `surface_distances`; every contour counts.
+
+    Args:
+        truth: (H, W) or (D, H, W) bool, or only 0 and 1.
+        prediction: Same shape.
+        spacing: Size of a pixel per axis in array order, (y, x) or (z, y, x).
+
+    Returns:
+        >= 0 in the unit of `spacing` (pixels without it); NaN if both masks are empty, inf if one is.
+
+    Raises:
+        ValueError: If the masks or the spacing are not as above.
+    """
+    directed = _directed(truth, prediction, spacing, np.max)
+    return float(max(directed)) if directed else float("nan")
+
+
 def hausdorff95(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float] | None = None) -> float:
     """Symmetric 95 % Hausdorff distance: the larger of the two directed 95th percentiles (linear
     interpolation).
@@ -117,6 +135,28 @@ def average_surface_distance(
     return float(sum(directed) / 2) if directed else float("nan")
 
 
+def mean_absolute_distance(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float] | None = None) -> float:
+    """Mean absolute distance (MAD) of two boundaries: the mean over the boundary pixels of both masks, pooled.
+
+    Where the boundaries are of unlike length it differs from `average_surface_distance`, the mean of two means.
+
+    Args:
+        truth: (H, W) or (D, H, W) bool, or only 0 and 1.
+        prediction: Same shape.
+        spacing: Size of a pixel per axis in array order, (y, x) or (z, y, x).
+
+    Returns:
+        >= 0 in the unit of `spacing` (pixels without it); NaN if both masks are empty, inf if one is.
+
+    Raises:
+        ValueError: If the masks or the spacing are not as above.
+    """
+    there, back = surface_distances(truth, prediction, spacing)
+    if there.size == 0 and back.size == 0:
+        return float("nan")
+    return float(np.concatenate([there, back]).mean()) if there.size and back.size else float("inf")
+
+
 def _directed(truth, prediction, spacing, statistic) -> tuple[float, float] | None:
     """The statistic of both directions; None if both masks are empty, inf where one is."""
     there, back = surface_distances(truth, prediction, spacing)
@@ -127,7 +167,8 @@ def _directed(truth, prediction, spacing, statistic) -> tuple[float, float] | No
     return statistic(there), statistic(back)
 
 
-def _check_spacing(spacing: Sequence[float] | None, ndim: int) -> np.ndarray | None:
+def checked_spacing(spacing: Sequence[float] | None, ndim: int) -> np.ndarray | None:
+    """The spacing as float64, one positive number per axis; None stays None."""
     if spacing is None:
         return None
     array = np.asarray(spacing, dtype=np.float64)
