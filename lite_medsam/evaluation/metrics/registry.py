@@ -1,4 +1,4 @@
-"""Every measure with its name, unit, direction, range, definition and source: one list for code, command and page.
+"""Every measure with its name, unit, direction, range, definition and source: one list for code, command and page."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
