@@ -1,4 +1,4 @@
-"""The seventeen functions of the retinal-OCT review (Zhang et al., CMIG 2025, 102539), from their definitions, in one place.
+"""The seventeen functions of the retinal-OCT review (Zhang et al., CMIG 2025, 102539), from their definitions.
 
 Its names, for masks as they come: bool, 0 and 1, 0 and 255, or one label of a label map. Written anew from the definitions: where
 the review's code goes wrong (first contour only, 0/255, wrap-around, empty masks), the definition counts. Its precision stands
