@@ -13,9 +13,11 @@ import gradio as gr
 import numpy as np
 
 from lite_medsam.errors import CaseError, PromptError
-from lite_medsam.prompts.prompt_set import Prompt, load_prompts
-from lite_medsam.prompts.volume_prompt_set import load_volume_prompts
+from lite_medsam.jobs.coordinates import frame_facts, picture_object
+from lite_medsam.jobs.inputs import Asked, are_of_volume, given_objects, is_one_picture
+from lite_medsam.jobs.listing import Job
 from lite_medsam.results.take_home import Result, label_png, overlay_png, take_home_files
+from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.volumes.propagation import propagate
 
@@ -33,8 +35,9 @@ def segment_file(desk: Desk, path: str | None, prompts, model: str | None, engin
     Args:
         desk: Models and limits.
         path: The uploaded file.
-        prompts: A list of boxes [[x0, y0, x1, y1], ...], a prompt set (docs/formats.md) without masks, or either as
-            JSON text.
+        prompts: A list of boxes [[x0, y0, x1, y1], ...], of a volume [[x0, y0, z0, x1, y1, z1], ...], a prompt set
+            (docs/formats.md) without masks, or either as JSON text. For NIfTI and DICOM files the numbers are voxel
+            indices of the file, unless the set says "coordinates": "display".
         model: Name of a model; None for the default.
         engine: Name of an engine; None for the default.
 
@@ -53,11 +56,13 @@ def segment_file(desk: Desk, path: str | None, prompts, model: str | None, engin
     except CaseError as error:
         raise CaseError(str(error).replace(str(path), clean_name(path))) from None
     scan = replace(scan, name="result")
-    document = _document(prompts)
-    if scan.is_volume:
-        result, scores = _volume(predictor, scan, document)
+    asked = _asked(_document(prompts))
+    scan, objects = asked.placed(scan)
+    objects = objects or []
+    if is_one_picture(scan, objects):
+        result, scores = _picture(predictor, scan, objects)
     else:
-        result, scores = _picture(predictor, scan, document)
+        result, scores = _volume(predictor, scan, objects)
     files = take_home_files(result)
     if result.is_volume:
         wanted = {name: files[name] for name in files if name.endswith((".nii.gz", "_overlay.png", ".npz"))}
@@ -70,6 +75,8 @@ def segment_file(desk: Desk, path: str | None, prompts, model: str | None, engin
         "model": model,
         "engine": predictor.backend.name,
         "shape": list(result.labels.shape),
+        **frame_facts(asked.frame, scan.geometry),
+        "notes": list(scan.notes),
         "spacing_mm": None if scan.spacing_mm is None else list(scan.spacing_mm),
         "objects": [
             {
@@ -78,6 +85,7 @@ def segment_file(desk: Desk, path: str | None, prompts, model: str | None, engin
                 "target": result.targets[i],
                 "score": scores[i],
                 "area_px": int(np.count_nonzero(result.labels == i + 1)),
+                **_boxes(result.labels == i + 1, scan),
             }
             for i, name in enumerate(result.names)
         ],
@@ -94,14 +102,19 @@ def _document(prompts) -> dict:
             prompts = json.loads(prompts)
         except (ValueError, RecursionError):
             raise PromptError("prompts must be JSON: [[x0, y0, x1, y1], ...] or a prompt set, got other text") from None
+    if isinstance(prompts, list) and any(isinstance(box, list) and len(box) == 6 for box in prompts):
+        return {"version": 1, "volume": True, "objects": [{"box": box} for box in prompts]}
     if isinstance(prompts, list):
         return {"version": 1, "objects": [{"box": box} for box in prompts]}
     if not isinstance(prompts, dict):
         raise PromptError("prompts must be a list of boxes [[x0, y0, x1, y1], ...] or a prompt set, got something else")
+    objects = prompts.get("objects")
+    if isinstance(objects, list) and any(isinstance(item, dict) and "slices" in item for item in objects):
+        return {"volume": True, **prompts}
     return prompts
 
 
-def _load(document: dict, load):
+def _asked(document: dict) -> Asked:
     """Reads a document with the reader of prompt files; its masks would be files of ours, and there are none."""
     with tempfile.TemporaryDirectory(prefix="lite-medsam-demo-") as folder:
         path = Path(folder) / "prompts.json"
@@ -110,27 +123,33 @@ def _load(document: dict, load):
         except (TypeError, ValueError):
             raise PromptError("prompts must hold finite numbers, texts and lists") from None
         try:
-            objects = load(path)
+            asked = given_objects(Job(path, path, prompt_file=path))
         except PromptError as error:
             raise PromptError(str(error).replace(f"{path}: ", "").replace(folder, "")) from None
-    if not objects:
+    if not asked.objects:
         raise PromptError("prompts must name one object at least, got none")
-    if len(objects) > 200:
-        raise PromptError(f"prompts must name at most 200 objects, got {len(objects)}")
-    return objects
+    if len(asked.objects) > 200:
+        raise PromptError(f"prompts must name at most 200 objects, got {len(asked.objects)}")
+    return asked
 
 
-def _picture(predictor: Predictor, scan, document: dict) -> tuple[Result, list]:
-    prompts: list[Prompt] = _load(document, load_prompts)
-    image = scan.to_uint8()
+def _picture(predictor: Predictor, scan: Scan, prompts: list) -> tuple[Result, list]:
+    if are_of_volume(prompts):
+        raise PromptError("prompts are for slices of a volume, but this is a picture; give boxes of four numbers")
+    image = scan.to_uint8()[0] if scan.is_volume else scan.to_uint8()
     prediction = predictor.segment(image, prompts)
     scores = [None if np.isnan(score) else round(float(score), 4) for score in prediction.scores]
     masks = [prediction.mask(i) for i in range(len(prediction))]
-    return Result(image, prediction.label_map(), prompts, masks, scores, scan.spacing_mm, scan.geometry), scores
+    spacing = None if scan.spacing_mm is None else scan.spacing_mm[-2:]
+    return Result(image, prediction.label_map(), prompts, masks, scores, spacing, scan.geometry), scores
 
 
-def _volume(predictor: Predictor, scan, document: dict) -> tuple[Result, list]:
-    objects = _load({"volume": True, **document}, load_volume_prompts)
+def _volume(predictor: Predictor, scan: Scan, objects: list) -> tuple[Result, list]:
+    if not are_of_volume(objects):
+        raise PromptError(
+            f"prompts do not say on which of the {len(scan.values)} slices they lie; give boxes x0, y0, z0, x1, y1, z1, "
+            "or slices with their z"
+        )
     volume = scan.to_uint8()
     found = propagate(predictor, volume, objects)
     scores = []
@@ -138,6 +157,18 @@ def _volume(predictor: Predictor, scan, document: dict) -> tuple[Result, list]:
         known = row[np.isfinite(row)]
         scores.append(round(float(known.mean()), 4) if len(known) else None)
     return Result(volume, found.label_map(), objects, None, scores, scan.spacing_mm, scan.geometry), scores
+
+
+def _boxes(mask: np.ndarray, scan: Scan) -> dict:
+    """The box of a mask as displayed and in voxels of the file: two numbers a corner for a picture, three for a volume."""
+    held = np.argwhere(mask)
+    if not len(held):
+        return {"box_voxel": None, "box_display": None}
+    corners = [*held.min(0)[::-1].tolist(), *held.max(0)[::-1].tolist()]
+    if len(corners) == 6:
+        return {"box_voxel": scan.geometry.box_to_voxel(np.array(corners)).astype(int).tolist(), "box_display": corners}
+    theirs = picture_object({"box": corners, "prompt": {"box": None, "points": []}}, scan.geometry)
+    return {"box_voxel": theirs["box_voxel"], "box_display": corners}
 
 
 def info_of(desk: Desk) -> dict:
@@ -182,7 +213,11 @@ def add_endpoints(desk: Desk) -> None:
     with gr.Row():
         with gr.Column():
             image = gr.File(label="Image or volume", type="filepath")
-            prompts = gr.Textbox("[[120, 80, 260, 190]]", label="Prompts: boxes, or a prompt set as JSON", lines=3)
+            prompts = gr.Textbox(
+                "[[120, 80, 260, 190]]",
+                label="Prompts: boxes (NIfTI, DICOM: voxels of the file), or a prompt set as JSON",
+                lines=3,
+            )
             model = gr.Dropdown(list(desk.models.directories), value=desk.models.default, label="Model")
             engine = gr.Dropdown(desk.models.engines, value=desk.models.engine, label="Engine")
             button = gr.Button("Segment", variant="primary")

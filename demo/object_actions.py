@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.prompts.volume_coordinates import prompt_to_display
+
 from .fields import list_of, number_of, text_of, whole_of
 from .seats import Seat
 
@@ -30,8 +33,14 @@ def _target(session, request, index, target):
     session.set_target(None if name in (None, "") else text_of(name, "target"), target)
 
 
+def _shown(session, request: dict, prompt: Prompt) -> Prompt:
+    """A typed prompt as displayed; it may have been typed in voxels of the file, along the two axes that lie in the slice."""
+    return prompt_to_display(prompt, session.scan.geometry) if request.get("coordinates") == "voxel" else prompt
+
+
 def _box(session, request, index, target):
     box = [number_of(v, "box") for v in list_of(request.get("box"), "box", 4)]
+    box = _shown(session, request, Prompt(box=box)).box
     if request.get("new") is True:
         session.draw_new(box, index)
     else:
@@ -40,6 +49,7 @@ def _box(session, request, index, target):
 
 def _click(session, request, index, target):
     x, y = number_of(request.get("x"), "x"), number_of(request.get("y"), "y")
+    x, y = _shown(session, request, Prompt(points=[(x, y)], point_labels=[1])).points[0].tolist()
     session.click(x, y, request.get("positive") is not False, index, target)
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from lite_medsam.errors import MissingExtraError, PromptError
+from lite_medsam.jobs.coordinates import frame_facts
 from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.prompts.volume_coordinates import Frame
 from lite_medsam.results.measurements import is_fluid
 from lite_medsam.results.take_home import Result, label_png, take_home_files, write_zip
 from lite_medsam.session.interactive import Session
@@ -123,6 +125,7 @@ def record_of(session: Session, result: Result) -> bytes:
         "window_centre_width": list(session.window) if session.window else None,
         "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
         "shape": list(result.labels.shape),
+        **frame_facts(Frame("display"), session.scan.geometry),
         "objects": [
             {
                 "value": i + 1,

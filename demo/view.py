@@ -89,6 +89,7 @@ def _image(seat, session: Session, index: int, have: str | None) -> dict:
         "slices": session.slices,
         "slice": index,
         "volume": scan.is_volume,
+        "voxel": voxel_axes(scan),
         "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
         "spacing_known": scan.spacing_mm is not None,
         "window": list(session.window) if session.window else None,
@@ -102,6 +103,15 @@ def _image(seat, session: Session, index: int, have: str | None) -> dict:
     if have != key:
         image["png"] = picture_of(session.pixels(index))
     return image
+
+
+def voxel_axes(scan) -> list[list] | None:
+    """For x, y and z as shown: the axis of the file, whether it is flipped, and its last index; None of plain pictures."""
+    geometry = scan.geometry
+    if not scan.is_volume and geometry.is_file_order:
+        return None
+    columns = zip(geometry.axes[::-1], geometry.flipped[::-1], geometry.shape[::-1], strict=True)
+    return [[axis, bool(flip), size - 1] for axis, flip, size in columns]
 
 
 def object_view(session: Session, item: ObjectState, index: int, unit: str) -> dict:

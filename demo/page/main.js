@@ -77,6 +77,11 @@ const show = async (view, answer, ms) => {
     state.key = image.key;
     const isNew = image.opened !== state.opened;
     if (isNew) {
+      ui.exactFrameField.hidden = !image.voxel;
+      if (image.voxel) { // which two axes of the file lie in the slice
+        const [u, v] = [image.voxel[0][0], image.voxel[1][0]].sort().map((axis) => "ijk"[axis]);
+        ui.exactFrame.options[0].textContent = `voxels of the file: ${u}, ${v}`;
+      }
       ui.stage.style.setProperty("--aspect", String(clamp(image.width / image.height, 0.7, 2.2)));
       ui.unit.value = image.modality === "OCT" ? "um" : "mm"; // what each is usually measured in
       ui.windows.open = image.modality === "CT" || image.hounsfield;
@@ -267,7 +272,11 @@ const homePart = () =>
 const exactPart = () => {
   ui.exact = h("input", { type: "text", id: "lm-exact", placeholder: "120,80,260,190  or  180,140,1", autocomplete: "off",
     onkeydown: (event) => { if (event.key === "Enter") sendExact(); } });
-  return section("Exact prompt", false, field("Box x0,y0,x1,y1 or click x,y,1 or x,y,0", ui.exact),
+  ui.exactFrame = h("select", { id: "lm-exact-frame" }, h("option", { value: "voxel" }, "voxels of the file"),
+    h("option", { value: "display" }, "pixels as shown"));
+  ui.exactFrameField = field("Numbers count", ui.exactFrame);
+  ui.exactFrameField.hidden = true;
+  return section("Exact prompt", false, field("Box x0,y0,x1,y1 or click x,y,1 or x,y,0", ui.exact), ui.exactFrameField,
     button("Apply", "Apply the typed prompt to the selected object", () => sendExact(), { node: { id: "lm-exact-apply" } }));
 };
 

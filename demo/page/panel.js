@@ -92,12 +92,31 @@ const setSpacing = () => {
   else if (axes.every((axis) => ui.spacing[axis].value === "")) act({ op: "spacing", mm: null });
 };
 
+// what typed numbers count: the two file axes of the slice, or columns and rows as shown
+const typedIn = () => (state.view?.image?.voxel && ui.exactFrame.value === "voxel" ? "voxel" : "display");
+
+// voxel indices i, j, k of the file under a pixel, as ITK-SNAP, nibabel and SimpleITK show them
+const voxelAt = (image, x, y) => {
+  const found = [];
+  [x, y, image.slice].forEach((value, n) => {
+    const [axis, flipped, last] = image.voxel[n];
+    found[axis] = flipped ? last - value : value;
+  });
+  return found;
+};
+
+const positionText = (image, [x, y]) => {
+  if (!image?.voxel) return `x ${x}, y ${y}`;
+  const [i, j, k] = voxelAt(image, x, y);
+  return `voxel i ${i}, j ${j}, k ${k} (shown at x ${x}, y ${y}, slice ${image.slice})`;
+};
+
 const sendExact = () => {
   const parts = ui.exact.value.split(",").map((part) => Number(part.trim()));
   if (!ui.exact.value.trim() || parts.some((part) => !Number.isFinite(part)) || ![3, 4].includes(parts.length)) {
     say("An exact prompt must be x0,y0,x1,y1 for a box, or x,y,1 or x,y,0 for a click.", true);
-  } else if (parts.length === 4) act({ op: "box", box: parts });
-  else act({ op: "click", x: parts[0], y: parts[1], positive: parts[2] !== 0 });
+  } else if (parts.length === 4) act({ op: "box", box: parts, coordinates: typedIn() });
+  else act({ op: "click", x: parts[0], y: parts[1], positive: parts[2] !== 0, coordinates: typedIn() });
 };
 
 const save = async (what) => {
@@ -340,7 +359,7 @@ build();
 const board = makeCanvas(ui.canvas, state, act);
 // for tests and scripts that drive the page: toClient(x, y) says where an image pixel is, state what is shown
 ui.canvas.liteMedsam = Object.assign(board, { state });
-state.onHover = (pixel) => { ui.position.textContent = pixel ? `x ${pixel[0]}, y ${pixel[1]}` : ""; };
+state.onHover = (pixel) => { ui.position.textContent = pixel ? positionText(state.view?.image, pixel) : ""; };
 state.onSlice = (step) => goTo(state.slice + step);
 setTool("box");
 panel({ objects: [], image: null, undo: false, redo: false });

@@ -92,8 +92,13 @@ def save_prompts(path: str | os.PathLike, prompts: Iterable[Prompt]) -> None:
             temporary.write_bytes(content)
 
 
-def prompt_files(prompts: Iterable[Prompt], stem: str = "prompts") -> dict[str, bytes]:
+def prompt_files(prompts: Iterable[Prompt], stem: str = "prompts", coordinates: str | None = None) -> dict[str, bytes]:
     """The files of a prompt set by name, the masks first, `<stem>.json` last; the same prompts give the same bytes.
+
+    Args:
+        prompts: One per object.
+        stem: First part of the names.
+        coordinates: What the numbers count, "display" or "voxel" (see `volume_coordinates`); None: the file does not say.
 
     Raises:
         PromptError: If a prompt says nothing or a number is not finite.
@@ -102,7 +107,8 @@ def prompt_files(prompts: Iterable[Prompt], stem: str = "prompts") -> dict[str, 
     items = [prompt_json(prompt, f"objects[{i}]", f"{stem}_mask{i}") for i, prompt in enumerate(prompts)]
     pairs = zip(prompts, items, strict=True)
     files = {item["mask"]: mask_file(prompt.mask) for prompt, item in pairs if prompt.mask is not None}
-    text = json.dumps({"version": 1, "objects": items}, indent=1, ensure_ascii=False)
+    said = {} if coordinates is None else {"coordinates": coordinates}
+    text = json.dumps({"version": 1, **said, "objects": items}, indent=1, ensure_ascii=False)
     return {**files, f"{stem}.json": (text + "\n").encode()}
 
 

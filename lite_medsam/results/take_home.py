@@ -203,7 +203,11 @@ def take_home_files(result: Result, unit: str = "mm", opacity: float = 0.45, con
         files[f"{stem}_label.nii.gz"] = nifti_bytes(result.labels, geometry)
     files[f"{stem}_coco.json"] = coco_json(result).encode()
     if result.prompts:
-        files |= volume_prompt_files(result.prompts) if result.is_volume else prompt_files(result.prompts)
+        files |= (
+            volume_prompt_files(result.prompts)
+            if result.is_volume
+            else prompt_files(result.prompts, coordinates="display")
+        )
     files[f"{stem}_measurements.csv"] = measurements_csv(_rows(result, unit)).encode()
     files["README.txt"] = _readme(files).encode()
     return files
@@ -286,10 +290,10 @@ def _readme(files: Mapping[str, bytes]) -> str:
     kinds = (
         ("_label.png", "label map, pixel value = number of the object, 0 = background"),
         ("_overlay.png", "picture with the objects drawn in"),
-        (".npz", "imgs, segs, boxes (x0 y0 x1 y1, or x0 y0 z0 x1 y1 z1), spacing (x, y, z in mm)"),
-        ("_label.nii.gz", "label map on the voxels of the scan"),
+        (".npz", "imgs, segs, boxes (x0 y0 x1 y1, or x0 y0 z0 x1 y1 z1), spacing (x, y, z in mm), all as displayed"),
+        ("_label.nii.gz", "label map on the voxels of the scan, in the order of its file"),
         ("_coco.json", "COCO annotations with run-length masks"),
-        ("prompts.json", "what was asked: lite-medsam segment -i IMAGE --prompts prompts.json"),
+        ("prompts.json", "what was asked, in display coordinates: lite-medsam segment -i IMAGE --prompts prompts.json"),
         ("_measurements.csv", "sizes of the objects, units in the column names"),
     )
     lines = [f"{name}: {text}" for end, text in kinds for name in sorted(files) if name.endswith(end)]
