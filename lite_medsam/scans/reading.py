@@ -75,11 +75,12 @@ def load_volume(
         return load_nifti(source, max_voxels, first_volume, plane)
     if name.endswith(".npz"):
         return _load_npz(source, max_voxels)
+    # (a DICOM file may have the mark of a TIFF in its preamble)
+    if name.endswith((".dcm", ".dicom", ".ima")) or (not name.endswith(IMAGE_SUFFIXES) and is_dicom(source)):
+        return load_dicom_file(source, max_voxels)
     if is_picture(source):
         image = load_image(source)
         return Scan(image, None, None, Geometry.from_spacing(image.shape[:2], None), source.stem)
-    if name.endswith((".dcm", ".dicom", ".ima")) or is_dicom(source):
-        return load_dicom_file(source, max_voxels)
     raise unreadable(source)
 
 
