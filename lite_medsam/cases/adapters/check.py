@@ -233,12 +233,14 @@ def format_report(facts: Iterable[Facts], problems: Iterable[Problem], verbose: 
     Args:
         facts: Of all items.
         problems: Of pairing.
-        verbose: Whether warnings get lines of their own, or are only counted.
+        verbose: Whether warnings get lines of their own, or are only counted; what mask values were taken for always has.
     """
     facts = list(facts)
     all_problems = [*problems, *(problem for fact in facts for problem in fact.problems)]
     lines = [
-        f"{severity(p)}: {p.kind}: {p.path}: {p.message}" for p in all_problems if verbose or severity(p) != WARNING
+        f"{severity(p)}: {p.kind}: {p.path}: {p.message}"
+        for p in all_problems
+        if verbose or severity(p) != WARNING or p.kind == "mask-values"
     ]
     usable = [fact for fact in facts if fact.is_usable]
     parts = Counter(fact.split for fact in usable if fact.split)
