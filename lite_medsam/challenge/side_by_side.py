@@ -16,6 +16,7 @@ from lite_medsam.evaluation import scores
 from lite_medsam.evaluation.evaluate import evaluate
 from lite_medsam.model.encoding_cache import EncodingCache
 from lite_medsam.model.runtime import Backend
+from lite_medsam.model.spec import sha256_of
 from lite_medsam.prompts.prompt_set import Prompt, Protocol
 from lite_medsam.prompts.simulated_user import Segmenter
 from lite_medsam.segment.predictor import ZOOM_MODES, Predictor
@@ -133,14 +134,19 @@ class Ledger:
 
 
 def missing(ways: Sequence[Way], cases: Sequence[Path], protocol: Protocol, ledger: Ledger) -> list[tuple[Way, Path]]:
-    """What the ledger does not hold yet, case by case."""
+    """What the ledger does not hold yet, case by case; a file that has changed is another case."""
+    left = []
     signed = [(way, way.signature(protocol)) for way in ways]
-    return [(way, case) for case in cases for way, sign in signed if (sign, case.stem) not in ledger.entries]
+    for case in cases:
+        known = [ledger.entries.get((sign, case.stem), {}).get("sha256") for _, sign in signed]
+        content = sha256_of(case) if any(known) else None
+        left += [
+            (way, case) for (way, _), value in zip(signed, known, strict=True) if value is None or value != content
+        ]
+    return left
 
 
-def measure_case(
-    way: Way, segmenter: Segmenter, case: Path, protocol: Protocol, groups: Mapping[str, str] | None, ledger: Ledger
-) -> None:
+def measure_case(way: Way, segmenter: Segmenter, case: Path, protocol: Protocol, ledger: Ledger) -> None:
     """Scores one case and keeps that.
 
     Args:
@@ -148,18 +154,22 @@ def measure_case(
         segmenter: Its `segmenter()`, made once.
         case: npz file with labels.
         protocol: Which boxes.
-        groups: Patient, eye or video by case name.
         ledger: Where it is kept.
     """
-    result = evaluate(segmenter, [case], protocol, groups=groups)
+    result = evaluate(segmenter, [case], protocol)
     rows = [{"image": row["image"]} | {name: row[name] for name in _KEPT} for row in result.rows]
     reasons = [reason for _, reason in result.skipped]
-    ledger.add(
-        {"signature": way.signature(protocol), "way": way.name, "case": case.stem, "rows": rows, "left out": reasons}
-    )
+    entry = {"signature": way.signature(protocol), "way": way.name, "case": case.stem, "sha256": sha256_of(case)}
+    ledger.add(entry | {"rows": rows, "left out": reasons})
 
 
-def summarise(ways: Sequence[Way], cases: Sequence[Path], protocol: Protocol, ledger: Ledger) -> dict[str, Any]:
+def summarise(
+    ways: Sequence[Way],
+    cases: Sequence[Path],
+    protocol: Protocol,
+    ledger: Ledger,
+    groups: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """The record of a finished comparison.
 
     Args:
@@ -167,12 +177,13 @@ def summarise(ways: Sequence[Way], cases: Sequence[Path], protocol: Protocol, le
         cases: All must be in the ledger.
         protocol: As it was measured.
         ledger: The scores.
+        groups: Patient, eye or video by case name, for cases that do not carry it.
 
     Returns:
         Per way: means and 95 % intervals over groups by modality and over modalities, and the same of the difference to
         the first way, object by object.
     """
-    tables = [_rows(way, cases, protocol, ledger) for way in ways]
+    tables = [_rows(way, cases, protocol, ledger, groups or {}) for way in ways]
     first = tables[0]
     record: dict[str, Any] = {
         "format": FORMAT,
@@ -195,10 +206,12 @@ def summarise(ways: Sequence[Way], cases: Sequence[Path], protocol: Protocol, le
     return record
 
 
-def _rows(way: Way, cases: Sequence[Path], protocol: Protocol, ledger: Ledger) -> list[scores.Row]:
-    sign = way.signature(protocol)
-    entries = [ledger.entries[sign, case.stem] for case in cases]
-    return [row | {"image": f"{e['case']}/{row['image']}"} for e in entries for row in e["rows"]]
+def _rows(way: Way, cases: Sequence[Path], protocol: Protocol, ledger: Ledger, groups: Mapping) -> list[scores.Row]:
+    sign, rows = way.signature(protocol), []
+    for name in (case.stem for case in cases):
+        for row in ledger.entries[sign, name]["rows"]:
+            rows.append(row | {"image": f"{name}/{row['image']}", "group": groups.get(name, row["group"])})
+    return rows
 
 
 def _differences(first: list[scores.Row], rows: list[scores.Row]) -> Iterator[scores.Row]:

@@ -60,12 +60,12 @@ def command(inputs, names, groups, protocol, every, ledger, minutes, output, thr
         raise CaseError("cases must have different file names, got the same one twice; give the folders one by one")
     ways = [_open(name, threads) for name in names or DEFAULT_WAYS]
     kept, chosen = Ledger(ledger), load_protocol(protocol)
-    _measure(ways, missing(ways, cases, chosen, kept), chosen, owners, kept, minutes, quiet)
+    _measure(ways, missing(ways, cases, chosen, kept), chosen, kept, minutes, quiet)
     left = len(missing(ways, cases, chosen, kept))
     if left:
         print(f"{left} of {len(ways) * len(cases)} are left; run the same command again to go on", file=sys.stderr)
         raise click.exceptions.Exit(1)
-    record = summarise(ways, cases, chosen, kept)
+    record = summarise(ways, cases, chosen, kept, owners)
     if not record["objects"]:
         raise CaseError("no case could be scored: none has labels with an object that is large enough")
     print(format_record(record))
@@ -84,7 +84,7 @@ def _open(name: str, threads: int | None):
     return Way(name, open_backend(model, "onnxruntime", threads), mode)
 
 
-def _measure(ways, left, protocol, groups, ledger, minutes, quiet) -> None:
+def _measure(ways, left, protocol, ledger, minutes, quiet) -> None:
     from tqdm import tqdm
 
     from lite_medsam.challenge.side_by_side import measure_case
@@ -96,4 +96,4 @@ def _measure(ways, left, protocol, groups, ledger, minutes, quiet) -> None:
     for way, case in tqdm(left, unit="case", disable=quiet, leave=False):
         if minutes and time.monotonic() - started > 60 * minutes:
             return
-        measure_case(way, segmenters[way], case, protocol, groups, ledger)
+        measure_case(way, segmenters[way], case, protocol, ledger)

@@ -43,7 +43,7 @@ def cases(tmp_path):
 def run(ways, cases, ledger):
     cache = EncodingCache()
     for way, case in missing(ways, cases, BOX, ledger):
-        measure_case(way, way.segmenter(cache), case, BOX, None, ledger)
+        measure_case(way, way.segmenter(cache), case, BOX, ledger)
     return summarise(ways, cases, BOX, ledger)
 
 
@@ -56,7 +56,9 @@ def test_ways_are_scored_on_the_same_objects(cases):
         means = way["modalities"]
         assert set(means) == {"CT", "US"}
         for measure in ("dice", "surface_dice"):  # each modality has one vote
-            assert way["mean"][measure][0] == pytest.approx((means["CT"][measure][0] + means["US"][measure][0]) / 2, abs=1e-4)
+            assert way["mean"][measure][0] == pytest.approx(
+                (means["CT"][measure][0] + means["US"][measure][0]) / 2, abs=1e-4
+            )
     first, second = record["ways"][:2]
     change = second["mean"]["dice"][0] - first["mean"]["dice"][0]
     assert change != 0 and second["change"]["dice"][0] == pytest.approx(change, abs=2e-4)
@@ -75,12 +77,16 @@ def test_the_ledger_goes_on_where_it_stopped_and_mends_half_a_line(cases, tmp_pa
     others = [Way("a", FakeLite("other")), Way("a", FakeLite("a"), "off")]
     assert len(missing(others, cases, BOX, ledger)) == 6
     assert len(missing(ways, cases, load_protocol("box-tight"), ledger)) == 6
+    save_case(cases[0], make_phantom("us", 7, (128, 128)))  # the name stays, the content does not
+    assert [case.stem for _, case in missing(ways, cases, BOX, ledger)] == ["us0", "us0"]
 
 
 def test_better_and_worse_go_by_the_whole_interval():
     change = {"A": [0.1, 0.02, 0.2], "B": [0.1, -0.02, 0.2], "C": [-0.1, -0.2, -0.05], "D": [0.3, None, None]}
     way = {"change_modalities": {name: {"dice": values, "surface_dice": [0, 0, 0]} for name, values in change.items()}}
-    assert better(way, 1) == ["A (+0.100)"] and better(way, -1) == ["C (-0.100)"] and better(way, 1, "surface_dice") == []
+    assert (
+        better(way, 1) == ["A (+0.100)"] and better(way, -1) == ["C (-0.100)"] and better(way, 1, "surface_dice") == []
+    )
 
 
 def test_tables(cases):
