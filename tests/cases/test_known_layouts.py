@@ -4,11 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from lite_medsam.cases.adapters import Options, open_adapter
 from lite_medsam.cases.adapters.layouts import bare_stems, folder_kind, place_of
 from lite_medsam.cases.adapters.write import check_source
+from lite_medsam.cases.case import load_case
+from lite_medsam.cli.prepare import command
 from lite_medsam.errors import CaseError
 
 Y, X = np.mgrid[:48, :64]
@@ -289,3 +292,23 @@ def test_colours_with_soft_edges_are_refused_whatever_their_number(tmp_path):
     save(tmp_path / "masks/a.png", rgb[::2, ::2])
     found, _ = cases(tmp_path)
     assert found["images/a.png"].label_names == {1: "#00c800", 2: "#c80000"}
+
+
+@pytest.mark.parametrize("text", ["255", "255=a,255=b", "x=a,0=b", "255=a,", "-1=a,0=b"])
+def test_orders_that_are_none_are_refused_in_one_line(tmp_path, text):
+    done = CliRunner().invoke(command, ["image-folder", "-i", str(tmp_path), "--check", "--values", text])
+    assert (
+        done.exit_code == 2 and "--values must be two values or more such as 255=ground,128=disc,0=cup" in done.output
+    )
+
+
+def test_the_order_of_values_on_the_command_line(tmp_path):
+    refuge(tmp_path / "raw")
+    out = tmp_path / "cases"
+    words = ["image-folder", "-i", tmp_path / "raw", "-o", out, "-q", "--values", "255=ground, 128=disc, 0=cup"]
+    done = CliRunner().invoke(command, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    case = load_case(next(out.rglob("*g0001.npz")))
+    assert case.label_names == {1: "disc", 2: "cup"} and np.array_equal(case.label == 2, RINGS == 0)
+    with pytest.raises(CaseError, match="order of values can't go with"):
+        open_adapter("image-folder", tmp_path / "raw", Options(order=((255, ""), (0, "")), mask_threshold=5))

@@ -62,8 +62,8 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
 
     def find(self) -> Listing:
         pairs, problems = pair_files(self.root, self.settings)
-        pairs, notes = drawings_beside(self.root, pairs)
-        problems = self._without_json(problems, pairs) + notes
+        pairs, passed = drawings_beside(self.root, pairs)
+        problems = self._without_json(problems, pairs) + passed
         modality = self.settings.modality or modality_from_name(self.root.name)
         dataset = self.settings.dataset or self.root.resolve().name
         names = case_names([_stem(pair.image, self.root) for pair in pairs], dataset, modality)
@@ -84,7 +84,10 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
             text = f"{count} images of a part without labels; take them with --unlabelled"
             problems.append(Problem("unlabelled-part", relative(folder, self.root), text))
         problems = self._decide(pairs, problems)
-        problems += [Problem("mask-values", ".", note) for note in self._meaning.notes]
+        notes = list(self._meaning.notes)
+        if self._shape_values and any(path.suffix.lower() != ".json" for pair in pairs for path in pair.masks):
+            notes.append("some images have masks and others JSON, whose labels are numbered apart; do them one by one")
+        problems += [Problem("mask-values", ".", note) for note in notes]
         return Listing(tuple(items), tuple(problems))
 
     def _without_json(self, problems: list[Problem], pairs: list[Pair]) -> list[Problem]:

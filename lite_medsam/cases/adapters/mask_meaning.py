@@ -240,7 +240,7 @@ class MaskMeaning:
         return (mask.grey > mask.half).astype(np.int32)
 
     def _from_values(self, mask: Mask, path: Path) -> np.ndarray:
-        if mask.is_lossy and mask.grey.any():
+        if mask.is_lossy and mask.half is not None and mask.grey.any():
             message = "the mask is a JPEG, which changes numbers, among masks of label numbers; save it as PNG"
             raise ItemError("unexpected-labels", message)
         label = whole_numbers(mask, path)
