@@ -21,7 +21,9 @@ Examples:
 @click.option("--weights", type=WeightsPath(), metavar="PATH|NAME", help="Model directory.  [default: the bundled one]")
 @click.option("--engine", "engines", type=click.Choice(["onnxruntime", "openvino", "torch"]), multiple=True,
               help="Repeatable; the first runs everything, others the graphs.  [default: all that are installed]")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]")
+@click.option(
+    "--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores, in a container its share]"
+)
 @click.option("--repeats", type=click.IntRange(1), help="Rounds of each comparison.  [default: 15, quick 5]")
 @click.option(
     "--quick", is_flag=True, help="A minute or two; long counts of the reference are computed, marked with *."

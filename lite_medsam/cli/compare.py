@@ -36,7 +36,9 @@ Examples:
               help="Keep the scores of each case here, and go on from what is there.")  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after so long; needs --ledger.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the record (JSON) here.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]")
+@click.option(
+    "--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores, in a container its share]"
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
 def command(inputs, names, groups, protocol, every, ledger, minutes, output, threads, quiet) -> None:
     """Score several models, or ways of running them, on the same boxes.

@@ -16,7 +16,9 @@ import click
               help="Model directory, or a folder of them, beside the bundled model. Repeatable.")  # fmt: skip
 @click.option("--engine", type=click.Choice(["auto", "onnxruntime", "openvino", "torch"]), default="auto", show_default=True,
               help="What runs the model at first.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]")
+@click.option(
+    "--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores, in a container its share]"
+)
 @click.option("--zoom", type=click.Choice(["auto", "off", "always"]), default="auto", show_default=True,
               help="Segment small objects from a crop of their own.")  # fmt: skip
 @click.option(

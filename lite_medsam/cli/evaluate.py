@@ -37,7 +37,7 @@ Examples:
 @click.option("--baseline", metavar="[box|ellipse|grabcut|FOLDER]",
               help="Score this instead of a model; FOLDER is a specialist of `lite-medsam baseline`.")  # fmt: skip
 @click.option("--groups", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="CSV with the columns file and group: whose image each case is.")  # fmt: skip
+              help="CSV with the columns file and group: whose image each case is. Rows that fit no case are counted.")  # fmt: skip
 @click.option("--targets", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="CSV with dataset, label (or *) and target: prompts say the names that the model knows.")  # fmt: skip
 @click.option("--by", type=click.Choice(["modality", "dataset", "size"]), default="modality", show_default=True,

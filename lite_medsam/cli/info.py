@@ -14,7 +14,11 @@ from lite_medsam.cli.options import WeightsPath
 @click.option("--trial", is_flag=True, help="Measure the engines; --engine auto follows the result on this machine.")
 @click.option("--int8", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="With --trial: an int8 version of the model that takes part.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1), help="With --trial: CPU threads.  [default: physical cores]")
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    help="With --trial: CPU threads.  [default: physical cores, in a container its share]",
+)
 def command(
     weights: Path | None, as_json: bool, targets: bool, trial: bool, int8: Path | None, threads: int | None
 ) -> None:

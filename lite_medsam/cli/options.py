@@ -37,7 +37,11 @@ def engine_options(function):
             show_default=True,
             help="What runs the model.",
         ),
-        click.option("--threads", type=click.IntRange(1), help="CPU threads.  [default: physical cores]"),
+        click.option(
+            "--threads",
+            type=click.IntRange(1),
+            help="CPU threads.  [default: physical cores, in a container its share]",
+        ),
         click.option(
             "--zoom",
             type=click.Choice(["auto", "off", "always"]),

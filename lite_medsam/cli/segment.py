@@ -75,7 +75,8 @@ def command(
     """Segment images, volumes, folders or npz cases from boxes and points.
 
     Results per input NAME: NAME.npz (challenge-style `segs`), NAME_label.png, NAME_overlay.png and NAME.json with area,
-    score and box of each object. Finished inputs are skipped when the command runs again.
+    score and box of each object. Finished inputs are skipped when the command runs again. Inputs of one name get results of
+    different names: a_png and a_jpg, P1_slice and P2_slice. One bad input does not stop the others; it is listed at the end.
 
     Volumes are followed slice by slice from 3D boxes or prompts on slices. Their labels are NAME_label.nii.gz on the voxels
     of a NIfTI or DICOM file, NAME_label.tif for npz; the overlay shows the slice with the most labelled pixels.

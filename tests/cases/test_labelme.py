@@ -194,7 +194,9 @@ def test_odd_texts_in_the_json_end_no_run(tmp_path):
     Image.fromarray(np.zeros(SIZE, np.uint8)).save(root / "a.png")
     Image.fromarray(np.ones(SIZE, np.uint8)).save(root / "b.png")
     odd = "half \ud800 a\nletter"
-    write(root / "a.json", shape(label=odd), shape("kind \ud800", label=odd), shape("line", [[1, 1], [2, 2]], label=odd))
+    write(
+        root / "a.json", shape(label=odd), shape("kind \ud800", label=odd), shape("line", [[1, 1], [2, 2]], label=odd)
+    )
     write(root / "b.json", shape(), size=({"a": 1}, "\n"))
     adapter = open_adapter("image-folder", root, Options())
     report = prepare_cases(adapter, adapter.settings, tmp_path / "cases")
