@@ -43,13 +43,13 @@ def half_of_soft(grey: np.ndarray) -> float | None:
     Args:
         grey: (H, W) numbers.
     """
-    from scipy import ndimage
-
     top = float(grey.max(initial=0))
     has_fractions = grey.dtype.kind == "f" and bool((grey != np.rint(grey)).any())
     is_white = 250 <= top <= 255 or 64250 <= top <= 65535 or (has_fractions and 0.9 <= top <= 1)
     if not is_white or grey.min() < 0:
         return None
+    if np.count_nonzero(grey) == np.count_nonzero(grey == grey.dtype.type(top)):
+        return top / 2
     level = _bright_level(grey)
     if level < 0.9 * top:
         return None
@@ -62,6 +62,8 @@ def half_of_soft(grey: np.ndarray) -> float | None:
     if len(np.unique(grey[clear])) < 2:  # no edges: a JPEG that was saved again leaves its noise on both sides
         dark, bright = np.unique(grey[between & ~clear & (grey < level / 2)]), np.unique(grey[grey > level / 2])
         return level / 2 if not clear.any() and min(len(dark), len(bright)) > 2 else None
+    from scipy import ndimage
+
     darkest, brightest = ndimage.minimum_filter(grey, 3), ndimage.maximum_filter(grey, 3)
     # areas of 1 or 2 are labels, unless white is just as noisy
     lowest = 0 if len(np.unique(grey[grey > _NOISE[1] * level])) < 3 else _NOISE[0] * level
@@ -81,11 +83,11 @@ def resampled_values(label: np.ndarray) -> tuple[int, ...]:
     Args:
         label: (H, W) integers.
     """
-    from scipy import ndimage
-
     values = np.unique(label)
     if len(values) < 5 or int(values[-1]) < min(64, 2 * len(values)):
         return ()
+    from scipy import ndimage
+
     darkest, brightest = ndimage.minimum_filter(label, 3), ndimage.maximum_filter(label, 3)
     flat = darkest == brightest
     if 2 * np.count_nonzero(flat) < label.size:

@@ -151,7 +151,8 @@ def test_an_image_folder_takes_json_beside_the_pictures(tmp_path):
     found = {item.image.stem: adapter.read(item).case for item in adapter.find().items}
     assert found["one"].label_names == {1: "duct", 2: "Lesion"}
     assert (found["one"].label[7, 80], found["one"].label[40, 40], found["two"].label[40, 40]) == (1, 2, 2)
-    named = open_adapter("image-folder", tmp_path, Options(names={7: "lesion"}))
+    named = open_adapter("image-folder", tmp_path, Options(names={7: "lesion", 8: "nodule"}))
+    assert "--name says nodule" in " ".join(p.message for p in named.find().problems)
     case = {item.image.stem: named.read(item).case for item in named.find().items}["one"]
     assert (case.label[7, 80], case.label[40, 40]) == (1, 7)
 
