@@ -93,6 +93,9 @@ def test_dsb_2018(tmp_path):
     adapter = open_adapter("image-folder", tmp_path, Options(instances=True))
     facts = {f.file: f.objects for f in check_source(adapter, adapter.settings).facts}
     assert sum(facts["stage1_train/0a1/images/0a1.png"].values()) == 3  # neighbours that touch stay two
+    save(tmp_path / "stage1_test/9e/images/9e.png", picture(5))
+    _, report = cases(tmp_path)
+    assert kinds(report) == [("unlabelled-part", "stage1_test")]
     found, report = cases(tmp_path, labels="binary")
     assert found["stage1_train/0a1/images/0a1.png"].label.max() == 1
 
@@ -189,6 +192,14 @@ def test_isic(tmp_path):
     assert len(found) == 2 and all(np.array_equal(case.label, FIRST) for case in found.values())
     assert {kind for kind, _ in kinds(report)} <= {"stray-file", "mirrored-copy"}
     assert sum(kind == "stray-file" for kind, _ in kinds(report)) == 2
+
+
+def test_endings_pair_across_folders_that_say_nothing(tmp_path):
+    for name in ("ISIC_1", "ISIC_2"):
+        save(tmp_path / f"inputs/{name}.jpg", picture(int(name[-1])))
+        save(tmp_path / f"outputs/{name}_segmentation.png", FIRST if name[-1] == "1" else SECOND)
+    found, _ = cases(tmp_path)
+    assert np.array_equal(found["inputs/ISIC_2.jpg"].label, SECOND) and len(found) == 2
 
 
 def test_cvc_clinicdb(tmp_path):

@@ -67,22 +67,23 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
         modality = self.settings.modality or modality_from_name(self.root.name)
         dataset = self.settings.dataset or self.root.resolve().name
         names = case_names([_stem(pair.image, self.root) for pair in pairs], dataset, modality)
-        masked = {pair.image.parent for pair in pairs if pair.masks}
-        tests: Counter[Path] = Counter()
+        masked = {self._part(pair.image) for pair in pairs if pair.masks}
+        tests: Counter[str] = Counter()
         items, self._pairs = [], {pair.image: pair for pair in pairs}
         for pair, name in zip(pairs, names, strict=True):
             if not pair.masks and not self.settings.unlabelled:
-                if pair.image.parent.name.lower() in ("imagests", "imagesval") and pair.image.parent not in masked:
-                    tests[pair.image.parent] += 1
+                part = self._part(pair.image)
+                if part and part not in masked:
+                    tests[part] += 1
                 else:
                     problems.append(Problem("unpaired-image", relative(pair.image, self.root), "no mask has its name"))
                 continue
             group = group_of(self.settings.group_regex, pair.image, self.root)
             split = published_split(pair.image, self.root)
             items.append(Item(name, pair.image, pair.masks, pair.channels, split=split, group=group))
-        for folder, count in tests.items():
+        for part, count in tests.items():
             text = f"{count} images of a part without labels; take them with --unlabelled"
-            problems.append(Problem("unlabelled-part", relative(folder, self.root), text))
+            problems.append(Problem("unlabelled-part", part, text))
         problems = self._decide(pairs, problems)
         notes = list(self._meaning.notes)
         if self._shape_values and any(path.suffix.lower() != ".json" for pair in pairs for path in pair.masks):
@@ -91,6 +92,16 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
             notes.append(f"--name says {', '.join(odd)}, which no JSON of this folder holds")
         problems += [Problem("mask-values", ".", note) for note in notes]
         return Listing(tuple(items), tuple(problems))
+
+    def _part(self, image: Path) -> str | None:
+        """The folder that says which held-out part an image is of, test or nnU-Net's imagesVal; None for others."""
+        if not image.is_relative_to(self.root):
+            return None
+        folders = image.relative_to(self.root).parts[:-1]
+        for end, folder in enumerate(folders, 1):
+            if folder.lower() == "imagesval" or published_split(Path(folder, "x"), Path()) == "test":
+                return "/".join(folders[:end])
+        return None
 
     def _without_json(self, problems: list[Problem], pairs: list[Pair]) -> list[Problem]:
         """The problems of pairing without those of files that turned out to be drawings."""

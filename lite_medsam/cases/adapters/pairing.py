@@ -223,8 +223,10 @@ def _is_mask(path: Path, root: Path, mask_root: Path | None, options: Options) -
 
 
 def _usually_named(files: list[Path]) -> list[Path]:
+    stems = Counter(p.stem for p in files)
     places = {(p.parent, p.stem) for p in files}
-    return [p for p in files if any((p.parent, stem) in places for stem in bare_stems(p.stem))]
+    # beside the image, or in a folder whose name says nothing if only one image is called so
+    return [p for p in files if any((p.parent, s) in places or stems[s] == 1 for s in bare_stems(p.stem))]
 
 
 def _place(path: Path, root: Path) -> tuple[str, ...]:
