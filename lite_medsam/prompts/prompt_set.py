@@ -64,9 +64,11 @@ def load_prompts(path: str | os.PathLike) -> list[Prompt]:
     """
     check = Checker(path, PromptError)
     document = read_json(path, PromptError, MAX_PROMPT_FILE_BYTES)
-    document = check.mapping(document, "", ("version", "objects"), ("description", "coordinates", "axis"))
+    document = check.mapping(document, "", ("version", "objects"), ("description", "coordinates"))
     if document["version"] != 1 or isinstance(document["version"], bool):
         raise check.fail("version", "be 1", document["version"])
+    if document.get("coordinates", "voxel") not in ("voxel", "display"):
+        raise check.fail("coordinates", "be voxel or display", document["coordinates"])
     if "description" in document:
         check.text(document["description"], "description", 2000)
     objects = check.array(document["objects"], "objects", maximum=MAX_OBJECTS)

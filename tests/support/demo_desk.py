@@ -1,0 +1,66 @@
+"""A page of the demo without a browser: the requests it sends to a desk, and what comes back."""
+
+import base64
+import io
+import json
+from pathlib import Path
+
+from lite_medsam.cli.demo_loading import load_demo
+
+actions, seats = load_demo("actions"), load_demo("seats")
+
+
+class OneModel:
+    """A catalogue with one predictor."""
+
+    def __init__(self, predictor):
+        self.predictor, self.directories, self.engines = predictor, {"fake": Path(".")}, ["fake"]
+        self.default, self.engine = "fake", "fake"
+
+    def get(self, name, engine):
+        if name != "fake":
+            raise ValueError(f"a model must be one of fake, got {name!r}")
+        return self.predictor
+
+
+class Page:
+    """What the page in the browser does."""
+
+    def __init__(self, desk, model=None):
+        self.desk = desk
+        self.token = desk.seats.take(model or desk.models.default, desk.models.engine).token
+
+    def ask(self, op, **more):
+        answer = self.desk.answer({"token": self.token, "op": op, **more})
+        json.dumps(answer)  # everything must go through JSON
+        return answer
+
+    def do(self, op, **more):
+        answer = self.ask(op, **more)
+        assert answer["ok"], answer
+        return answer.get("view", answer)
+
+    def upload(self, *files):
+        answer = self.ask("upload", files=[{"name": name, "size": len(data)} for name, data in files])
+        if not answer["ok"]:
+            return answer
+        for number, (_, data) in enumerate(files):
+            for start in range(0, len(data), 1_000_000):
+                piece = base64.b64encode(data[start : start + 1_000_000]).decode()
+                answer = self.ask("piece", file=number, data=piece)
+                if not answer["ok"]:
+                    return answer
+        return self.ask("open")
+
+
+def desk_with(catalogue, **limits):
+    limits = {"max_upload_bytes": 30_000_000, "max_pixels": 5_000_000} | limits
+    return actions.Desk(seats.Seats(max_seats=8), catalogue, seats.Turnstile(2, 20), **limits)
+
+
+def png_of(array):
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
