@@ -76,9 +76,17 @@ def _task(operator: str, shape: tuple[int, ...], threads: int) -> Callable[[], o
     graph = one_operator(operator, {"a": shape, "b": shape}, ("c", shape))
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
+    inputs = {name: rng.standard_normal(shape, np.float32) for name in ("a", "b")}
+    output = np.zeros(shape, np.float32)
     binding = session.io_binding()
-    for name in ("a", "b"):
-        binding.bind_cpu_input(name, rng.standard_normal(shape, np.float32))
-    result = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(shape, np.float32))
+    for name, array in inputs.items():
+        binding.bind_cpu_input(name, array)
+    result = onnxruntime.OrtValue.ortvalue_from_numpy(output)
     binding.bind_ortvalue_output("c", result)
-    return lambda: session.run_with_iobinding(binding)
+
+    def run(
+        held: object = (inputs, output, result),
+    ) -> None:  # the binding knows where arrays lie and holds none of them
+        session.run_with_iobinding(binding)
+
+    return run
