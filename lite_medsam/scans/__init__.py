@@ -9,5 +9,6 @@
 - limits: How many voxels a scan may have: what the memory of this machine allows
 - nifti: NIfTI files in and out; results lie on the voxels of the file that was read
 - reading: Medical files in, label maps out: NIfTI, DICOM files and series, npz cases, by one function
+- scale: How large a voxel is along each axis, and where that number comes from
 - scan: What a medical file holds: raw numbers, voxel size, modality, geometry; and how it becomes an 8-bit picture
 """

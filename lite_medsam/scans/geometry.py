@@ -152,6 +152,15 @@ class Geometry:
         (slices, up), (rows, down), (columns, right) = turned
         return replace(self, axes=(slices, rows, columns), flipped=(up, down, right), plane=plane)
 
+    def resized(self, spacing_mm: tuple[float, ...]) -> "Geometry":
+        """The same frame with another voxel size: (z, y, x), or (y, x) where the slices keep their distance."""
+        new = dict(zip(self.axes, (self.spacing_mm[0], *spacing_mm)[-3:], strict=True))
+        old = dict(zip(self.axes, self.spacing_mm, strict=True))
+        affine = self.affine.copy()
+        for axis in range(3):
+            affine[:3, axis] *= new[axis] / old[axis]
+        return replace(self, affine=affine, header={})
+
     def _flips(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)
 

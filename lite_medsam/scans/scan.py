@@ -1,6 +1,6 @@
 """What a medical file holds: raw numbers, voxel size, modality, geometry; and how it becomes an 8-bit picture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,8 +9,26 @@ from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
 from lite_medsam.images.intensity import pieces, stretch_to_uint8
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.scale import Scale, scale_from, user_scale
 
 SOFT_TISSUE = (40.0, 400.0)  # centre and width in HU
+
+
+@dataclass(frozen=True, eq=False)
+class Enface:
+    """The picture of the fundus that lies beside an OCT scan: SLO, infrared, a colour photograph.
+
+    Attributes:
+        image: (H, W) or (H, W, 3) uint8.
+        kind: What it is, such as "SLO".
+        spacing_mm: Pixel size (y, x); None when unknown.
+        b_scans_px: (D, 2, 2) float64: x, y of the first and the last A-scan of each B-scan in the picture; None when unknown.
+    """
+
+    image: np.ndarray
+    kind: str = "en face"
+    spacing_mm: tuple[float, float] | None = None
+    b_scans_px: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +51,13 @@ class Scan:
         padded: How many values are the smallest one because nothing was measured there (padding, marks of no data); they
             have no part in the automatic mapping.
         unread: Why optional arrays of an npz case were left out, by key, as `Case.unread`.
+        scale: `spacing_mm` with its origin, one step per axis in array order; empty: `steps` takes it as the file's.
+        laterality: "R" or "L" of an eye, None when unknown.
+        device: Maker and model as the file names them, None when unknown.
+        visit_date: Day of the scan as YYYY-MM-DD, None when unknown.
+        fovea: Slice and column (z, x) of the fovea, fractions allowed; None when unknown.
+        enface: The picture of the fundus beside it, None when there is none.
+        surfaces: Rows of the surfaces that the device drew, (D, W) float32 with NaN where there is none, by its names.
     """
 
     values: np.ndarray
@@ -48,6 +73,28 @@ class Scan:
     label_names: Mapping[int, str] | None = None
     padded: int = 0
     unread: Mapping[str, str] = field(default_factory=dict)
+    scale: Scale = ()
+    laterality: str | None = None
+    device: str | None = None
+    visit_date: str | None = None
+    fovea: tuple[float, float] | None = None
+    enface: Enface | None = None
+    surfaces: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> Scale:
+        """The size of a voxel and its origin by axis, in array order; a spacing without a stated origin is the file's."""
+        return self.scale or scale_from(self.spacing_mm, len(self.label_shape))
+
+    def with_spacing_um(self, spacing_um: Sequence[float]) -> "Scan":
+        """The same scan with the voxel size that a user says, in micrometres in array order.
+
+        Raises:
+            CaseError: If there are not as many numbers as axes, or one is not above 0.
+        """
+        scale = user_scale(spacing_um, self.steps)
+        spacing_mm = tuple(um / 1000 for um in spacing_um)
+        return replace(self, scale=scale, spacing_mm=spacing_mm, geometry=self.geometry.resized(spacing_mm))
 
     @property
     def label_shape(self) -> tuple[int, ...]:
@@ -75,7 +122,8 @@ class Scan:
         return window(self.values, centre, width)
 
     def across(self, axis: int) -> "Scan":
-        """The same voxels cut into slices along another axis of the file; without boxes and labels, which lie in the slices.
+        """The same voxels cut into slices along another axis of the file; without what lies in the slices: boxes, labels,
+        surfaces, the fovea, the picture of the fundus.
 
         Raises:
             CaseError: If it is no volume.
@@ -92,8 +140,19 @@ class Scan:
             by_axis = dict(zip(self.geometry.axes, spacing, strict=True))
             spacing = tuple(by_axis[a] for a in geometry.axes)
             spacing = spacing if np.isfinite(spacing).all() else None
-        values = np.ascontiguousarray(turned)
-        return replace(self, values=values, geometry=geometry, spacing_mm=spacing, boxes=None, label=None)
+        steps = dict(zip(self.geometry.axes, self.scale, strict=True)) if self.scale else {}
+        return replace(
+            self,
+            values=np.ascontiguousarray(turned),
+            geometry=geometry,
+            spacing_mm=spacing,
+            boxes=None,
+            label=None,
+            scale=tuple(steps[a] for a in geometry.axes) if steps else (),
+            fovea=None,
+            enface=None,
+            surfaces={},
+        )
 
     def to_case(self, centre: float | None = None, width: float | None = None) -> Case:
         """The scan as a case, with its window applied.
