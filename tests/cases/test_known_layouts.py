@@ -115,7 +115,7 @@ def test_busi(tmp_path):
     assert kinds(report) == [("empty-mask", "normal/normal (1).png")]
 
 
-RINGS = np.where(FIRST & (X < 22), 0, np.where(FIRST, 128, 255))
+RINGS = np.where((X - 18) ** 2 + (Y - 20) ** 2 <= 16, 0, np.where(FIRST, 128, 255))
 DISC_ONLY = np.where(SECOND, 128, 255)
 
 
@@ -147,6 +147,19 @@ def test_black_around_is_no_order(tmp_path):
     adapter = open_adapter("image-folder", tmp_path, Options())
     (problem,) = check_source(adapter, adapter.settings).errors
     assert problem.kind == "unexpected-labels" and "--values 255=ground" not in problem.message
+
+
+@pytest.mark.parametrize("lesion", [1, 128])
+def test_lesions_in_a_field_of_view_are_no_order(tmp_path, lesion):
+    view = np.where((X - 32) ** 2 + (Y - 24) ** 2 <= 23**2, 0, 255)  # 255 is what the camera does not see
+    for x, y in ((20, 20), (30, 30), (40, 20), (36, 36), (28, 12)):
+        view[y - 2 : y + 3, x - 2 : x + 3] = lesion
+    save(tmp_path / "images/a.png", picture(1))
+    save(tmp_path / "masks/a.png", view)
+    adapter = open_adapter("image-folder", tmp_path, Options())
+    assert [p.kind for p in check_source(adapter, adapter.settings).errors] == ["unexpected-labels"]
+    found, _ = cases(tmp_path, ignore_label=255)
+    assert np.array_equal(found["images/a.png"].label, np.where(view == lesion, lesion, 0))
 
 
 def test_advice_for_a_white_ground_never_makes_the_inside_background(tmp_path):

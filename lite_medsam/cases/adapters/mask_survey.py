@@ -12,22 +12,27 @@ _NEAR = 6.0  # distance of a mixed colour from the line between two others
 def inside_out(grey: np.ndarray) -> tuple[int, ...] | None:
     """The values of a mask from the outside in, if 0 is innermost; None if 0 may be the ground.
 
-    The ground fills the border, 0 does not touch it, other values lie between, and 0 touches those as well.
+    The ground is the largest value and fills the border; 0 does not touch it, is surrounded by other values rather than by
+    the ground, and reaches no further than they do. Values below 16 are label numbers, of which 0 is the background.
 
     Args:
         grey: (H, W) numbers, not all 0.
     """
     values = np.unique(grey)
-    if not 3 <= len(values) <= MAX_LEVELS or values[0] != 0:
+    if not 3 <= len(values) <= MAX_LEVELS or values[0] != 0 or values[1] < 16:
         return None
     edge = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     ground = values[np.argmax([np.count_nonzero(edge == value) for value in values])]
     if ground != values[-1] or np.count_nonzero(edge == ground) < 0.95 * edge.size or (edge == 0).any():
         return None
-    inner = grey == 0
+    inner, ring = grey == 0, (grey > 0) & (grey != ground)
     around = ndimage.binary_dilation(inner, np.ones((3, 3))) & ~inner
-    if np.count_nonzero(grey[around] == ground) > 0.9 * np.count_nonzero(around):
+    if 2 * np.count_nonzero(grey[around] == ground) > np.count_nonzero(around):
         return None
+    for axis in (0, 1):  # the ring reaches as far as what lies in it: unlike lesions within a field of view
+        inside, outside = (np.flatnonzero(part.any(axis=axis))[[0, -1]] for part in (inner, ring))
+        if inside[0] < outside[0] or inside[1] > outside[1]:
+            return None
     return tuple(int(value) for value in values[::-1])
 
 
