@@ -10,6 +10,6 @@ python="${PYTHON:-python}"
 
 $python "$recipes/specialists-oct.py" "$data" "$runs"
 $python -m lite_medsam baseline --cases "$runs/cases" --split "$runs/split.json" -o "$runs/curve" \
-  --curve 20,100,5,50,10 --longer 3 --steps 60 --image-size 160 --precision bf16 --validations 2 --validation-cases 8
+  --curve 100,20,5,50,10 --longer 3 --steps 80 --image-size 160 --precision bf16 --validations 2 --validation-cases 12
 cp "$runs/curve/curve.json" "$recipes/../../docs/oct-specialists.json"
 cp "$runs/curve/curve.png" "$recipes/../../docs/oct-specialists.png"
