@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -54,7 +55,8 @@ def command(cases, split, output, resume, curve, longer, pieces, threads, **valu
 
     if threads:
         torch.set_num_threads(threads)
-    settings = SpecialistSettings(**{name: "" if value is None else value for name, value in values.items()})
+    given: dict[str, Any] = {name: "" if value is None else value for name, value in values.items()}
+    settings = SpecialistSettings(**given)
     try:
         if curve:
             _curve(cases, split or cases / "split.json", output, curve, settings, longer, pieces)

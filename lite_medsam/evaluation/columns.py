@@ -53,7 +53,7 @@ def measure_columns(tolerance_px: float) -> Columns:
             unit = "px"
         units = {"length": f"_{unit}", "size": "_px" if spacing is None else f"_mm{truth.ndim}", "count": "", "": ""}
         values = registry.measure_all(truth, prediction, spacing, tolerance_px, known)
-        pixel = 1.0 if spacing is None else math.prod(case.spacing_mm)
+        pixel = 1.0 if case.spacing_mm is None else math.prod(case.spacing_mm)
         # areas in um^2 have too many digits: mm2 and mm3 for every modality
         scale = 1.0 if spacing is None else factor**truth.ndim
         row = {
@@ -191,13 +191,13 @@ class Measures(Evaluation):
 
     def format_table(self, by: str = "modality") -> str:
         """The summaries as aligned text; `by` changes nothing."""
-        return "\n\n".join(scores.format_table(table) for table in self.tables().values())
+        return "\n\n".join(scores.format_table(_rounded(table)) for table in self.tables().values())
 
     def to_markdown(self) -> str:
         """Settings and summaries as Markdown."""
         lines = [", ".join(f"{key.replace('_', ' ')} {value}" for key, value in self.settings.items())]
         for name, table in self.tables().items():
-            lines += ["", f"{name.capitalize()}:", "", scores.format_table(table, markdown=True)]
+            lines += ["", f"{name.capitalize()}:", "", scores.format_table(_rounded(table), markdown=True)]
         lines += ["", *(f"- left out: {name}: {reason}" for name, reason in self.skipped)]
         return "\n".join(lines) + "\n"
 
@@ -205,3 +205,14 @@ class Measures(Evaluation):
         """Settings and summaries as JSON; NaN and inf are null."""
         skipped = [{"case": name, "reason": reason} for name, reason in self.skipped]
         return scores.to_json({"settings": self.settings, "summary": self.tables(), "skipped": skipped})
+
+
+def _rounded(table: list[scores.Row]) -> list[scores.Row]:
+    """Numbers with four digits that count, as measures of pixels can be very small."""
+    return [
+        {
+            name: f"{value:.4g}" if isinstance(value, float) and not math.isnan(value) else value
+            for name, value in line.items()
+        }
+        for line in table
+    ]

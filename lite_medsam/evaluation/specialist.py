@@ -126,7 +126,9 @@ class SpecialistSegmenter:
             )
         settings, zoom = self.specialist.preprocessing, self.specialist.zoom
         whole = Frame.for_model(image_hw, settings)
-        frame = zoom_frame(tuple(box), image_hw, zoom, settings.image_size) if zoom.enabled else None
+        frame = (
+            zoom_frame((box[0], box[1], box[2], box[3]), image_hw, zoom, settings.image_size) if zoom.enabled else None
+        )
         return whole if frame is None else replace(frame, fit=whole.fit, geometry=whole.geometry)
 
 

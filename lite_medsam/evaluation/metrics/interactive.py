@@ -40,9 +40,8 @@ def after_clicks(series: Sequence[float], clicks: int, first: int = 0) -> float:
     Raises:
         ValueError: If the series is not as above.
     """
-    series = _checked(series)
-    place = clicks - first
-    return float("nan") if place < 0 else float(series[min(place, len(series) - 1)])
+    values, place = _checked(series), clicks - first
+    return float("nan") if place < 0 else float(values[min(place, len(values) - 1)])
 
 
 def click_auc(series: Sequence[float], clicks: int = CLICKS, first: int = 0) -> float:

@@ -5,7 +5,7 @@ the review's code goes wrong (first contour only, 0/255, wrap-around, empty mask
 in two groups, region and confusion matrix, so seventeen functions have sixteen names.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -165,7 +165,7 @@ def auc_score(truth: np.ndarray, scores: np.ndarray, label: int | None = None) -
     return classification.auc(mask, scores)
 
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., float]] = {
     function.__name__: function
     for function in (
         dice_coefficient, iou_score, precision, recall, hausdorff_distance, hausdorff_distance_95, assd, mad,

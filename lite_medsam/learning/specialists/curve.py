@@ -103,8 +103,10 @@ class Curve:
             _link(self.cases, cases, [*subset.parts["train"], *subset.parts["val"]])
             save_split(cases / SPLIT, subset)
             if method == FINETUNED:
-                result = finetune(cases, folder, self.tuning, resume=True, cache=self.out / "features", say=say)
-                segmenter = Predictor.open(result.model, "onnxruntime")
+                tuned = finetune(cases, folder, self.tuning, resume=True, cache=self.out / "features", say=say)
+                assert tuned is not None  # one process
+                segmenter = Predictor.open(tuned.model, "onnxruntime")
+                record |= {"steps": tuned.steps, "best_step": tuned.best_step}
             else:
                 settings = replace(
                     self.settings,
@@ -112,9 +114,9 @@ class Curve:
                     steps=times * self.settings.steps,
                     minutes=times * self.settings.minutes,
                 )
-                result = train_specialist(cases, folder, settings, resume=True, say=say)
-                segmenter = SpecialistSegmenter.open(result.model)
-            record |= {"steps": result.steps, "best_step": result.best_step}
+                trained = train_specialist(cases, folder, settings, resume=True, say=say)
+                segmenter = SpecialistSegmenter.open(trained.model)
+                record |= {"steps": trained.steps, "best_step": trained.best_step}
             record["cpu_seconds"] = round(time.process_time() - started)  # less than all where the run was cut
         return record | self._scores(segmenter)
 

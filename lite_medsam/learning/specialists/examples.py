@@ -60,7 +60,8 @@ class Examples:
             self.draw(np.random.default_rng([self.settings.seed, step, number]))
             for number in range(self.settings.batch_size)
         ]
-        return tuple(torch.from_numpy(np.stack(arrays)) for arrays in zip(*examples, strict=True))
+        inputs, masks, valid = (torch.from_numpy(np.stack(arrays)) for arrays in zip(*examples, strict=True))
+        return inputs, masks, valid
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One example.

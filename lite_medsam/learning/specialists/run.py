@@ -131,7 +131,7 @@ def export_specialist(network: nn.Module, folder: Path, spec: SpecialistSpec) ->
     with atomic_write(folder / GRAPH_FILE) as path, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about its own future
         torch.onnx.export(
-            _Squeezed(network).eval(), torch.from_numpy(inputs), str(path), opset_version=OPSET, dynamo=False,
+            _Squeezed(network).eval(), (torch.from_numpy(inputs),), str(path), opset_version=OPSET, dynamo=False,
             input_names=["inputs"], output_names=["logits"], dynamic_axes={"inputs": {0: "n"}, "logits": {0: "n"}},
         )  # fmt: skip
     save_specialist_spec(folder, dataclasses.replace(spec, files={GRAPH_FILE: sha256_of(folder / GRAPH_FILE)}))
