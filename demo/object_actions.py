@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from lite_medsam.prompts.prompt_object import corners_of
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_coordinates import prompt_to_display
 
@@ -39,8 +42,8 @@ def _shown(session, request: dict, prompt: Prompt) -> Prompt:
 
 
 def _box(session, request, index, target):
-    box = [number_of(v, "box") for v in list_of(request.get("box"), "box", 4)]
-    box = _shown(session, request, Prompt(box=box)).box
+    given = corners_of(number_of(v, "box") for v in list_of(request.get("box"), "box", 4))
+    box = _shown(session, request, Prompt(box=given)).box
     if request.get("new") is True:
         session.draw_new(box, index)
     else:
@@ -49,7 +52,7 @@ def _box(session, request, index, target):
 
 def _click(session, request, index, target):
     x, y = number_of(request.get("x"), "x"), number_of(request.get("y"), "y")
-    x, y = _shown(session, request, Prompt(points=[(x, y)], point_labels=[1])).points[0].tolist()
+    x, y = _shown(session, request, Prompt(points=np.array([(x, y)]), point_labels=np.array([1]))).points[0].tolist()
     session.click(x, y, request.get("positive") is not False, index, target)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from lite_medsam.errors import CaseError
+from lite_medsam.storage.one_line import one_line
 
 MODALITIES = (
     "CT",
@@ -127,8 +128,9 @@ def checked_spacing(spacing: Iterable[float] | None, count: int) -> tuple[float,
         return None
     try:
         values = tuple(float(v) for v in spacing)
-    except (TypeError, ValueError):
-        raise CaseError(f"spacing must be {count} positive numbers in mm, got {spacing!r}") from None
+    except (TypeError, ValueError, OverflowError):
+        shown = one_line(repr(spacing), 200)
+        raise CaseError(f"spacing must be {count} positive numbers in mm, got {shown}") from None
     if len(values) != count or not all(math.isfinite(v) and v > 0 for v in values):
         raise CaseError(f"spacing must be {count} positive numbers in mm, got {values}")
     return values

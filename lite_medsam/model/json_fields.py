@@ -24,7 +24,9 @@ def build_dataclass(cls: type, record: Any, origin: str) -> Any:
     known = {f.name for f in dataclasses.fields(cls)}
     unknown = sorted(set(record) - known)
     if unknown:
-        raise WeightsError(f"{origin}: unknown field {unknown[0]!r}; known: {', '.join(sorted(known))}")
+        raise WeightsError(
+            f"{origin}: unknown field {one_line(repr(unknown[0]), 80)}; known: {', '.join(sorted(known))}"
+        )
     values = {}
     for name, value in record.items():
         expected = getattr(default, name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lite_medsam.errors import CaseError
+from lite_medsam.storage.one_line import one_line
 from lite_medsam.storage.paths import shown_path
 
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -58,7 +59,7 @@ def read_table(path: str | os.PathLike, columns: Sequence[str]) -> Table:
         missing = [column for column in columns if column not in header]
         if missing:
             wanted = f"{', '.join(columns[:-1])} and {columns[-1]}" if len(columns) > 1 else columns[0]
-            raise CaseError(f"{shown} must be a CSV with the columns {wanted}, got {header}")
+            raise CaseError(f"{shown} must be a CSV with the columns {wanted}, got {one_line(header, 300)}")
         rows, ends = [], []
         for cells in reader:
             if any(cell.strip() for cell in cells):

@@ -88,7 +88,9 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
         notes = list(self._meaning.notes)
         if self._shape_values and any(path.suffix.lower() != ".json" for pair in pairs for path in pair.masks):
             notes.append("some images have masks and others JSON, whose labels are numbered apart; do them one by one")
-        elif self._shape_values and (odd := [n for n in self.settings.names.values() if n.lower() not in self._shape_values]):
+        elif self._shape_values and (
+            odd := [n for n in self.settings.names.values() if n.lower() not in self._shape_values]
+        ):
             notes.append(f"--name says {', '.join(odd)}, which no JSON of this folder holds")
         problems += [Problem("mask-values", ".", note) for note in notes]
         return Listing(tuple(items), tuple(problems))

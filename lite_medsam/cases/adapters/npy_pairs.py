@@ -90,6 +90,7 @@ def read_info(folder: Path, name: str) -> dict:
         return {}
     info = read_json(path, CaseError, MAX_INFO_BYTES)
     is_ours = isinstance(info, dict) and isinstance(info.get("label_names", {}), dict)
+    is_ours = is_ours and isinstance(info.get("spacing_xyz_mm"), list | None)
     if not is_ours or not isinstance(info.get("slices"), int | None) or isinstance(info.get("slices"), bool):
         raise CaseError(f"{shown_path(path)}: must be an info file as written beside npy pairs")
     return info
@@ -118,7 +119,7 @@ def read_npy_case(folder: Path, name: str, stems: list[str], info: dict) -> Case
     if len({image.shape for image in images}) > 1:
         raise ItemError("size-mismatch", f"the slices of {name} must have one size")
     spacing = info.get("spacing_xyz_mm")
-    names = {int(k): v for k, v in info.get("label_names", {}).items() if str(k).isdecimal()}
+    names = {int(k): v for k, v in info.get("label_names", {}).items() if str(k).isdecimal() and len(str(k)) < 20}
     known = [label for label in labels if label is not None]
     has_label = len(known) == len(labels)
     return Case(

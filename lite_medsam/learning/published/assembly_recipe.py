@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -45,8 +46,9 @@ def write_recipe(checkpoint: str | os.PathLike, directory: str | os.PathLike, ou
         parts, literals[name] = _parts(data, _tensors(name, data), book)
         entries.append({"name": name, "sha256": sha256_of(directory / name), "parts": parts})
     recipe = {"format": FORMAT, "version": VERSION, "checkpoint_sha256": sha256_of(checkpoint), "files": entries}
+    contents: dict[str, Any] = {RECIPE_FILE: json.dumps(recipe, separators=(",", ":")), **literals}
     with atomic_write(out) as path, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, content in {RECIPE_FILE: json.dumps(recipe, separators=(",", ":")), **literals}.items():
+        for name, content in contents.items():
             entry = zipfile.ZipInfo(name, _STAMP)  # the same recipe is the same file
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, content)
@@ -72,7 +74,7 @@ class _Book:
 
     def part(self, name: str, data: bytes) -> list | None:
         """The part that gives these bytes, which a graph knows by this name; None if there is none."""
-        candidates = []
+        candidates: list[list[Any]] = []
         if name in self.state:
             candidates.append(["theirs", self.place(name), len(data)])
         base, _, kind = name.rpartition(".")
