@@ -17,7 +17,6 @@ from lite_medsam.errors import PromptError, WeightsError
 from lite_medsam.evaluation.baselines import BaselinePrediction
 from lite_medsam.model.preprocessing import Frame, boxes_to_model, intensity_range, logits_to_window, to_model
 from lite_medsam.model.spec import Preprocessing, Zoom, build_dataclass, sha256_of
-from lite_medsam.prompts.prompt_object import corners_of
 from lite_medsam.segment.zoom import zoom_frame
 from lite_medsam.storage.files import atomic_write
 

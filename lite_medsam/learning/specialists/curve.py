@@ -93,7 +93,6 @@ class Curve:
         folder = self.out / _name(method, size, times)
         started = time.process_time()
         record: dict[str, Any] = {"method": method, "images": size}
-        result: Any
         if method == ELLIPSE:
             segmenter: Segmenter = BaselineSegmenter("ellipse")
         elif method == BUNDLED:
