@@ -221,11 +221,15 @@ def _differences(first: list[scores.Row], rows: list[scores.Row]) -> Iterator[sc
 
 
 def _by_modality(rows: list[scores.Row]) -> dict[str, dict]:
-    names = sorted({row["modality"] for row in rows})
-    return {name: _measures([row for row in rows if row["modality"] == name], False) for name in names}
+    parts = {
+        name: [row for row in rows if row["modality"] == name] for name in sorted({row["modality"] for row in rows})
+    }
+    return {
+        name: {"groups": len({row["group"] for row in part}), **_measures(part, False)} for name, part in parts.items()
+    }
 
 
-def _measures(rows: list[scores.Row], over_modalities: bool) -> dict[str, list[float | None]]:
+def _measures(rows: list[scores.Row], over_modalities: bool) -> dict[str, Any]:
     """Mean, low and high of each measure, three decimals; None for an interval of a single group."""
     table = {}
     for name in MEASURES:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from fakes import FakeBackend
+from places import ROOT
 
 from lite_medsam.cases.case import Case, save_case
 from lite_medsam.challenge import side_by_side as module
 from lite_medsam.challenge.side_by_side import Ledger, QuirksSegmenter, Way, measure_case, missing, summarise
-from lite_medsam.challenge.side_by_side_text import better, format_record
+from lite_medsam.challenge.side_by_side_text import BEGIN, END, better, format_page, format_record, write_page
 from lite_medsam.cli.compare import command
 from lite_medsam.errors import CaseError, PromptError, WeightsError
 from lite_medsam.model.encoding_cache import EncodingCache
@@ -83,17 +84,29 @@ def test_the_ledger_goes_on_where_it_stopped_and_mends_half_a_line(cases, tmp_pa
 
 def test_better_and_worse_go_by_the_whole_interval():
     change = {"A": [0.1, 0.02, 0.2], "B": [0.1, -0.02, 0.2], "C": [-0.1, -0.2, -0.05], "D": [0.3, None, None]}
-    way = {"change_modalities": {name: {"dice": values, "surface_dice": [0, 0, 0]} for name, values in change.items()}}
+    zero = {"groups": 9, "surface_dice": [0, 0, 0]}
+    way = {"change_modalities": {name: {**zero, "dice": values} for name, values in change.items()}}
+    way["change_modalities"]["E"] = {"groups": 2, "dice": [0.1, 0.09, 0.11], "surface_dice": [0, 0, 0]}
     assert (
         better(way, 1) == ["A (+0.100)"] and better(way, -1) == ["C (-0.100)"] and better(way, 1, "surface_dice") == []
     )
 
 
-def test_tables(cases):
+def test_tables(cases, tmp_path):
     record = run([Way("a", FakeLite("a")), Way("b", FakeLite("b"), "quirks")], cases, Ledger())
-    text, markdown = format_record(record), format_record(record, markdown=True)
+    text, page = format_record(record), tmp_path / "page.md"
     assert "a, crops" in text and "CT" in text and "3 images of 3 groups" in text
-    assert markdown.count("| --") >= 3
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_page(record, page)
+    mean = record["ways"][1]["mean"]["dice"][0]  # no interval: CT has a single group
+    written = page.read_text()
+    assert f"| 2 | b, its authors' script | {mean:.3f} |" in written and "| CT |" in written
+    assert written.startswith("before\n") and written.endswith("\nafter\n") and "old" not in written
+    write_page(record, page)
+    assert page.read_text() == written
+    page.write_text("no marks")
+    with pytest.raises(ValueError, match="must have the lines"):
+        write_page(record, page)
 
 
 def test_quirks_take_boxes_alone():
@@ -139,3 +152,14 @@ def test_the_commands_refusals(invoke, tmp_path, cases):
 def test_models_that_are_not_there_are_named(tmp_path, cases):
     result = CliRunner().invoke(command, ["-i", str(tmp_path / "cases"), "-q"])
     assert isinstance(result.exception, WeightsError) and "weights get litemedsam" in str(result.exception)
+
+
+RECORD = ROOT / "weights" / "lite-medsam" / "beside-litemedsam.json"
+
+
+def test_the_page_shows_the_committed_record():
+    """What docs/models.md says is what was measured; write_page puts it there."""
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    assert record["format"] == module.FORMAT and "/" not in "".join(way["name"] for way in record["ways"])
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    assert page.partition(BEGIN)[2].partition(END)[0].strip() == format_page(record)

@@ -5,9 +5,11 @@ those of the authors' CVPR24_LiteMedSAM_infer.py, retold with torch and OpenCV a
 """
 
 import importlib
+import math
 import subprocess
 import sys
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -49,11 +51,21 @@ def original_network(wheel: Path, folder: Path, side: int = SIDE) -> torch.nn.Mo
             img_size=side, in_chans=3, **shape, window_sizes=[7, 7, 14, 7], mlp_ratio=4.0, drop_rate=0.0,
             drop_path_rate=0.0, mbconv_expand_ratio=4.0, local_conv_size=3, layer_lr_decay=0.8,
         )  # fmt: skip
+        net.image_encoder.forward_features = partial(_embed, net.image_encoder)
         net.prompt_encoder = modeling.PromptEncoder(
             embed_dim=256, image_embedding_size=(side // 4, side // 4), input_image_size=(side, side), mask_in_chans=16
         )
     net.load_state_dict(torch.load(folder / MEMBER, map_location="cpu", weights_only=True), strict=True)
     return net.eval()
+
+
+def _embed(encoder: torch.nn.Module, pixels: torch.Tensor) -> torch.Tensor:
+    """The encoder's own steps, without its reshape to a grid of 64, which is a number in its code."""
+    tokens = encoder.patch_embed(pixels)
+    for layer in encoder.layers:
+        tokens = layer(tokens)
+    side = math.isqrt(tokens.shape[1])
+    return encoder.neck(tokens.transpose(1, 2).unflatten(2, (side, side)))
 
 
 @torch.no_grad()
