@@ -39,9 +39,11 @@ Examples:
               help="With --curve: the U-Net once more, with so many times the steps.")  # fmt: skip
 @click.option("--pieces", type=click.IntRange(0), default=0, show_default=True,
               help="With --curve: most trainings in this call; 0 for all.")  # fmt: skip
+@click.option("--weights", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="With --curve: the model directory that is fine-tuned.  [default: the bundled one]")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), help="CPU threads.")
 @specialist_options
-def command(cases, split, output, resume, curve, longer, pieces, threads, **values) -> None:
+def command(cases, split, output, resume, curve, longer, pieces, weights, threads, **values) -> None:
     """Train a specialist to compare with: a U-Net, or a ReLayNet-style network.
 
     It gets the box as one more channel of the image, is trained from scratch on the split that `finetune` takes, and is
@@ -59,7 +61,8 @@ def command(cases, split, output, resume, curve, longer, pieces, threads, **valu
     settings = SpecialistSettings(**given)
     try:
         if curve:
-            _curve(cases, split or cases / "split.json", output, curve, settings, longer, pieces)
+            runs = _curve(cases, split, output, curve, settings, longer, weights)
+            _report(runs.run(pieces, _say), output)
             return
         result = train_specialist(cases, output, settings, split, resume, say=_say)
     except FloatingPointError as error:
@@ -70,15 +73,21 @@ def command(cases, split, output, resume, curve, longer, pieces, threads, **valu
     )
 
 
-def _curve(cases: Path, split: Path, output: Path, curve: str, settings, longer: int, pieces: int) -> None:
+def _curve(cases: Path, split: Path | None, output: Path, numbers: str, *options):
+    """The runs of a curve, from the numbers of images as they are typed."""
     from lite_medsam.learning.specialists.curve import Curve
-    from lite_medsam.learning.specialists.curve_chart import curve_table, draw_curve
 
     try:
-        sizes = [int(number) for number in curve.split(",")]
+        sizes = [int(number) for number in numbers.split(",")]
     except ValueError:
-        raise click.UsageError(f"--curve must be whole numbers such as 5,10,20, got {curve!r}") from None
-    document = Curve(cases, split, output, sizes, settings, longer).run(pieces, _say)
+        raise click.UsageError(f"--curve must be whole numbers such as 5,10,20, got {numbers!r}") from None
+    return Curve(cases, split or cases / "split.json", output, sizes, *options)
+
+
+def _report(document: dict[str, Any], output: Path) -> None:
+    """The table, the picture, and what is left to do."""
+    from lite_medsam.learning.specialists.curve_chart import curve_table, draw_curve
+
     if document["left"]:
         _say(f"not finished, left: {', '.join(document['left'])}; call it again to go on")
     draw_curve(document, output / "curve.png")

@@ -47,14 +47,24 @@ class Curve:
         settings: Of the specialists, all NETWORKS in turn; the fine-tuning has the same steps, views and boxes.
         longer: The U-Net once more on the largest number of images, with so many times the steps: is the budget the limit?
             1 for not.
+        weights: Model directory that is fine-tuned; None for the bundled one. What it was trained on counts: images that it has
+            seen already teach it nothing, and its scores as it comes are no test of few images.
 
     Raises:
         CaseError: If the split lacks a part or as many training images.
     """
 
     def __init__(
-        self, cases: Path, split: Path, out: Path, sizes: Sequence[int], settings: SpecialistSettings, longer: int = 1
+        self,
+        cases: Path,
+        split: Path,
+        out: Path,
+        sizes: Sequence[int],
+        settings: SpecialistSettings,
+        longer: int = 1,
+        weights: Path | None = None,
     ):
+        self.weights = weights
         self.cases, self.split, self.out = cases, load_split(split), out
         self.settings, self.tuning, self.sizes = settings, tuning_settings(settings), list(dict.fromkeys(sizes))
         missing = [part for part in ("train", "val", "test") if not self.split.parts.get(part)]
@@ -64,7 +74,7 @@ class Curve:
         if not self.sizes or min(self.sizes) < 1 or max(self.sizes) > most:
             raise CaseError(f"the numbers of training images must lie in 1..{most}, got {list(sizes)}")
         self.jobs = [(BUNDLED, 0, 1), (ELLIPSE, 0, 1)]
-        self.jobs += [(method, size, 1) for size in self.sizes for method in (FINETUNED, *NETWORKS)]
+        self.jobs += [(method, size, 1) for method in (*NETWORKS, FINETUNED) for size in self.sizes]
         if longer > 1:
             self.jobs.append((NETWORKS[0], max(self.sizes), longer))
 
@@ -96,14 +106,17 @@ class Curve:
         if method == ELLIPSE:
             segmenter: Segmenter = BaselineSegmenter("ellipse")
         elif method == BUNDLED:
-            segmenter = Predictor.open(None, "onnxruntime")
+            segmenter = predictor = Predictor.open(self.weights, "onnxruntime")
+            record["model"] = predictor.spec.name
         else:
             subset = self._subset(size)
             cases = self.out / "cases" / str(size)
             _link(self.cases, cases, [*subset.parts["train"], *subset.parts["val"]])
             save_split(cases / SPLIT, subset)
             if method == FINETUNED:
-                tuned = finetune(cases, folder, self.tuning, resume=True, cache=self.out / "features", say=say)
+                tuned = finetune(
+                    cases, folder, self.tuning, self.weights, resume=True, cache=self.out / "features", say=say
+                )
                 assert tuned is not None  # one process
                 segmenter = Predictor.open(tuned.model, "onnxruntime")
                 record |= {"steps": tuned.steps, "best_step": tuned.best_step}

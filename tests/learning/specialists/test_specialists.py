@@ -200,7 +200,7 @@ def test_a_curve_in_pieces(cases, tmp_path, monkeypatch, capsys):
     runs.jobs = [job for job in runs.jobs if job[0] in (*NETWORKS, "ellipse")]
     document = runs.run(pieces=1)
     assert [(r["method"], r["images"]) for r in document["results"]] == [("ellipse", 0), ("unet", 4)]
-    assert document["left"] == ["relaynet-4", "unet-2", "relaynet-2", "unet-4-x2"]
+    assert document["left"] == ["unet-2", "relaynet-4", "relaynet-2", "unet-4-x2"]
     document = runs.run()
     assert not document["left"] and len(document["results"]) == 6
     assert json.loads((tmp_path / "curve" / "curve.json").read_text())["results"] == document["results"]
