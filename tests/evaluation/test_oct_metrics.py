@@ -1,11 +1,13 @@
 """Layers, biomarkers, lesions, agreement, clicks: hand-computed values, empty rules, and other packages' numbers."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
 from scipy import integrate
 
+from lite_medsam.errors import MissingExtraError
 from lite_medsam.evaluation.metrics import agreement, biomarkers, boundary, classification, detection, interactive
 
 
@@ -216,3 +218,12 @@ def test_clicks_needed():
         interactive.after_clicks([], 1)
     with pytest.raises(ValueError, match="at least 2"):
         interactive.click_auc(series, clicks=1)
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "panoptica", None)
+    monkeypatch.setitem(sys.modules, "pingouin", None)
+    with pytest.raises(MissingExtraError, match=r"lite-medsam\[metrics\]"):
+        detection.lesion_detection(*lesion_pair())
+    with pytest.raises(MissingExtraError, match=r"lite-medsam\[metrics\]"):
+        agreement.icc([1, 2, 3], [1, 2, 4])
