@@ -35,6 +35,8 @@ def draw_curve(document: dict[str, Any], target: Path) -> None:
     for place, (method, colour) in enumerate(COLOURS.items()):
         points = [r for r in results if r["method"] == method and r["steps"] <= shortest]
         points.sort(key=lambda r: r["images"])
+        if not points:  # not run yet
+            continue
         x = [r["images"] * 1.03 ** (place - 1) for r in points]  # side by side, so that intervals stay readable
         errors = [[abs(r["dice"] - _or(r[side], r["dice"])) for r in points] for side in ("dice_low", "dice_high")]
         axis.errorbar(
