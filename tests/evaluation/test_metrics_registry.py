@@ -207,3 +207,12 @@ def test_the_command(tmp_path, capsys):
     assert code == 2 and "leave --predictions out" in shown.err
     code, shown = run("--metrics", "clicks", "--protocol", "box+clicks", "--baseline", "ellipse", "--json")
     assert code == 0 and '"dsc_auc"' in shown.out
+
+
+def test_all_at_once_is_each_alone():
+    truth, prediction = masks()
+    for first, second in ((truth, prediction), (truth, truth & False), (truth & False, truth & False)):
+        together = registry.measure_all(first, second, (3.9, 11.5), 20.0, BASE)
+        for metric in BASE:
+            alone = metric.measure(first, second, (3.9, 11.5), 20.0)
+            assert together[metric.name] == pytest.approx(alone, nan_ok=True), metric.name

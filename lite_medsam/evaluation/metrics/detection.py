@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from lite_medsam.errors import MissingExtraError
+from lite_medsam.evaluation.metrics.surface import union_box
 
 
 class Detection(NamedTuple):
@@ -75,9 +76,12 @@ def lesion_detection(truth: np.ndarray, prediction: np.ndarray, minimum_iou: flo
         ValueError: If the arrays are not as above.
         MissingExtraError: If panoptica is not installed.
     """
+    if np.shape(truth) != np.shape(prediction):
+        raise ValueError(f"truth and prediction must have one shape, got {np.shape(truth)} and {np.shape(prediction)}")
     first, second = lesions(truth), lesions(prediction)
-    if first.shape != second.shape:
-        raise ValueError(f"truth and prediction must have one shape, got {first.shape} and {second.shape}")
+    box = union_box(first > 0, second > 0)  # the background around them changes nothing
+    if box is not None:
+        first, second = first[box], second[box]
     if not 0 < minimum_iou <= 1:
         raise ValueError(f"minimum_iou must be above 0 and at most 1, got {minimum_iou}")
     # the number of lesions in either alone needs no package
@@ -142,4 +146,5 @@ def _panoptica(truth: np.ndarray, prediction: np.ndarray, minimum_iou: float):
 def _from_one(labels: np.ndarray, numbered: np.ndarray) -> np.ndarray:
     """Labels renumbered 1..n in the smallest type that panoptica takes; background stays 0."""
     shift = 0 if (labels == 0).any() else 1
-    return np.where(labels > 0, numbered + shift, 0).astype(np.uint16)
+    renumbered = np.where(labels > 0, numbered + shift, 0)
+    return renumbered.astype(np.uint16 if renumbered.max() <= np.iinfo(np.uint16).max else np.uint32)

@@ -6,7 +6,8 @@ challenge script does, makes every pixel a boundary pixel and turns surface Dice
 definitions, and its numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -47,6 +48,52 @@ def surface_distances(
     )
 
 
+class Distances(NamedTuple):
+    """What every measure here is made of, so that several need it only once: NaN if both masks are empty, inf if one is.
+
+    Attributes:
+        there: From `surface_distances`, truth to prediction.
+        back: Prediction to truth.
+    """
+
+    there: np.ndarray
+    back: np.ndarray
+
+    def within(self, tolerance: float) -> float:
+        """See `surface_dice`; 0 if one mask is empty."""
+        both = np.concatenate(self)
+        # 3 x 0.1 mm is 0.30000000000000004 in floating point and must still be within 0.3 mm
+        return float(np.count_nonzero(both <= tolerance * (1 + 1e-9)) / both.size) if both.size else float("nan")
+
+    def largest(self) -> float:
+        """See `hausdorff`."""
+        return self._directed(np.max, max)
+
+    def percentile95(self) -> float:
+        """See `hausdorff95`."""
+        return self._directed(lambda distances: np.percentile(distances, 95), max)
+
+    def mean_of_means(self) -> float:
+        """See `average_surface_distance`."""
+        return self._directed(np.mean, lambda means: sum(means) / 2)
+
+    def pooled_mean(self) -> float:
+        """See `mean_absolute_distance`."""
+        return self._directed(np.asarray, lambda both: np.concatenate(both).mean())
+
+    def _directed(self, statistic: Callable, joined: Callable) -> float:
+        if not self.there.size and not self.back.size:
+            return float("nan")
+        if not self.there.size or not self.back.size:
+            return float("inf")
+        return float(joined([statistic(self.there), statistic(self.back)]))
+
+
+def distances_of(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float] | None = None) -> Distances:
+    """`surface_distances` with the measures that are made of them; same arguments and errors."""
+    return Distances(*surface_distances(truth, prediction, spacing))
+
+
 def surface_dice(
     truth: np.ndarray, prediction: np.ndarray, tolerance: float, spacing: Sequence[float] | None = None
 ) -> float:
@@ -71,11 +118,7 @@ def surface_dice(
     """
     if not (np.isfinite(tolerance) and tolerance >= 0):
         raise ValueError(f"tolerance must be a number >= 0 in the unit of the spacing, got {tolerance}")
-    both = np.concatenate(surface_distances(truth, prediction, spacing))
-    if both.size == 0:
-        return float("nan")
-    # 3 x 0.1 mm is 0.30000000000000004 in floating point and must still be within 0.3 mm
-    return float(np.count_nonzero(both <= tolerance * (1 + 1e-9)) / both.size)
+    return distances_of(truth, prediction, spacing).within(tolerance)
 
 
 def hausdorff(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float] | None = None) -> float:
@@ -92,8 +135,7 @@ def hausdorff(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float
     Raises:
         ValueError: If the masks or the spacing are not as above.
     """
-    directed = _directed(truth, prediction, spacing, np.max)
-    return float(max(directed)) if directed else float("nan")
+    return distances_of(truth, prediction, spacing).largest()
 
 
 def hausdorff95(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float] | None = None) -> float:
@@ -111,8 +153,7 @@ def hausdorff95(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[flo
     Raises:
         ValueError: If the masks or the spacing are not as above.
     """
-    directed = _directed(truth, prediction, spacing, lambda distances: np.percentile(distances, 95))
-    return float(max(directed)) if directed else float("nan")
+    return distances_of(truth, prediction, spacing).percentile95()
 
 
 def average_surface_distance(
@@ -131,8 +172,7 @@ def average_surface_distance(
     Raises:
         ValueError: If the masks or the spacing are not as above.
     """
-    directed = _directed(truth, prediction, spacing, np.mean)
-    return float(sum(directed) / 2) if directed else float("nan")
+    return distances_of(truth, prediction, spacing).mean_of_means()
 
 
 def mean_absolute_distance(truth: np.ndarray, prediction: np.ndarray, spacing: Sequence[float] | None = None) -> float:
@@ -151,20 +191,7 @@ def mean_absolute_distance(truth: np.ndarray, prediction: np.ndarray, spacing: S
     Raises:
         ValueError: If the masks or the spacing are not as above.
     """
-    there, back = surface_distances(truth, prediction, spacing)
-    if there.size == 0 and back.size == 0:
-        return float("nan")
-    return float(np.concatenate([there, back]).mean()) if there.size and back.size else float("inf")
-
-
-def _directed(truth, prediction, spacing, statistic) -> tuple[float, float] | None:
-    """The statistic of both directions; None if both masks are empty, inf where one is."""
-    there, back = surface_distances(truth, prediction, spacing)
-    if there.size == 0 and back.size == 0:
-        return None
-    if there.size == 0 or back.size == 0:
-        return np.inf, np.inf
-    return statistic(there), statistic(back)
+    return distances_of(truth, prediction, spacing).pooled_mean()
 
 
 def checked_spacing(spacing: Sequence[float] | None, ndim: int) -> np.ndarray | None:
