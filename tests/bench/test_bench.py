@@ -218,6 +218,15 @@ def test_goals_come_from_medians(tmp_path):
     assert len(goals) == len(all_goals(context)) >= 18  # each has a name of its own, none is left out
 
 
+def test_memory_is_not_taken_for_time(tmp_path):
+    context, name = filled(tmp_path), row(1024, 1, "auto")
+    context.add("Peak memory of a process", name, OURS, Sample((200.0,)), unit="MB")
+    context.add("Peak memory of a process", name, REFERENCE, Sample((500.0,)), unit="MB")
+    goals = {goal.name: goal for goal in all_goals(context)}
+    assert goals["file to mask, 1024 px, one box"].status == UNKNOWN
+    assert goals["peak memory, 1024 px, 1 box"].value == 200
+
+
 def test_a_limit_and_an_aim():
     assert Goal("m", 350, False, 350.0).status == REACHED and Goal("m", 350, False, 351.0).status == MISSED
     assert Goal("m", 350, True, 349.0).status == MISSED and Goal("m", 350, True, math.nan).record()["value"] is None

@@ -10,6 +10,7 @@ import pytest
 from lite_medsam.bench import contenders, files, graphs, processes, run, volumes, zooming
 from lite_medsam.bench.contenders import OURS, REFERENCE, Contender, RecordingBackend
 from lite_medsam.bench.context import BenchSettings, Context
+from lite_medsam.bench.report import format_report
 from lite_medsam.bench.run import PARTS, run_bench
 from lite_medsam.bench.samples import many_objects, one_object, write_variants
 from lite_medsam.bench.timing import Sample
@@ -233,6 +234,25 @@ def test_a_kept_reference_needs_no_torch_and_must_be_whole(monkeypatch, tmp_path
     (directory / "encoder.onnx").write_bytes(b"other")
     with pytest.raises(MissingExtraError):  # it would be made anew
         contenders.reference(tmp_path)
+
+
+def test_the_real_weights_are_measured_where_this_machine_has_them(monkeypatch, tmp_path):
+    monkeypatch.setattr("lite_medsam.model.published.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setitem(sys.modules, "lite_medsam.learning.published.random_reference", None)
+    directory = tmp_path / "cache" / "models" / "litemedsam"
+    directory.mkdir(parents=True)
+    (directory / "encoder.onnx").write_bytes(b"graph")
+    save_spec(directory, ModelSpec(files={"encoder.onnx": sha256_of(directory / "encoder.onnx")}))
+    found = contenders.reference(tmp_path)
+    assert found.directory == directory and found.weights == "its published weights"
+    (directory / "encoder.onnx").write_bytes(b"other")  # damaged: random ones, which torch would have to make
+    with pytest.raises(MissingExtraError):
+        contenders.reference(tmp_path)
+    monkeypatch.setattr(run, "PARTS", {})
+    monkeypatch.setattr(run, "reference", lambda: found)
+    report = run_bench(BenchSettings(engines=("onnxruntime",)))
+    assert json.loads(report.to_json())["settings"]["reference"] == "its published weights"
+    assert "LiteMedSAM: its published weights" in format_report(report)
 
 
 def run_cli(capsys, *arguments):
