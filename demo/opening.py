@@ -9,8 +9,11 @@ import numpy as np
 from lite_medsam.errors import CaseError
 from lite_medsam.images.intensity import to_uint8
 from lite_medsam.images.reading import IMAGE_SUFFIXES, read_pixels
+from lite_medsam.jobs.listing import MEDICAL_SUFFIXES
 from lite_medsam.phantoms import bundled_cases, make_phantom_volume
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.oct.registry import SHARED_SUFFIXES
+from lite_medsam.scans.oct.stack import is_tiff_stack
 from lite_medsam.scans.reading import load_volume
 from lite_medsam.scans.scan import Scan
 
@@ -65,7 +68,7 @@ def open_upload(upload: Upload, max_pixels: int) -> Scan:
         CaseError: If it is damaged, too large or of another kind; messages show the user's name of the file, not ours.
     """
     shown = clean_name(upload.names[0])
-    source = upload.path(0) if len(upload.names) == 1 else upload.folder
+    source = upload.source
     try:
         scan = open_file(source, max_pixels)
     except CaseError as error:
@@ -76,12 +79,12 @@ def open_upload(upload: Upload, max_pixels: int) -> Scan:
 
 
 def open_file(path: Path, max_pixels: int) -> Scan:
-    """One file, or a folder of DICOM files.
+    """One file, or a folder that is one scan: DICOM files, B-scans as pictures.
 
     Raises:
         CaseError: As `load_volume`.
     """
-    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES and not is_tiff_stack(path):
         values = read_pixels(path, max_pixels)
         if values.ndim == 3 or values.dtype == bool:
             values = to_uint8(values)
@@ -98,7 +101,7 @@ def clean_name(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    for suffix in (".nii.gz", ".nii", ".dcm", ".dicom", ".npz", *IMAGE_SUFFIXES):
+    for suffix in (*MEDICAL_SUFFIXES, *SHARED_SUFFIXES, ".npz", *IMAGE_SUFFIXES):
         if name.lower().endswith(suffix):
             name = name[: -len(suffix)]
             break

@@ -14,6 +14,8 @@ from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_coordinates import Frame
 from lite_medsam.results.measurements import is_fluid
 from lite_medsam.results.take_home import Result, label_png, take_home_files, write_zip
+from lite_medsam.scans.oct.words import exam_facts
+from lite_medsam.scans.scale import origin_words
 from lite_medsam.session.interactive import Session
 
 ENDINGS = {
@@ -75,6 +77,7 @@ def result_of(session: Session, index: int) -> Result:
     wet = any(is_fluid(item.name) for item in session.now.objects)
     shared: dict[str, Any] = {
         "spacing_mm": session.spacing_mm,
+        "spacing_origin": spacing_origin(session),
         "geometry": scan.geometry,
         "modality": "OCT" if wet else scan.modality,
         "name": scan.name,
@@ -93,6 +96,15 @@ def result_of(session: Session, index: int) -> Result:
     prompts, prediction, masks = _settled(session, [prompt for _, prompt in asked], shown)
     scores = [None if np.isnan(score) else float(score) for score in prediction.scores]
     return Result(session.pixels(), prediction.label_map(), prompts, masks, scores, **shared)
+
+
+def spacing_origin(session: Session) -> str | None:
+    """Where the size of a voxel comes from; None where it is not known, or where a file's format says nothing of it."""
+    if session.spacing_mm is None:
+        return None
+    if tuple(session.spacing_mm) != session.scan.spacing_mm:
+        return "user"
+    return origin_words(session.scan.scale)
 
 
 def _settled(session: Session, prompts: list[Prompt], shown: list[np.ndarray]):
@@ -124,6 +136,8 @@ def record_of(session: Session, result: Result) -> bytes:
         "zoom": session.predictor.zoom,
         "window_centre_width": list(session.window) if session.window else None,
         "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
+        **({"spacing_origin": result.spacing_origin} if result.spacing_origin else {}),
+        **exam_facts(session.scan),
         "shape": list(result.labels.shape),
         **frame_facts(Frame("display"), session.scan.geometry),
         "objects": [

@@ -1,5 +1,6 @@
 """Who is there: one seat for each open page, with its session, its limits and its end."""
 
+import re
 import secrets
 import shutil
 import tempfile
@@ -64,6 +65,10 @@ class Seat:
         self.session = None
 
 
+# files that name the ones beside them, or say in their name what they hold
+_NAMING = (".xml", ".oct", ".mhd", ".img")
+
+
 class Upload:
     """Files on their way in, in a private folder that goes away with them."""
 
@@ -72,8 +77,19 @@ class Upload:
         self.folder = Path(tempfile.mkdtemp(prefix="lite-medsam-demo-"))  # readable by this user alone
         self.received = [0] * len(names)
 
+    @property
+    def source(self) -> Path:
+        """What is to be read: the one file, the file of several that names the others, or the folder of them."""
+        main = [k for k, name in enumerate(self.names) if name.lower().endswith(_NAMING)]
+        if len(self.names) == 1 or len(main) == 1:
+            return self.path(main[0] if main else 0)
+        return self.folder
+
     def path(self, number: int) -> Path:
-        """Where a file is written; its own name is not used, only its ending."""
+        """Where a file is written; its own name is used only where the content of an OCT exam needs it, else its ending."""
+        if any(name.lower().endswith(_NAMING) for name in self.names):
+            plain = re.sub(r"[^\w.+ -]", "_", re.split(r"[\\/]", self.names[number])[-1])[-120:]
+            return self.folder / (plain if plain.strip(". ") else f"{number:05d}")
         suffixes = "".join(Path(self.names[number]).suffixes[-2:]).lower()
         keep = suffixes if suffixes.replace(".", "").isalnum() and len(suffixes) <= 12 else ""
         return self.folder / f"{number:05d}{keep}"

@@ -1,4 +1,4 @@
-"""`lite-medsam info`: versions, engines, the default model and its terms."""
+"""`lite-medsam info`: versions, engines, the default model and its terms; or what a medical file says."""
 
 from pathlib import Path
 
@@ -7,7 +7,16 @@ import click
 from lite_medsam.cli.options import WeightsPath
 
 
-@click.command(name="info")
+@click.command(
+    name="info",
+    epilog="""\b
+Examples:
+  lite-medsam info
+  lite-medsam info scan.vol
+  lite-medsam info exam.e2e --json
+""",
+)
+@click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--weights", type=WeightsPath(), metavar="PATH|NAME", help="Model directory.  [default: the bundled one]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--targets", is_flag=True, help="List the names of objects that the model knows, and nothing else.")
@@ -20,14 +29,28 @@ from lite_medsam.cli.options import WeightsPath
     help="With --trial: CPU threads.  [default: physical cores, in a container its share]",
 )
 def command(
-    weights: Path | None, as_json: bool, targets: bool, trial: bool, int8: Path | None, threads: int | None
+    file: Path | None,
+    weights: Path | None,
+    as_json: bool,
+    targets: bool,
+    trial: bool,
+    int8: Path | None,
+    threads: int | None,
 ) -> None:
     """Show versions, engines, the default model and its terms.
+
+    With FILE (or the folder of a scan), show what that says of itself instead: size, scale and where each number of it comes from,
+    eye, device, day, surfaces, the picture beside it; nothing of the patient.
 
     --engine auto is ONNX Runtime until --trial has found something faster on this machine for this model.
     """
     from lite_medsam.storage.console import print_json
 
+    if file is not None:
+        if weights or targets or trial or int8 or threads:
+            raise click.UsageError("FILE goes with --json only")
+        show_file(file, as_json)
+        return
     if (int8 or threads) and not trial:
         raise click.UsageError("--int8 and --threads go with --trial")
     measured = measure(weights, int8, threads) if trial else {}
@@ -50,6 +73,20 @@ def command(
         for name, value in fields.items():
             text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
             print(f"  {name.ljust(width)}  {text}")
+
+
+def show_file(path: Path, as_json: bool) -> None:
+    """Prints what a scan's file says of itself."""
+    from lite_medsam.scans.oct.words import file_facts, file_lines
+    from lite_medsam.scans.reading import load_volume
+    from lite_medsam.storage.console import print_json
+    from lite_medsam.storage.json_text import recorded_name
+
+    scan = load_volume(path)
+    if as_json:
+        print_json({"file": recorded_name(path)} | file_facts(scan))
+    else:
+        print("\n".join(file_lines(scan)))
 
 
 def measure(weights: Path | None, int8: Path | None, threads: int | None) -> dict[str, dict]:

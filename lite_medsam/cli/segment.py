@@ -22,7 +22,8 @@ Examples:
 """,
 )
 @click.option("-i", "--input", "inputs", type=click.Path(path_type=Path), multiple=True, required=True,
-              help="Image (png jpg bmp tif), challenge npz, NIfTI, DICOM file, or a folder of them. Repeatable.")  # fmt: skip
+              help="Image (png jpg bmp tif), challenge npz, NIfTI, DICOM, MetaImage, OCT file, or a folder of them. "
+              "Repeatable.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
 @click.option("--box", "boxes", multiple=True, metavar="X0,Y0,X1,Y1",
               help="A box in pixels, last pixel inside; one object each. Volumes: x0,y0,z0,x1,y1,z1, for NIfTI in the "
@@ -45,6 +46,11 @@ Examples:
               "ITK-SNAP, nibabel and SimpleITK show them; display, columns, rows and slices as they are shown here. "
               'A prompt file that names its "coordinates" wins.')  # fmt: skip
 @click.option("--max-voxels", type=click.IntRange(1), help="Refuse larger volumes.  [default: what memory allows]")
+@click.option("--spacing-um", metavar="B,DEPTH,A",
+              help="Voxel size in um that you know, instead of the file's: B-scans, depth, A-scans of OCT; z, y, x of "
+              "others.")  # fmt: skip
+@click.option("--stack", "as_stack", is_flag=True,
+              help="A folder is one scan: B-scans as pictures, a Heyex XML export, or a DICOM series.")  # fmt: skip
 @click.option("--reference-quirks", is_flag=True,
               help="Bug for bug as LiteMedSAM's own script, 2D and 3D npz: its converted weights, boxes alone.")  # fmt: skip
 @click.option("--read-ahead/--no-read-ahead", default=True, show_default=True,
@@ -65,6 +71,8 @@ def command(
     window,
     coordinates,
     max_voxels,
+    spacing_um,
+    as_stack,
     reference_quirks,
     read_ahead,
     overwrite,
@@ -99,8 +107,11 @@ def command(
     if window is not None:
         centre, width = _numbers("--window", window, "centre,width")
         values = centre, width
-    options = SegmentOptions(names, overlap, overwrite, reference_quirks, values, target, coordinates, max_voxels)
-    jobs = find_jobs(inputs, output, tuple(prompts) or None, prompt_path)
+    sizes = None if spacing_um is None else tuple(_numbers("--spacing-um", spacing_um, "um,um,um"))
+    options = SegmentOptions(
+        names, overlap, overwrite, reference_quirks, values, target, coordinates, max_voxels, sizes
+    )
+    jobs = find_jobs(inputs, output, tuple(prompts) or None, prompt_path, as_stack)
     predictor = open_predictor(**engine)
     if target is not None:
         check_target(target, predictor.spec.targets, predictor.spec.name)

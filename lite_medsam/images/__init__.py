@@ -3,6 +3,8 @@
 - decoding: PNG, JPEG and BMP files to the numbers that they store, and which kind of file a content is
 - intensity: Pixel values of any number type to uint8, by one rule for images, volumes, training and use
 - masks: Masks: the one reader, by the numbers that a file stores
+- matlab: Arrays of MATLAB files up to version 7, in bounds and without running anything
+- metaimage: MetaImage volumes (.mhd with a raw file, .mha): header and numbers, read without ITK
 - orientation: Orientation: the turns and mirrors that EXIF and TIFF state
 - png_writing: PNG files of images and label maps, written
 - reading: Image files: png, jpg, bmp and tif of 1 to 64 bit, grey, RGB, alpha or palette, as pictures

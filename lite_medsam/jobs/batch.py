@@ -218,6 +218,8 @@ def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded 
         check_window(job, options)
         if is_other_volume(job.path):
             raise unreadable(job.path)
+        if options.spacing_um is not None:
+            raise CaseError(f"--spacing-um is for volumes and medical files; measures of {job.path.name} are in px")
         image = load_image(job.path)
     prompts = with_target(_picture_prompts(job, objects, boxes, unread), options.target)
     digest = fingerprint(image, prompts, predictor, options)

@@ -17,6 +17,7 @@ from lite_medsam.prompts.volume_coordinates import (
 )
 from lite_medsam.prompts.volume_objects import VolumeObject, target_of_object
 from lite_medsam.prompts.volume_prompt_set import read_volume_prompts
+from lite_medsam.scans.oct.words import exam_facts
 from lite_medsam.scans.reading import load_volume
 from lite_medsam.scans.scan import Scan
 from lite_medsam.storage.strict_json import Checker, read_json
@@ -36,6 +37,8 @@ def read_scan(job: Job, options: SegmentOptions) -> Scan:
         if "voxels, " not in str(error):
             raise
         raise CaseError(f"{error}, or allow more with --max-voxels") from None
+    if options.spacing_um is not None:
+        scan = scan.with_spacing_um(options.spacing_um)
     if not job.is_medical:
         return scan
     is_colour = scan.values.ndim > len(scan.label_shape)
@@ -54,9 +57,9 @@ def check_window(job: Job, options: SegmentOptions) -> None:
 def scan_facts(job: Job, scan: Scan) -> dict:
     """What the record says of how a file was read; of an npz only what was left unread in it."""
     if not job.is_medical:
-        return {"notes": list(scan.notes)} if scan.notes else {}
+        return exam_facts(scan) | ({"notes": list(scan.notes)} if scan.notes else {})
     window = scan.default_window
-    return {"window": None if window is None else list(window), "notes": list(scan.notes)}
+    return {"window": None if window is None else list(window), **exam_facts(scan), "notes": list(scan.notes)}
 
 
 @dataclass(frozen=True)

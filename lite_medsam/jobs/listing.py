@@ -7,17 +7,19 @@ from pathlib import Path, PurePath
 
 from lite_medsam.cases.case import IMAGE_SUFFIXES
 from lite_medsam.errors import CaseError
+from lite_medsam.images.metaimage import METAIMAGE_SUFFIXES
 from lite_medsam.jobs.naming import OUTPUT_ENDINGS, Source, stem_of, targets
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_coordinates import COORDINATES
 from lite_medsam.prompts.volume_objects import VolumeObject
 from lite_medsam.scans.dicom import is_dicom
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES
+from lite_medsam.scans.oct.registry import OWN_SUFFIXES, SHARED_SUFFIXES, is_oct_file
 from lite_medsam.segment.prediction import OVERLAPS
 from lite_medsam.storage.paths import files_below, shown_path
 
 OUTPUTS = ("npz", "label", "overlay")
-MEDICAL_SUFFIXES = (*NIFTI_SUFFIXES, ".dcm", ".dicom", ".ima")
+MEDICAL_SUFFIXES = (*NIFTI_SUFFIXES, ".dcm", ".dicom", ".ima", *METAIMAGE_SUFFIXES, *OWN_SUFFIXES)
 INPUT_SUFFIXES = (*IMAGE_SUFFIXES, ".npz", *MEDICAL_SUFFIXES)
 OVERLAP_CHOICES = (*OVERLAPS, "stack")
 
@@ -38,6 +40,7 @@ class SegmentOptions:
         coordinates: What the numbers of prompts count in NIfTI and DICOM files: "voxel", the indices i, j, k of the file,
             or "display", columns, rows and slices as they are shown. A prompt file that names its own wins.
         max_voxels: Larger scans are refused; None: what memory allows.
+        spacing_um: Voxel size that the user says, in array order, instead of the file's; None: the file's.
     """
 
     save: tuple[str, ...] = OUTPUTS
@@ -48,6 +51,7 @@ class SegmentOptions:
     target: str | None = None
     coordinates: str = "voxel"
     max_voxels: int | None = None
+    spacing_um: tuple[float, ...] | None = None
 
     def __post_init__(self):
         unknown = [name for name in self.save if name not in OUTPUTS]
@@ -81,9 +85,11 @@ class Job:
 
     @property
     def is_medical(self) -> bool:
-        """Whether it is NIfTI or DICOM, by its name, or for unknown endings by its content."""
+        """Whether it is NIfTI, DICOM, MetaImage or OCT, by its name, or by its content where the name leaves it open."""
         name = self.path.name.lower()
-        return name.endswith(MEDICAL_SUFFIXES) or (not name.endswith(INPUT_SUFFIXES) and is_dicom(self.path))
+        if name.endswith(MEDICAL_SUFFIXES) or self.path.is_dir():
+            return True
+        return is_oct_file(self.path) or (not name.endswith(INPUT_SUFFIXES) and is_dicom(self.path))
 
 
 def find_jobs(
@@ -91,6 +97,7 @@ def find_jobs(
     out: Path,
     prompts: tuple[Prompt, ...] | tuple[VolumeObject, ...] | None = None,
     prompt_path: Path | None = None,
+    folders_are_scans: bool = False,
 ) -> list[Job]:
     """The jobs for files and folders; folders are searched with their subfolders, which the output mirrors.
 
@@ -101,6 +108,7 @@ def find_jobs(
         out: Folder of the results.
         prompts: Objects for every input.
         prompt_path: A prompt file for every input, or a folder with one of the input's name and .json for each.
+        folders_are_scans: A folder is not searched: it is one scan, a stack of B-scans or a DICOM series.
 
     Returns:
         The jobs. What cannot be an input (a file that is not there, a folder that cannot be read) is one with a problem.
@@ -110,7 +118,7 @@ def find_jobs(
     """
     sources, problems = [], []
     for given in inputs:
-        more, failed = _sources(given, out)
+        more, failed = _sources(given, out, folders_are_scans)
         sources += more
         problems += failed
     if not sources:
@@ -118,13 +126,13 @@ def find_jobs(
     sources = list({source.path.parent.resolve() / source.path.name: source for source in reversed(sources)}.values())
     sources.reverse()
     jobs = []
-    for source, target in zip(sources, targets(sources, INPUT_SUFFIXES), strict=True):
+    for source, target in zip(sources, targets(sources, (*INPUT_SUFFIXES, *SHARED_SUFFIXES)), strict=True):
         jobs.append(Job(source.path, out / target, prompts, _prompt_file(prompt_path, source, target)))
     _check_outputs(jobs)
     return jobs + [Job(path, out / path.name, problem=_reason(path, text)) for path, text in problems]
 
 
-def _sources(given: Path, out: Path) -> tuple[list[Source], list[tuple[Path, str]]]:
+def _sources(given: Path, out: Path, folders_are_scans: bool) -> tuple[list[Source], list[tuple[Path, str]]]:
     """The input files of a path that was given, and (path, reason) of what cannot be one.
 
     Results of an earlier run are no inputs: an output folder inside the given one is left out.
@@ -133,14 +141,15 @@ def _sources(given: Path, out: Path) -> tuple[list[Source], list[tuple[Path, str
         is_folder, exists = given.is_dir(), given.exists()
     except (OSError, ValueError) as error:
         return [], [(given, f"could not be read ({getattr(error, 'strerror', None) or error})")]
-    if not is_folder:
+    if not is_folder or folders_are_scans:
         if not exists:
             return [], [(given, "an input must be a file or folder, but this does not exist")]
         return [Source(given, PurePath(given.name), given.absolute().parent.name)], []
-    found = files_below(given, INPUT_SUFFIXES)
+    found = files_below(given, (*INPUT_SUFFIXES, *SHARED_SUFFIXES))
     top, results = given.resolve(), out.resolve()
     own = given / results.relative_to(top) if results != top and results.is_relative_to(top) else None
     files = [path for path in found.files if own is None or not path.is_relative_to(own)]
+    files = [path for path in files if path.suffix.lower() not in SHARED_SUFFIXES or is_oct_file(path)]
     sources = [Source(path, PurePath(path.relative_to(given)), top.name) for path in files]
     if not sources and not found.problems:
         wanted = ", ".join(INPUT_SUFFIXES)
@@ -173,7 +182,7 @@ def _prompt_file(given: Path | None, source: Source, target: PurePath) -> Path |
     """The prompt file of an input; in a folder the one called as its results, as its path, or as itself."""
     if given is None or not given.is_dir():
         return given
-    stem = stem_of(source.below.name, INPUT_SUFFIXES)
+    stem = stem_of(source.below.name, (*INPUT_SUFFIXES, *SHARED_SUFFIXES))
     below = source.below.parent / stem
     choices = [target, PurePath(source.folder) / below, below, PurePath(stem)]
     files = [given / choice.with_name(choice.name + ".json") for choice in choices]

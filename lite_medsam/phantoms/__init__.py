@@ -19,6 +19,7 @@ modality and are no substitute for it: never report a score on phantoms as accur
 - slab: The canvas of the CT and MR phantoms: slices in millimetres, with tissue codes and exact labels
 - texture: Random textures that the phantoms share: band-limited noise and multi-look speckle
 - ultrasound: Ultrasound: breast tissue with a hypoechoic mass or a cyst, from a linear or a curved probe
+- vendor_files: A phantom as a Heidelberg .vol file, by the published layout of that export
 - xray: Chest film: the shadows that lungs, ribs, clavicles, heart, spine and diaphragm cast on one another
 """
 

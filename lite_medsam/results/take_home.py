@@ -42,6 +42,7 @@ class Result:
         masks: One (H, W) or (D, H, W) bool mask per object, overlaps kept; None: taken from `labels`.
         scores: The model's estimate of each object's IoU.
         spacing_mm: Pixel size in array order, None when unknown.
+        spacing_origin: Where that size comes from, as `scans.scale.origin_words` says it; a column of the measurements.
         geometry: Of the scan; None leaves the NIfTI file to the spacing.
         modality: Adds the fluid summary for "OCT" where objects are named as fluid.
         name: First part of the file names; anything but letters, digits, `.`, `_` and `-` becomes `_`.
@@ -58,6 +59,7 @@ class Result:
     modality: str | None = None
     name: str = "scan"
     z: int | None = None
+    spacing_origin: str | None = None
 
     def __post_init__(self):
         image, labels = np.asarray(self.image), np.asarray(self.labels)
@@ -252,6 +254,8 @@ def _rows(result: Result, unit: str) -> list[dict]:
     wet = [i for i, name in enumerate(names) if name and is_fluid(name)]
     if result.modality == "OCT" and wet:
         rows.append({"object": "fluid", "name": "all fluid", **fluid(map(result.mask, wet), result.spacing_mm, unit)})
+    if result.spacing_origin and result.spacing_mm:
+        rows = [row | {"spacing_origin": result.spacing_origin} for row in rows]
     return rows
 
 

@@ -22,6 +22,7 @@ from lite_medsam.scans.dicom_files import candidates, is_dicom, named_header, on
 from lite_medsam.scans.dicom_order import affine_of, frame_order, slice_order
 from lite_medsam.scans.dicom_pixels import pixel_values, without_padding
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.oct.dicom_opt import refuse_zeiss, with_opt_facts
 from lite_medsam.scans.scan import Scan
 from lite_medsam.storage.paths import shown_path
 
@@ -44,8 +45,10 @@ def load_dicom_file(path: str | os.PathLike, max_voxels: int) -> Scan:
     path = Path(path)
     with one_line_errors(shown_path(path)):
         header = read_header(path)
+        refuse_zeiss(header)
         form = pixel_format(header, max_voxels)
         dataset = read_dataset(path)
+        refuse_zeiss(dataset)
         values, padding = pixel_values(dataset, form)
         order, positions = frame_order(dataset, form.frames)
         notes = []
@@ -152,7 +155,8 @@ def _scan(
     name = modality.lower() if modality else "scan"
     notes = [*notes, *(note for note in (size_note, distance_note, padding_note, mark_note) if note)]
     window = default_window(dataset, modality)
-    return Scan(values, spacing, modality, geometry, name, is_volume, window, tuple(notes), padded=padded)
+    scan = Scan(values, spacing, modality, geometry, name, is_volume, window, tuple(notes), padded=padded)
+    return with_opt_facts(scan, dataset)
 
 
 def _is_colour(dataset) -> bool:

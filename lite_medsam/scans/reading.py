@@ -1,15 +1,19 @@
-"""Medical files in, label maps out: NIfTI, DICOM files and series, npz cases, by one function."""
+"""Medical files in, label maps out: NIfTI, DICOM, MetaImage, OCT of the clinic, npz cases, by one function."""
 
 import os
 from pathlib import Path
 
 from lite_medsam.cases.case import load_case
 from lite_medsam.errors import CaseError
+from lite_medsam.images.metaimage import METAIMAGE_SUFFIXES
 from lite_medsam.images.reading import IMAGE_SUFFIXES, load_image
 from lite_medsam.scans.dicom import is_dicom, load_dicom_file, load_dicom_series
+from lite_medsam.scans.dicom_files import candidates
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.limits import voxels_in_memory
+from lite_medsam.scans.metaimage import load_metaimage
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES, load_nifti, nifti_bytes, save_nifti
+from lite_medsam.scans.oct.registry import find_format, folder_loader
 from lite_medsam.scans.scan import SOFT_TISSUE, Scan, window
 from lite_medsam.storage.paths import shown_path
 
@@ -23,11 +27,12 @@ __all__ = [
     "window",
 ]
 
-READABLE = "NIfTI (.nii, .nii.gz), DICOM (a file, or the folder of a series), npz, and pictures (png, jpg, bmp, tif)"
+READABLE = (
+    "NIfTI (.nii, .nii.gz), DICOM (a file, or the folder of a series), MetaImage (.mhd, .mha), OCT (.vol, .xml, .e2e, .fda, "
+    ".fds, .img, .OCT, .mat), npz, and pictures (png, jpg, bmp, tif)"
+)
 # volumes of other programs, which would pass for damaged pictures
 _OTHER_VOLUMES = (
-    ".mha",
-    ".mhd",
     ".nrrd",
     ".nhdr",
     ".mgz",
@@ -47,7 +52,9 @@ _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"II+\0", b
 def load_volume(
     path: str | os.PathLike, *, max_voxels: int | None = None, first_volume: bool = False, plane: str = "auto"
 ) -> Scan:
-    """Reads a scan: a NIfTI file, a DICOM file, the folder of a DICOM series, an npz case, or a picture file.
+    """Reads a scan: NIfTI, DICOM (a file, or the folder of a series), MetaImage, an OCT file, an npz case, or a picture.
+
+    A folder without DICOM is an OCT exam: of Heyex's XML and its pictures, or of B-scans as pictures, in the order of their names.
 
     Args:
         path: What to read; the ending decides, and the content for files without a known one.
@@ -61,12 +68,12 @@ def load_volume(
 
     Raises:
         CaseError: If the file is missing, damaged, too large or of another kind; the message names it and is one line.
-        MissingExtraError: If nibabel or pydicom is needed and not installed.
+        MissingExtraError: If nibabel, pydicom, eyepy or OCT-Converter is needed and not installed.
     """
     source, max_voxels = Path(path), voxels_in_memory() if max_voxels is None else max_voxels
     name, shown = source.name.lower(), shown_path(path)
     if source.is_dir():
-        return load_dicom_series(source, max_voxels)
+        return _load_folder(source, max_voxels)
     if not source.is_file():
         raise CaseError(f"{shown}: {'must be a regular file' if source.exists() else 'no such file'}")
     if source.stat().st_size == 0:
@@ -78,6 +85,11 @@ def load_volume(
     # (a DICOM file may have the mark of a TIFF in its preamble)
     if name.endswith((".dcm", ".dicom", ".ima")) or (not name.endswith(IMAGE_SUFFIXES) and is_dicom(source)):
         return load_dicom_file(source, max_voxels)
+    if name.endswith(METAIMAGE_SUFFIXES):
+        return load_metaimage(source, max_voxels)
+    exam = find_format(source)
+    if exam is not None:
+        return exam.load(source, max_voxels)
     if is_picture(source):
         image = load_image(source)
         return Scan(image, None, None, Geometry.from_spacing(image.shape[:2], None), source.stem)
@@ -106,6 +118,11 @@ def unreadable(path: Path) -> CaseError:
     kind = path.suffix.lower() if is_other_volume(path) else ""
     what = f"{kind} volumes are not read; save it as NIfTI first" if kind else "it is none of them"
     return CaseError(f"{shown_path(path)}: must be {READABLE}; {what}")
+
+
+def _load_folder(folder: Path, max_voxels: int) -> Scan:
+    exam = None if candidates(folder)[0] else folder_loader(folder)
+    return load_dicom_series(folder, max_voxels) if exam is None else exam(max_voxels)
 
 
 def _load_npz(path: Path, max_voxels: int) -> Scan:

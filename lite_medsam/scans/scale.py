@@ -87,6 +87,14 @@ def user_scale(spacing_um: Sequence[float], scale: Scale) -> Scale:
     )
 
 
+def origin_words(scale: Scale) -> str | None:
+    """Where the sizes come from, as tables say it: "file", or by axis "B-scans assumed, depth file"; None: none is known."""
+    known = [step for step in scale if step.origin]
+    if len({step.origin for step in known}) == 1:
+        return known[0].origin
+    return ", ".join(f"{step.along} {step.origin}" for step in known) or None
+
+
 def scale_json(scale: Scale) -> list[dict]:
     """The steps as a record holds them: along, um, origin, and basis where there is one."""
     return [

@@ -43,6 +43,7 @@ ADAPTERS = {
     "cme-oct": "cme_oct",
     "tjdr": "tjdr",
     "lag": "lag",
+    "oct": "lite_medsam.scans.oct.adapter",  # reads scans, so it stands above the cases
 }
 _FOR_ALL = {"group_regex", "unlabelled", "instances", "min_area_px", "resize_px"}
 
@@ -55,7 +56,8 @@ def adapter_class(name: str) -> type[Adapter]:
     """
     if name not in ADAPTERS:
         raise CaseError(f"an adapter must be one of {', '.join(ADAPTERS)}, got {name!r}")
-    return importlib.import_module(f"lite_medsam.cases.adapters.{ADAPTERS[name]}").Adapter
+    module = ADAPTERS[name]
+    return importlib.import_module(module if "." in module else f"lite_medsam.cases.adapters.{module}").Adapter
 
 
 def open_adapter(name: str, root: Path, options: Options | None = None) -> Adapter:

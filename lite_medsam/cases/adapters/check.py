@@ -71,6 +71,8 @@ KINDS = {
     "stray-file": (WARNING, "a file that belongs elsewhere"),
     "no-label-file": (WARNING, "no label file beside the image"),
     "faint-map": (WARNING, "an attention map without attention"),
+    "assumed-spacing": (WARNING, "a voxel size that is assumed, not measured"),
+    "no-spacing": (WARNING, "the voxel size is not known"),
     "left-over": (WARNING, "from an earlier run"),
 }
 

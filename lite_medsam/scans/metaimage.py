@@ -1,0 +1,48 @@
+"""MetaImage volumes (.mhd, .mha) to a Scan, RETOUCH among them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lite_medsam.images.intensity import without_ground
+from lite_medsam.images.metaimage import read_metaimage
+from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.scale import OCT_AXES, Step, scale_from
+from lite_medsam.scans.scan import Scan
+
+_MICROSCOPIC_MM = 0.02  # no other volume has rows so fine
+
+
+def load_metaimage(path: Path, max_voxels: int) -> Scan:
+    """Reads a .mhd or .mha file; slices along its third axis.
+
+    It is taken for OCT where it is called oct, as in RETOUCH, or its rows are finer than 20 um; the axes of the scale are then
+    B-scans, depth and A-scans.
+
+    Raises:
+        CaseError: As `read_metaimage`.
+    """
+    read = read_metaimage(path, max_voxels)
+    values, padded, note = without_ground(read.values)
+    spacing, is_volume = read.spacing_mm, values.ndim == 3
+    is_oct = is_volume and (path.stem.lower() == "oct" or (spacing is not None and spacing[1] < _MICROSCOPIC_MM))
+    scale = scale_from(spacing, values.ndim, basis="ElementSpacing of the header")
+    if is_oct:
+        scale = tuple(Step(name, step.um, step.origin, step.basis) for name, step in zip(OCT_AXES, scale, strict=True))
+    notes = [note] if note else []
+    notes += [] if spacing else ["the header gives no ElementSpacing: measures are in px"]
+    affine = np.eye(4)
+    affine[:3, :3] = read.matrix * np.array((*(spacing or (1.0,) * values.ndim)[::-1], 1.0)[:3])
+    affine[:3, 3] = read.origin_mm
+    geometry = Geometry(np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, (*values.shape[::-1], 1)[:3])
+    return Scan(
+        values,
+        spacing,
+        "OCT" if is_oct else None,
+        geometry,
+        "oct" if is_oct else path.stem,
+        is_volume,
+        notes=tuple(notes),
+        padded=padded,
+        scale=scale,
+    )
