@@ -36,7 +36,7 @@ Examples:
               help="What the objects are, for models that know names (lite-medsam info --targets). "
               "With --prompts: those that do not say it themselves.")  # fmt: skip
 @click.option("--save", default="npz,label,overlay", show_default=True,
-              help="What to write beside the JSON record.")  # fmt: skip
+              help="What to write beside the JSON record; also coco, labelme, yolo, polygons.")  # fmt: skip
 @click.option("--overlap", type=click.Choice(["best", "first", "last", "stack"]), default="best", show_default=True,
               help="Who gets a pixel that several objects claim; stack keeps one mask per object (pictures).")  # fmt: skip
 @click.option("--window", metavar="CENTRE,WIDTH",

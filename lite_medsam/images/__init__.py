@@ -6,6 +6,7 @@
 - matlab: Arrays of MATLAB files up to version 7, in bounds and without running anything
 - metaimage: MetaImage volumes (.mhd with a raw file, .mha): header and numbers, read without ITK
 - orientation: Orientation: the turns and mirrors that EXIF and TIFF state
+- outlines: Outlines of masks, and masks filled from them, so that each gives the other back exactly
 - png_writing: PNG files of images and label maps, written
 - reading: Image files: png, jpg, bmp and tif of 1 to 64 bit, grey, RGB, alpha or palette, as pictures
 - silence: Silence: what decoders print about a damaged file before they raise is kept from the console

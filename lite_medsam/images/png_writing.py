@@ -1,5 +1,7 @@
 """PNG files of images and label maps, written."""
 
+import io
+
 import numpy as np
 
 
@@ -21,3 +23,21 @@ def png_bytes(pixels: np.ndarray, compression: int = 1) -> bytes:
     if not done:
         raise OSError("the PNG could not be encoded")
     return data.tobytes()
+
+
+def palette_png_bytes(indices: np.ndarray, palette: np.ndarray, compression: int = 1) -> bytes:
+    """A picture of palette indices as the content of a PNG file: the numbers that it stores are the indices.
+
+    Args:
+        indices: (H, W) uint8.
+        palette: (256, 3) uint8 RGB.
+        compression: As for `png_bytes`.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(indices, np.uint8))
+    picture.putpalette(np.asarray(palette, np.uint8).tobytes())
+    file = io.BytesIO()
+    # (bits stay 8: readers of packed indices are rarer)
+    picture.save(file, format="PNG", compress_level=compression, bits=8)
+    return file.getvalue()

@@ -12,13 +12,15 @@ from lite_medsam.jobs.naming import OUTPUT_ENDINGS, Source, stem_of, targets
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_coordinates import COORDINATES
 from lite_medsam.prompts.volume_objects import VolumeObject
+from lite_medsam.results.annotations import KINDS
 from lite_medsam.scans.dicom import is_dicom
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES
 from lite_medsam.scans.oct.registry import OWN_SUFFIXES, SHARED_SUFFIXES, is_oct_file
 from lite_medsam.segment.prediction import OVERLAPS
 from lite_medsam.storage.paths import files_below, shown_path
 
-OUTPUTS = ("npz", "label", "overlay")
+OUTPUTS = ("npz", "label", "overlay")  # by default
+ALL_OUTPUTS = (*OUTPUTS, *KINDS)
 MEDICAL_SUFFIXES = (*NIFTI_SUFFIXES, ".dcm", ".dicom", ".ima", *METAIMAGE_SUFFIXES, *OWN_SUFFIXES)
 INPUT_SUFFIXES = (*IMAGE_SUFFIXES, ".npz", *MEDICAL_SUFFIXES)
 OVERLAP_CHOICES = (*OVERLAPS, "stack")
@@ -29,7 +31,7 @@ class SegmentOptions:
     """What to write for each input, beside its JSON record.
 
     Attributes:
-        save: Some of "npz", "label", "overlay".
+        save: Some of `ALL_OUTPUTS`.
         overlap: Who gets a pixel that several objects claim: "best", "first", "last"; "stack" keeps one mask per object,
             of pictures only.
         overwrite: Do again what is finished.
@@ -54,9 +56,9 @@ class SegmentOptions:
     spacing_um: tuple[float, ...] | None = None
 
     def __post_init__(self):
-        unknown = [name for name in self.save if name not in OUTPUTS]
+        unknown = [name for name in self.save if name not in ALL_OUTPUTS]
         if unknown:
-            raise ValueError(f"save must be some of {', '.join(OUTPUTS)}, got {unknown[0]!r}")
+            raise ValueError(f"save must be some of {', '.join(ALL_OUTPUTS)}, got {unknown[0]!r}")
         if self.overlap not in OVERLAP_CHOICES:
             raise ValueError(f"overlap must be one of {', '.join(OVERLAP_CHOICES)}, got {self.overlap!r}")
         if self.coordinates not in COORDINATES:

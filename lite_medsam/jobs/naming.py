@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from lite_medsam.results.annotations import ENDINGS
 from lite_medsam.storage.json_text import recorded_name
 from lite_medsam.storage.names import MAX_NAME_BYTES, name_key, short_hash, writable_folder, writable_name
 
-OUTPUT_ENDINGS = (".npz", "_label.png", "_label.tif", "_label.nii.gz", "_overlay.png", ".json")
+OUTPUT_ENDINGS = (".npz", "_label.png", "_label.tif", "_label.nii.gz", "_overlay.png", ".json", *ENDINGS)
 _STEM_BYTES = MAX_NAME_BYTES - max(map(len, OUTPUT_ENDINGS))
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,10 +12,12 @@ import numpy as np
 
 from lite_medsam.errors import CaseError
 from lite_medsam.images.png_writing import png_bytes
-from lite_medsam.jobs.listing import Job, SegmentOptions
-from lite_medsam.jobs.naming import source_id
+from lite_medsam.jobs.listing import INPUT_SUFFIXES, Job, SegmentOptions
+from lite_medsam.jobs.naming import source_id, stem_of
 from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.results.annotations import KINDS, Names, annotation_files, pictures_of, pictures_of_labels
 from lite_medsam.results.overlay import draw_masks, draw_prompts
+from lite_medsam.results.take_home import label_png
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES, nifti_bytes
 from lite_medsam.segment.predictor import Predictor
@@ -162,11 +164,45 @@ def write_outputs(
             if stack is not None or labels.dtype == np.uint32:
                 write_pages(output("_label.tif"), labels if stack is None else stack.view(np.uint8) * np.uint8(255))
             else:
-                output("_label.png").write_bytes(png_bytes(labels))
+                output("_label.png").write_bytes(label_png(labels))
             if stack is None and geometry is not None and job.path.name.lower().endswith(NIFTI_SUFFIXES):
                 output("_label.nii.gz").write_bytes(nifti_bytes(labels, geometry))
         if "overlay" in options.save:
             write_overlay(output("_overlay.png"), image, labels if stack is None else stack, prompts)
+        named = Names([p.name for p in prompts], [p.target for p in prompts], result.scores)
+        write_annotations(output, options, record, labels, named, stack)
+
+
+def write_annotations(
+    output: Callable[[str], Path],
+    options: SegmentOptions,
+    record: dict,
+    labels: np.ndarray,
+    named: Names,
+    stack: np.ndarray | None = None,
+) -> None:
+    """Writes the annotations that were asked for; what they cannot say becomes a note of the record.
+
+    Args:
+        output: From `all_or_none`.
+        options: What to write.
+        record: Of the job.
+        labels: (H, W) or (D, H, W); object i has the value i + 1.
+        named: What the objects are called.
+        stack: (N, H, W) bool where masks of a picture overlap.
+    """
+    kinds = [kind for kind in options.save if kind in KINDS]
+    if not kinds:
+        return
+    stem = stem_of(record["input"], INPUT_SUFFIXES)
+    pictures = pictures_of_labels(stem, labels) if stack is None else pictures_of(stem, stack.shape[1:], stack)
+    if labels.ndim == 2:
+        pictures = [replace(picture, file_name=record["input"]) for picture in pictures]
+    files, notes = annotation_files(kinds, stem, pictures, named)
+    for ending, content in files.items():
+        output(ending).write_bytes(content)
+    if notes:
+        record["notes"] = [*record.get("notes", ()), *notes]
 
 
 def write_pages(path: Path, pages: np.ndarray) -> None:

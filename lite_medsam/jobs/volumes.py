@@ -25,11 +25,13 @@ from lite_medsam.jobs.outputs import (
     prompt_record,
     record_path,
     segs_arrays,
+    write_annotations,
     write_overlay,
     write_pages,
 )
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_objects import checked_objects, is_finished, target_of_object
+from lite_medsam.results.annotations import Names
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.reading import nifti_bytes
 from lite_medsam.scans.scan import Scan
@@ -155,6 +157,10 @@ def write_volume(loaded: LoadedVolume, options: SegmentOptions, labels: np.ndarr
             z = _shown_slice(loaded, labels)
             prompts = [_drawn_prompt(item, z) for item in loaded.objects]
             write_overlay(output("_overlay.png"), loaded.volume[z], labels[z], prompts)
+        targets = [target_of_object(item) for item in loaded.objects]
+        scores = [described["score"] for described in record["objects"]]
+        named = Names([described["name"] for described in record["objects"]], targets, scores)
+        write_annotations(output, options, record, labels, named)
 
 
 def label_map(prediction: VolumePrediction, overlap: str) -> np.ndarray:

@@ -29,19 +29,22 @@ def coco_document(
     images: Iterable[tuple[str, tuple[int, int], Iterable[tuple[int, np.ndarray]]]],
     names: Sequence[str | None],
     scores: Sequence[float | None] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> dict:
     """A COCO object-detection document.
 
     Boxes are x, y, width, height of the mask's outer edges, areas are pixels, `iscrowd` is 0. Masks are run lengths: a
-    polygon could not say them exactly. Objects with one name share a category; those without are called "object". Empty
-    masks are left out.
+    polygon could not say them exactly. Objects of one class share a category; the object that an annotation belongs to is
+    its `object_id` (in several images of a volume the same) with its `object_name`, both no part of COCO. Empty masks are
+    left out.
 
     Args:
         images: For each image its file name, (H, W), and its objects as (index into names, (H, W) bool mask).
         names: What each object is called.
         scores: The model's estimate of each object's IoU, written as `score`.
+        classes: What each object is; None: its name, "object" without one.
     """
-    called = [(name or "object")[:MAX_NAME] for name in names]
+    called = [(kind or "object")[:MAX_NAME] for kind in (names if classes is None else classes)]
     categories = {name: number for number, name in enumerate(dict.fromkeys(called), start=1)}
     document: dict = {
         "info": {"description": "lite-medsam segmentation", "version": "1.0"},
@@ -65,7 +68,10 @@ def coco_document(
                 "area": int(np.count_nonzero(mask)),
                 "bbox": [x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1],
                 "iscrowd": 0,
+                "object_id": index + 1,
             }
+            if names[index] is not None:
+                annotation["object_name"] = names[index]
             score = None if scores is None else scores[index]
             if score is not None and np.isfinite(score):
                 annotation["score"] = round(float(score), 4)

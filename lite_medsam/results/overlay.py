@@ -27,6 +27,11 @@ _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 _STRIP_ROWS = 256  # blending works on this many rows at a time, so it needs no second image in memory
 
 
+def label_colours() -> np.ndarray:
+    """(256, 3) uint8 RGB: the colour of each label up to 255, black for 0."""
+    return np.concatenate([np.zeros((1, 3), np.uint8), np.resize(PALETTE, (255, 3))])
+
+
 def draw_masks(image: np.ndarray, masks: np.ndarray, opacity: float = 0.45, contours: bool = True) -> np.ndarray:
     """Colours the objects of an image; pixels of no object keep their value.
 

@@ -1,4 +1,4 @@
-"""Results to take home: label and overlay PNG, npz, NIfTI, COCO, prompts, measurements, and one ZIP of all."""
+"""Results to take home: label and overlay PNG, npz, NIfTI, annotations, prompts, measurements, and one ZIP of all."""
 
 import contextlib
 import io
@@ -6,7 +6,7 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,20 +15,20 @@ import numpy as np
 
 from lite_medsam.cases.fields import smallest_unsigned
 from lite_medsam.errors import CaseError, MissingExtraError
-from lite_medsam.images.png_writing import png_bytes
+from lite_medsam.images.png_writing import palette_png_bytes, png_bytes
 from lite_medsam.prompts.prompt_set import Prompt, prompt_files
 from lite_medsam.prompts.volume_objects import VolumeObject, target_of_object
 from lite_medsam.prompts.volume_prompt_set import volume_prompt_files
-from lite_medsam.results.coco import coco_document
+from lite_medsam.results.annotations import Names, annotation_files, coco_of, pictures_of
+from lite_medsam.results.contents import readme_text
 from lite_medsam.results.measurements import fluid, is_fluid, measure_objects, measurements_csv
-from lite_medsam.results.overlay import draw_masks, draw_prompts
+from lite_medsam.results.overlay import draw_masks, draw_prompts, label_colours
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.nifti import nifti_bytes
 from lite_medsam.storage.files import atomic_write
 
 _COMPRESSION = 4  # files that are taken home once: smaller, a little slower
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same results give the same bytes, whenever they are written
-_RESEARCH = "Research use only: not a medical device, not for diagnosis.\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +92,14 @@ class Result:
 
 
 def label_png(labels: np.ndarray) -> bytes:
-    """A label map as grey PNG without palette: the pixel values are the labels.
+    """A label map as PNG: the numbers in it are the labels.
+
+    Up to 255 it is a palette picture, so that viewers show the objects in the colours of the overlay; programs that read
+    the colours instead of the stored numbers must be told not to (Pillow and tifffile give the numbers). Above, it is grey
+    of 16 bits.
 
     Args:
-        labels: (H, W) integers from 0 to 65535; up to 255 it is an 8-bit file, else 16-bit.
+        labels: (H, W) integers from 0 to 65535.
 
     Raises:
         CaseError: If it is no such map.
@@ -103,6 +107,8 @@ def label_png(labels: np.ndarray) -> bytes:
     labels = smallest_unsigned(np.asarray(labels), "labels")
     if labels.ndim != 2 or labels.dtype == np.uint32:
         raise CaseError(f"a label PNG holds (H, W) labels up to 65535, got {labels.shape} up to {labels.max()}")
+    if labels.dtype == np.uint8:
+        return palette_png_bytes(labels, label_colours(), _COMPRESSION)
     return png_bytes(labels, _COMPRESSION)
 
 
@@ -154,25 +160,7 @@ def case_npz(
 
 def coco_json(result: Result) -> str:
     """The objects as COCO text, see `coco`; a volume gives one image per slice that holds an object, `<name>_z012.png`."""
-    names, stem = result.names, _safe(result.name)
-    if not result.is_volume:
-        images: list[tuple[str, tuple[int, int], Iterable[tuple[int, np.ndarray]]]]
-        objects = ((i, result.mask(i)) for i in range(len(names)))
-        images = [(f"{stem}.png", (result.labels.shape[0], result.labels.shape[1]), objects)]
-    else:
-        masks = [result.mask(i) for i in range(len(names))]
-        held = np.zeros(len(result.labels), bool)
-        for mask in masks:
-            held |= mask.any(axis=(1, 2))
-        images = [
-            (
-                f"{stem}_z{z:03d}.png",
-                (result.labels.shape[1], result.labels.shape[2]),
-                [(i, mask[z]) for i, mask in enumerate(masks)],
-            )
-            for z in np.flatnonzero(held).tolist()
-        ]
-    return json.dumps(coco_document(images, names, result.scores), separators=(",", ":")) + "\n"
+    return json.dumps(coco_of(*_annotated(result)), separators=(",", ":")) + "\n"
 
 
 def take_home_files(result: Result, unit: str = "mm", opacity: float = 0.45, contours: bool = True) -> dict[str, bytes]:
@@ -203,7 +191,9 @@ def take_home_files(result: Result, unit: str = "mm", opacity: float = 0.45, con
     geometry = result.geometry or Geometry.from_spacing(result.labels.shape, result.spacing_mm)
     with contextlib.suppress(MissingExtraError):
         files[f"{stem}_label.nii.gz"] = nifti_bytes(result.labels, geometry)
-    files[f"{stem}_coco.json"] = coco_json(result).encode()
+    kinds = ("coco", "polygons") if result.is_volume else ("coco", "polygons", "labelme", "yolo")
+    annotations, _ = annotation_files(kinds, stem, *_annotated(result))
+    files |= {stem + ending: content for ending, content in annotations.items()}
     if result.prompts:
         files |= (
             volume_prompt_files(result.prompts)
@@ -211,7 +201,7 @@ def take_home_files(result: Result, unit: str = "mm", opacity: float = 0.45, con
             else prompt_files(result.prompts, coordinates="display")
         )
     files[f"{stem}_measurements.csv"] = measurements_csv(_rows(result, unit)).encode()
-    files["README.txt"] = _readme(files).encode()
+    files["README.txt"] = readme_text(files).encode()
     return files
 
 
@@ -244,6 +234,14 @@ def _zip(file: BinaryIO, files: Mapping[str, bytes]) -> None:
             info.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
             info.create_system, info.external_attr = 3, 0o644 << 16  # the same on every system
             archive.writestr(info, content)
+
+
+def _annotated(result: Result) -> tuple[list, Names]:
+    """The pictures and names of a result, as annotations want them."""
+    names = result.names
+    masks = [result.mask(i) for i in range(len(names))]
+    scores = None if result.scores is None else [*result.scores, *[None] * (len(names) - len(result.scores))]
+    return pictures_of(_safe(result.name), np.shape(result.labels), masks), Names(names, result.targets, scores)
 
 
 def _rows(result: Result, unit: str) -> list[dict]:
@@ -288,20 +286,6 @@ def _slice_overlay(result: Result, opacity: float, contours: bool) -> bytes:
         z = int(np.count_nonzero(result.labels, axis=(1, 2)).argmax())
     prompts = [item.prompts.get(z, Prompt()) for item in result.prompts]
     return overlay_png(result.image[z], result.labels[z], prompts, opacity, contours)
-
-
-def _readme(files: Mapping[str, bytes]) -> str:
-    kinds = (
-        ("_label.png", "label map, pixel value = number of the object, 0 = background"),
-        ("_overlay.png", "picture with the objects drawn in"),
-        (".npz", "imgs, segs, boxes (x0 y0 x1 y1, or x0 y0 z0 x1 y1 z1), spacing (x, y, z in mm), all as displayed"),
-        ("_label.nii.gz", "label map on the voxels of the scan, in the order of its file"),
-        ("_coco.json", "COCO annotations with run-length masks"),
-        ("prompts.json", "what was asked, in display coordinates: lite-medsam segment -i IMAGE --prompts prompts.json"),
-        ("_measurements.csv", "sizes of the objects, units in the column names"),
-    )
-    lines = [f"{name}: {text}" for end, text in kinds for name in sorted(files) if name.endswith(end)]
-    return "\n".join(["Made with lite-medsam.", _RESEARCH, *lines]) + "\n"
 
 
 def _safe(name: str) -> str:

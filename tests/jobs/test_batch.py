@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from fakes import FakeBackend
+from PIL import Image
 
 from lite_medsam.cases.case import Case, save_case
 from lite_medsam.errors import CaseError, PromptError, WeightsError
@@ -42,7 +43,7 @@ def test_a_case_gives_all_outputs_and_they_agree(predictor, case, tmp_path):
         [f"{case.stem}.npz", f"{case.stem}_label.png", f"{case.stem}_overlay.png", f"{case.stem}.json"]
     )
     segs = np.load(out / f"{case.stem}.npz")["segs"]
-    label = cv2.imread(str(out / f"{case.stem}_label.png"), cv2.IMREAD_UNCHANGED)
+    label = np.array(Image.open(out / f"{case.stem}_label.png"))
     np.testing.assert_array_equal(segs, label)
     overlay = cv2.imread(str(out / f"{case.stem}_overlay.png"))
     assert overlay.shape == (80, 120, 3)

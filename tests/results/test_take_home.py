@@ -18,6 +18,7 @@ from lite_medsam.jobs.batch import Job, SegmentOptions, run_job
 from lite_medsam.prompts.prompt_set import Prompt, load_prompts
 from lite_medsam.prompts.volume_prompt_set import load_volume_prompts, volume_prompt_files
 from lite_medsam.results.coco import coco_document, run_lengths
+from lite_medsam.results.overlay import PALETTE
 from lite_medsam.results.take_home import (
     Result,
     case_npz,
@@ -82,7 +83,8 @@ def written(tmp_path, files):
 def test_all_files_of_a_picture_agree(result, tmp_path):
     folder = written(tmp_path, take_home_files(result, unit="um"))
     names = {path.name for path in folder.iterdir()}
-    expected = {"label.png", "overlay.png", "coco.json", "measurements.csv"}
+    expected = {"label.png", "overlay.png", "coco.json", "measurements.csv", "polygons.json", "labelme.json"}
+    expected |= {"yolo.txt", "yolo_classes.txt"}
     expected = {f"eye_1_left_{name}" for name in expected} | {"eye_1_left.npz", "prompts.json", "README.txt"}
     assert names - {"eye_1_left_label.nii.gz"} == expected
 
@@ -174,7 +176,13 @@ def test_label_pngs():
     labels[2, 3] = 300
     assert np.array_equal(np.array(Image.open(io.BytesIO(label_png(labels)))), labels)
     assert Image.open(io.BytesIO(label_png(labels))).mode in ("I;16", "I")  # Pillow 10 reads 16 bits as 32
-    assert Image.open(io.BytesIO(label_png(labels > 0))).mode == "L"
+    small = Image.open(io.BytesIO(label_png(labels > 0)))
+    assert small.mode == "P" and np.array_equal(np.array(small), labels > 0)
+    assert small.convert("RGB").getpixel((3, 2)) == tuple(PALETTE[0]) and small.convert("RGB").getpixel((0, 0)) == (
+        0,
+        0,
+        0,
+    )
     labels[2, 3] = 70000
     with pytest.raises(CaseError, match="a label PNG holds"):
         label_png(labels)
