@@ -217,7 +217,11 @@ def polygons_document(pictures: Sequence[Annotated], named: Names) -> dict:
         for index, mask in _held(picture):
             polygons = [[_closed(ring) for ring in (part.outer, *part.holes)] for part in edge_outlines(mask)]
             score = None if named.scores is None else named.scores[index]
-            properties: dict[str, Any] = {"name": named.names[index], "class": named.classes[index], "object": index + 1}
+            properties: dict[str, Any] = {
+                "name": named.names[index],
+                "class": named.classes[index],
+                "object": index + 1,
+            }
             properties |= {} if picture.z is None else {"z": picture.z}
             if score is not None and np.isfinite(score):
                 properties["score"] = round(float(score), 4)
