@@ -1,6 +1,7 @@
-"""Lays out the OCT cases of the training data for `lite-medsam baseline --curve`: train, val and test, divided by group.
+"""Lays out the OCT cases of the training data for `lite-medsam baseline --curve`, and puts its result on docs/oct.md.
 
 Usage: python weights/recipes/specialists-oct.py DATA OUT
+       python weights/recipes/specialists-oct.py --page OUT/curve
   DATA    folder with train/, val/ and index.csv (../shared/data)
   OUT     folder to write: cases/*.npz (links where the system has them, else copies) and split.json
 
@@ -9,13 +10,16 @@ training is divided by group (patient, eye) into train, from which the subsets a
 """
 
 import csv
+import json
 import sys
 from pathlib import Path
 
 from lite_medsam.cases.adapters.split import Entry, Split, make_split
 from lite_medsam.cases.adapters.split_file import save_split
+from lite_medsam.learning.specialists.curve_chart import curve_table, draw_curve
 
 MODALITY = "OCT"
+MARKS = "<!-- specialists: made by weights/recipes/specialists-oct.sh -->", "<!-- specialists end -->"
 SHARES = {"train": 0.9, "val": 0.1}
 
 
@@ -43,7 +47,26 @@ def main(data: Path, out: Path) -> None:
     print(", ".join(f"{part}: {len(members)} cases" for part, members in parts.items()))
 
 
+def update_page(curve: Path) -> None:
+    """Copies curve.json and curve.png to docs/, and writes the table between the two marks on docs/oct.md."""
+    docs = Path(__file__).parents[2] / "docs"
+    document = json.loads((curve / "curve.json").read_text(encoding="utf-8"))
+    (docs / "oct-specialists.json").write_bytes((curve / "curve.json").read_bytes())
+    draw_curve(document, docs / "oct-specialists.png")
+    lines = [curve_table(document, markdown=True)]
+    if document["left"]:
+        lines += ["", f"Not measured yet: {', '.join(document['left'])}."]
+    page = docs / "oct.md"
+    head, rest = page.read_text(encoding="utf-8").split(MARKS[0])
+    tail = rest.split(MARKS[1])[1]
+    text = "\n".join([MARKS[0], "", *lines, "", MARKS[1]])
+    page.write_text(head + text + tail, encoding="utf-8")
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    if sys.argv[1] == "--page":
+        update_page(Path(sys.argv[2]))
+    else:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -74,9 +74,10 @@ class Curve:
         if not self.sizes or min(self.sizes) < 1 or max(self.sizes) > most:
             raise CaseError(f"the numbers of training images must lie in 1..{most}, got {list(sizes)}")
         self.jobs = [(BUNDLED, 0, 1), (ELLIPSE, 0, 1)]
-        self.jobs += [(method, size, 1) for method in (*NETWORKS, FINETUNED) for size in self.sizes]
+        self.jobs += [(method, size, 1) for method in NETWORKS for size in self.sizes]
         if longer > 1:
             self.jobs.append((NETWORKS[0], max(self.sizes), longer))
+        self.jobs += [(FINETUNED, size, 1) for size in self.sizes]
 
     def run(self, pieces: int = 0, say: Say = lambda text: None) -> dict[str, Any]:
         """Does what is not done yet, at most so many trainings (0: all), and writes curve.json after each.
