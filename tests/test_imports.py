@@ -32,6 +32,7 @@ ORDER = (
     "challenge",
     "card",
     "jobs",
+    "quantities",
     "learning",
     "bench",
     "cli",

@@ -18,6 +18,7 @@
 - options: Options that several commands share, and options made from a dataclass of settings
 - phantoms: `lite-medsam phantoms`: synthetic sample cases with exact labels
 - prepare: `lite-medsam prepare`: a data set becomes cases, or is checked
+- quantify: `lite-medsam quantify`: masks of an eye become the numbers of a clinic
 - segment: `lite-medsam segment`: masks of images, volumes and folders from boxes and points
 - train: `lite-medsam train`: a model from a recipe
 - weights: `lite-medsam weights`: published weights listed, downloaded and checked
@@ -34,6 +35,7 @@ import click
 # name -> what `lite-medsam --help` says of it
 COMMANDS = {
     "segment": "Segment images, volumes, folders or npz cases from boxes and points.",
+    "quantify": "Measure masks of OCT and fundus pictures: fluid, thickness, atrophy, cup and disc.",
     "evaluate": "Score a model or finished predictions on labelled cases.",
     "demo": "Open the demo in the browser: draw a box, get the mask, take it home.",
     "info": "Show versions, engines, the default model and its terms.",

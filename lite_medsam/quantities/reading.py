@@ -1,0 +1,210 @@
+"""Scans with their labels: a case, a scan beside the masks that `segment` wrote, or label maps alone."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from lite_medsam.cases.npz import read_npz
+from lite_medsam.errors import CaseError
+from lite_medsam.evaluation.predictions import PredictionFiles, read_prediction
+from lite_medsam.images.reading import IMAGE_SUFFIXES
+from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.nifti import NIFTI_SUFFIXES
+from lite_medsam.scans.reading import load_volume
+from lite_medsam.scans.scale import scale_from
+from lite_medsam.scans.scan import Scan
+from lite_medsam.storage.paths import shown_path
+
+_MAX_RECORD_BYTES = 100_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledScan:
+    """What is measured.
+
+    Attributes:
+        scan: The picture or volume with all that is known of it; only zeros where there are labels alone.
+        label: (H, W) or (D, H, W) integers of the scan's shape, 0 background; None where it is still to be segmented.
+        names: Of its values.
+        has_image: Whether `scan.values` is a picture.
+        notes: What a user should know.
+    """
+
+    scan: Scan
+    label: np.ndarray | None
+    names: Mapping[int, str]
+    has_image: bool
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def volume_label(self) -> np.ndarray:
+        """(D, H, W) labels; a picture is a volume of one B-scan.
+
+        Raises:
+            CaseError: If there are none.
+        """
+        if self.label is None:
+            raise CaseError(f"{self.scan.name}: there are no labels to measure; give --masks or --prompts")
+        return self.label if self.label.ndim == 3 else self.label[None]
+
+
+def read_labelled(path: Path, masks: Path | None = None, names: Mapping[int, str] | None = None) -> LabelledScan:
+    """Reads what is to be measured.
+
+    Args:
+        path: A scan; or, without `masks`, labels: a case with `gts`, an npz with `segs`, a NIfTI file or picture of label numbers,
+            or a folder of such pictures, one a B-scan in the order of their names.
+        masks: Labels of the scan, in any of these forms; or the folder that `segment` wrote them to.
+        names: Of label values; None: as the case, or the record that `segment` wrote, says.
+
+    Raises:
+        CaseError: If a file is missing, damaged or no label map, or scan and labels have different shapes.
+    """
+    if masks is None and _is_labels(path):
+        label = read_labels(path)
+        record = _record(path)
+        spacing = _spacing(path, record, label.ndim)
+        name = re.sub(r"_label$", "", _stem(path))
+        geometry = Geometry.from_spacing(label.shape, None)
+        scan = Scan(np.zeros(label.shape, np.uint8), spacing, None, geometry, name, is_volume=label.ndim == 3)
+        return LabelledScan(scan, label, dict(names or _names_of(record)), False, _orientation_note(path))
+    scan = load_volume(path)
+    if masks is None:
+        return LabelledScan(scan, scan.label, dict(names or scan.label_names or {}), True, scan.notes)
+    source = masks if masks.is_file() or _is_stack(masks, path) else PredictionFiles(masks).of(path)
+    beside = read_labels(source)
+    if beside.shape != scan.label_shape and beside.shape == (1, *scan.label_shape):
+        beside = beside[0]
+    if beside.shape != scan.label_shape:
+        raise CaseError(
+            f"{shown_path(source)}: the labels must have the shape {scan.label_shape} of {shown_path(path)}, have {beside.shape}"
+        )
+    found = dict(names or _names_of(_record(source)) or scan.label_names or {})
+    return LabelledScan(replace(scan, label=beside), beside, found, True, scan.notes)
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """A label map from a file or a folder of pictures.
+
+    Returns:
+        (H, W) or (D, H, W) integers.
+
+    Raises:
+        CaseError: If it cannot be read or holds no whole numbers from 0.
+    """
+    if path.is_dir():
+        pages = _pictures(path)
+        if not pages:
+            raise CaseError(f"{shown_path(path)}: must hold label pictures, one a B-scan, holds none")
+        planes = [read_prediction(page) for page in pages]
+        if len({plane.shape for plane in planes}) > 1:
+            raise CaseError(f"{shown_path(path)}: the label pictures must have one size, have several")
+        label = np.stack(planes)
+    elif path.suffix.lower() in (".tif", ".tiff") and _pages(path) > 1:
+        import tifffile
+
+        label = tifffile.imread(path)
+    else:
+        label = read_prediction(path)
+    if (
+        label.dtype.kind not in "bui"
+        or label.ndim not in (2, 3)
+        or (label.dtype.kind == "i" and label.min(initial=0) < 0)
+    ):
+        raise CaseError(
+            f"{shown_path(path)}: must hold whole label numbers (H, W) or (D, H, W), got {label.dtype} {label.shape}"
+        )
+    return label.astype(np.uint8) if label.dtype == bool else label
+
+
+def _is_labels(path: Path) -> bool:
+    """Whether a file given alone holds labels: no image is with them."""
+    if path.is_dir():
+        return bool(_pictures(path))
+    name = path.name.lower()
+    if name.endswith(".npz"):
+        try:
+            read_npz(path, ("segs",))
+        except CaseError:
+            return False
+        return True
+    return name.endswith((*NIFTI_SUFFIXES, *IMAGE_SUFFIXES)) and _holds_labels(path)
+
+
+def _holds_labels(path: Path) -> bool:
+    """Whether a picture or NIfTI file holds few whole numbers, as labels do."""
+    try:
+        label = read_labels(path)
+    except CaseError:
+        return False
+    return len(np.unique(label)) <= 64
+
+
+def _pictures(folder: Path) -> list[Path]:
+    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
+    return sorted(
+        found, key=lambda path: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", path.name.lower())]
+    )
+
+
+def _is_stack(folder: Path, scan: Path) -> bool:
+    """Whether a folder of masks is one stack of pictures, and no folder of results with a file for the scan."""
+    return folder.is_dir() and bool(_pictures(folder)) and not PredictionFiles(folder).of(scan).is_file()
+
+
+def _pages(path: Path) -> int:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            return len(file.pages)
+    except (OSError, ValueError, tifffile.TiffFileError):
+        return 1  # what is wrong with it is said by the reader of pictures
+
+
+def _stem(path: Path) -> str:
+    return path.name[: -len(".nii.gz")] if path.name.lower().endswith(".nii.gz") else path.stem
+
+
+def _record(path: Path) -> dict:
+    """The record that `segment` wrote beside its masks; empty where there is none."""
+    target = path.with_name(re.sub(r"_label$", "", _stem(path)) + ".json")
+    try:
+        if target.stat().st_size > _MAX_RECORD_BYTES:
+            return {}
+        record = json.loads(target.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) and isinstance(record.get("objects"), list) else {}
+
+
+def _names_of(record: Mapping) -> dict[int, str]:
+    """Names of label values as a record says them: the name of the object, else its target."""
+    found = {}
+    for item in record.get("objects", ()):
+        name = isinstance(item, dict) and (item.get("name") or item.get("target"))
+        if name and isinstance(item.get("id"), int):
+            found[item["id"]] = str(name)
+    return found
+
+
+def _spacing(path: Path, record: Mapping, ndim: int) -> tuple[float, ...] | None:
+    """The voxel size of labels alone: of the NIfTI file, or of the record beside them."""
+    if path.name.lower().endswith(NIFTI_SUFFIXES):
+        return load_volume(path).spacing_mm
+    sizes = record.get("spacing_mm")
+    try:
+        found = tuple(float(mm) for mm in sizes) if sizes else None
+        return found if found is not None and 2 <= len(found) <= ndim and scale_from(found, ndim) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _orientation_note(path: Path) -> tuple[str, ...]:
+    if path.name.lower().endswith(NIFTI_SUFFIXES):
+        return ("slices and rows of the NIfTI file are taken for B-scans and depth, as they are shown",)
+    return ()
