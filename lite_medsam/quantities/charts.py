@@ -44,6 +44,7 @@ def en_face_svg(
     picture = en_face_picture(values, grid, (low, high), colours)
     parts = [
         f'<svg viewBox="0 0 {_WIDTH:g} {tall + 46:.1f}" role="img" aria-label="{html.escape(title)}">',
+        f'<svg width="{_WIDTH:g}" height="{tall:.1f}">',  # what reaches beyond the scan is cut off
         f'<image href="{data_uri(picture)}" width="{_WIDTH:g}" height="{tall:.1f}" preserveAspectRatio="none"/>',
     ]
     right, up = directions_shown(grid)
@@ -57,12 +58,14 @@ def en_face_svg(
         parts.append(
             f'<path class="line" d="M{centre_x - 6:.1f} {centre_y:.1f}h12M{centre_x:.1f} {centre_y - 6:.1f}v12"/>'
         )
+    parts.append("</svg>")
     colours_shown = palette_bar(colours)
     block = _WIDTH / len(colours_shown)
     parts += [f'<rect x="{i * block:.1f}" y="{tall + 8:.1f}" width="{block + 0.5:.1f}" height="12" fill="{colour}"/>'
               for i, colour in enumerate(colours_shown)]  # fmt: skip
-    parts.append(f'<text x="0" y="{tall + 38:.1f}">{low:.4g} {unit}</text>')
-    parts.append(f'<text x="{_WIDTH:g}" y="{tall + 38:.1f}" text-anchor="end">{high:.4g} {unit}</text></svg>')
+    shown_unit = unit.replace("um", "µm")
+    parts.append(f'<text x="0" y="{tall + 38:.1f}">{low:.4g} {shown_unit}</text>')
+    parts.append(f'<text x="{_WIDTH:g}" y="{tall + 38:.1f}" text-anchor="end">{high:.4g} {shown_unit}</text></svg>')
     return "".join(parts)
 
 
@@ -101,21 +104,20 @@ def b_scan_svg(picture: np.ndarray, title: str, um_per_px: float | None) -> str:
     ]
     if um_per_px is not None:
         um = next((um for um in (1000, 500, 200, 100) if um / um_per_px < width / 3), 50)
-        length = um / um_per_px
-        parts.append(f'<path class="ruler" d="M12 {height - 12}h{length:.1f}"/>')
-        parts.append(f'<text class="value" x="12" y="{height - 20}">{um} um</text>')
+        parts.append(f'<path class="ruler" d="M12 {height - 12}h{um / um_per_px:.1f}"/>')
+        parts.append(f'<text class="value" x="12" y="{height - 20}" font-size="{width / 45:.1f}">{um} µm</text>')
     return "".join([*parts, "</svg>"])
 
 
 def trend_svg(series: Series) -> str:
     """Values over days, from 0 where they are not far from it."""
-    width, height, left, bottom, top = 420.0, 190.0, 54.0, 34.0, 14.0
+    width, height, left, bottom, top = 420.0, 200.0, 54.0, 34.0, 26.0
     values = np.array(series.values)
     low, high = float(values.min()), float(values.max())
     low = 0.0 if low >= 0 and low < 0.6 * high else low - 0.1 * (high - low or abs(high) or 1)
     high = high + 0.1 * (high - low or 1)
     days = np.array(series.days, float)
-    x = left + (width - left - 16) * days / max(days.max(), 1)
+    x = left + 24 + (width - left - 56) * days / max(days.max(), 1)
     y = height - bottom - (height - bottom - top) * (values - low) / (high - low)
     q = series.quantity
     label = f"{q.quantity} {q.of} {q.where} over {len(values)} visits"

@@ -19,7 +19,7 @@ from lite_medsam.quantities.quantity import Quantity
 from lite_medsam.quantities.reading import LabelledScan
 from lite_medsam.quantities.surfaces import default_surfaces, find_surface
 from lite_medsam.quantities.thickness import layer_thickness, thickness_map, thickness_quantities
-from lite_medsam.scans.scale import Scale, Step
+from lite_medsam.scans.scale import OCT_AXES, Scale, Step
 
 KINDS = ("auto", "oct", "fundus")
 
@@ -122,6 +122,7 @@ def _fundus(labelled: LabelledScan, masks, options: MeasureOptions, notes: list[
 def _oct(labelled: LabelledScan, masks, options: MeasureOptions, notes: list[str]) -> Measured:
     scan = labelled.scan
     steps = scan.steps if scan.is_volume else (Step("B-scans", basis="a single B-scan"), *scan.steps)
+    steps = tuple(replace(step, along=name) for step, name in zip(steps, OCT_AXES, strict=True))
     shape = labelled.volume_label.shape
     names = options.surfaces or default_surfaces(scan.surfaces, masks)
     drawn = _drawn(scan.surfaces, shape)

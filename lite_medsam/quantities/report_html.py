@@ -32,7 +32,8 @@ figure{margin:0}figcaption{font-size:.88rem;color:#57606a;margin-top:4px}
 .number{border:1px solid #d0d7de;border-radius:6px;padding:8px 10px}.number b{display:block;font-size:1.25rem}
 .number span{display:block;font-size:.85rem;color:#57606a}
 .key{display:inline-block;width:12px;height:12px;margin:0 4px 0 10px;vertical-align:-1px}
-svg{width:100%;height:auto;display:block;font:13px system-ui,sans-serif;fill:#1b1f24}
+svg{font-family:system-ui,sans-serif;font-size:13px;fill:#1b1f24}figure>svg{width:100%;height:auto;display:block}
+figure.wide{grid-column:1/-1}
 svg .line{fill:none;stroke:#fff;stroke-width:1.2}svg .value{fill:#fff;paint-order:stroke;stroke:#000;stroke-width:3px}
 svg .ruler{stroke:#fff;stroke-width:4}svg .axis{fill:none;stroke:#8c959f}
 svg .trend{fill:none;stroke:#0072b2;stroke-width:2}svg .dot{fill:#0072b2}
@@ -95,7 +96,8 @@ def first_numbers(quantities: Iterable[Quantity]) -> list[Quantity]:
 
 def _scan(scan: ScanReport) -> str:
     measured = scan.measured
-    whole = [q for q in measured.quantities if q.b_scan is None]
+    whole = [q for q in measured.quantities if q.b_scan is None and not (q.quantity == "layer thickness" and q.where)]
+    layers = [q for q in measured.quantities if q.quantity == "layer thickness" and q.where]
     single = [q for q in measured.quantities if q.b_scan is not None]
     notes = [*measured.notes, *scan.processing]
     parts = [f"<h2>{html.escape(scan.title)}</h2>", _numbers(whole), _facts(measured)]
@@ -108,6 +110,8 @@ def _scan(scan: ScanReport) -> str:
         parts.append(_table(("Quantity", "Of", "Where", "As prompted", "Mean", "SD", "Unit"), [
             (s.quantity.quantity, s.quantity.of, s.quantity.where, _shown(s.quantity.value), _shown(s.mean), _shown(s.sd),
              s.quantity.unit) for s in scan.spread], numeric=(3, 4, 5)))  # fmt: skip
+    if layers:
+        parts.append(f"<details><summary>Layers by field ({len(layers)})</summary>{_quantities(layers)}</details>")
     if single:
         parts.append(
             f"<details><summary>Numbers of single B-scans ({len(single)})</summary>{_quantities(single)}</details>"
@@ -124,11 +128,11 @@ def _numbers(quantities: Sequence[Quantity]) -> str:
 
 
 def _facts(measured: Measured) -> str:
-    rows = [(f"Voxel along {step.along}", "unknown: results in px" if step.um is None else f"{step.um:.5g} um",
+    rows = [(f"Voxel along {step.along}", "unknown: results in px" if step.um is None else f"{step.um:.5g} µm",
              step.origin or "", step.basis) for step in measured.scale]  # fmt: skip
     if measured.grid is not None:
         z, x = measured.grid.fovea_zx
-        rows.append(("Fovea", f"B-scan {z:g}, A-scan {x:g}", measured.grid.fovea_origin, ""))
+        rows.append(("Fovea", f"B-scan {z:.1f}, A-scan {x:.1f}", measured.grid.fovea_origin, ""))
         rows.append(("Eye", {"R": "right", "L": "left"}.get(measured.grid.laterality or "", "unknown"), "", ""))
     return _table(("What", "Value", "Origin", "How"), rows)
 
@@ -143,10 +147,10 @@ def _figures(measured: Measured) -> str:
         picture = b_scan_picture(measured, z)
         title = f"B-scan {z}" if measured.grid is not None else "Picture"
         drawing = b_scan_svg(picture, f"{title} with masks", um_per_shown_px(measured, picture))
-        figures.append(f"<figure>{drawing}<figcaption>{title} {keys}</figcaption></figure>")
+        figures.append(f'<figure class="wide">{drawing}<figcaption>{title} {keys}</figcaption></figure>')
     grid = measured.grid
     if grid is not None and not grid.is_line:
-        unit = grid.depth(1.0)[1]
+        unit = grid.depth(1.0)[1].replace("um", "µm")
         if measured.thickness is not None:
             drawing = en_face_svg(measured.thickness, grid, "Thickness of the retina en face", unit, measured.fields)
             star = "; * not wholly covered" if measured.fields is not None else ""
@@ -211,6 +215,10 @@ def _quantities(quantities: Iterable[Quantity]) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequence[int] = ()) -> str:
+    rows = list(rows)
+    kept = [i for i in range(len(header)) if any(row[i] for row in rows)]  # columns without a word are left out
+    header, numeric = [header[i] for i in kept], [kept.index(i) for i in numeric if i in kept]
+    rows = [[row[i] for i in kept] for row in rows]
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in header)
     body = "".join(
         "<tr>"

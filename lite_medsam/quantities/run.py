@@ -220,8 +220,8 @@ def _asked(labelled: LabelledScan, item: Input, asking: Asking) -> tuple[Labelle
             raise PromptError(
                 f"{item.path.name}: the prompts must be those of a {'volume' if scan.is_volume else 'picture'}"
             )
-        names = item.names or {}
-        return labelled, [replace(o, name=names.get(i, o.name)) for i, o in enumerate(_typed(objects), 1)]
+        said = item.names or {}
+        return labelled, [replace(o, name=said.get(i, o.name)) for i, o in enumerate(_typed(objects), 1)]
     if scan.boxes is None or not len(scan.boxes):
         raise PromptError(f"{item.path.name} has no boxes of its own; give --prompts")
     names = [(item.names or scan.label_names or {}).get(i) for i in range(1, len(scan.boxes) + 1)]
