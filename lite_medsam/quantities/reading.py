@@ -1,5 +1,6 @@
 """Scans with their labels: a case, a scan beside the masks that `segment` wrote, or label maps alone."""
 
+import datetime
 import json
 import re
 from collections.abc import Mapping
@@ -11,11 +12,13 @@ import numpy as np
 from lite_medsam.cases.npz import read_npz
 from lite_medsam.errors import CaseError
 from lite_medsam.evaluation.predictions import PredictionFiles, read_prediction
+from lite_medsam.images.metaimage import METAIMAGE_SUFFIXES
 from lite_medsam.images.reading import IMAGE_SUFFIXES
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES
+from lite_medsam.scans.oct.stack import is_tiff_stack, pictures_of
 from lite_medsam.scans.reading import load_volume
-from lite_medsam.scans.scale import scale_from
+from lite_medsam.scans.scale import Scale, Step, scale_from, spacing_of
 from lite_medsam.scans.scan import Scan
 from lite_medsam.storage.paths import shown_path
 
@@ -67,10 +70,13 @@ def read_labelled(path: Path, masks: Path | None = None, names: Mapping[int, str
     if masks is None and _is_labels(path):
         label = read_labels(path)
         record = _record(path)
-        spacing = _spacing(path, record, label.ndim)
+        scale = _scale(path, record, label.ndim)
         name = re.sub(r"_label$", "", _stem(path))
         geometry = Geometry.from_spacing(label.shape, None)
-        scan = Scan(np.zeros(label.shape, np.uint8), spacing, None, geometry, name, is_volume=label.ndim == 3)
+        scan = Scan(
+            np.zeros(label.shape, np.uint8), spacing_of(scale), None, geometry, name, is_volume=label.ndim == 3, scale=scale,
+            laterality=_laterality(record), visit_date=_visit(record),
+        )  # fmt: skip
         return LabelledScan(scan, label, dict(names or _names_of(record)), False, _orientation_note(path))
     scan = load_volume(path)
     if masks is None:
@@ -97,17 +103,15 @@ def read_labels(path: Path) -> np.ndarray:
         CaseError: If it cannot be read or holds no whole numbers from 0.
     """
     if path.is_dir():
-        pages = _pictures(path)
+        pages = pictures_of(path)
         if not pages:
             raise CaseError(f"{shown_path(path)}: must hold label pictures, one a B-scan, holds none")
         planes = [read_prediction(page) for page in pages]
         if len({plane.shape for plane in planes}) > 1:
             raise CaseError(f"{shown_path(path)}: the label pictures must have one size, have several")
         label = np.stack(planes)
-    elif path.suffix.lower() in (".tif", ".tiff") and _pages(path) > 1:
-        import tifffile
-
-        label = tifffile.imread(path)
+    elif is_tiff_stack(path) or path.name.lower().endswith(METAIMAGE_SUFFIXES):
+        label = _whole(load_volume(path).values)
     else:
         label = read_prediction(path)
     if (
@@ -124,7 +128,7 @@ def read_labels(path: Path) -> np.ndarray:
 def _is_labels(path: Path) -> bool:
     """Whether a file given alone holds labels: no image is with them."""
     if path.is_dir():
-        return bool(_pictures(path))
+        return bool(pictures_of(path)) and _holds_labels(path)
     name = path.name.lower()
     if name.endswith(".npz"):
         try:
@@ -132,7 +136,7 @@ def _is_labels(path: Path) -> bool:
         except CaseError:
             return False
         return True
-    return name.endswith((*NIFTI_SUFFIXES, *IMAGE_SUFFIXES)) and _holds_labels(path)
+    return name.endswith((*NIFTI_SUFFIXES, *METAIMAGE_SUFFIXES, *IMAGE_SUFFIXES)) and _holds_labels(path)
 
 
 def _holds_labels(path: Path) -> bool:
@@ -144,26 +148,14 @@ def _holds_labels(path: Path) -> bool:
     return len(np.unique(label)) <= 64
 
 
-def _pictures(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()]
-    return sorted(
-        found, key=lambda path: [int(t) if t.isdecimal() else t for t in re.split(r"(\d+)", path.name.lower())]
-    )
-
-
 def _is_stack(folder: Path, scan: Path) -> bool:
     """Whether a folder of masks is one stack of pictures, and no folder of results with a file for the scan."""
-    return folder.is_dir() and bool(_pictures(folder)) and not PredictionFiles(folder).of(scan).is_file()
+    return folder.is_dir() and bool(pictures_of(folder)) and not PredictionFiles(folder).of(scan).is_file()
 
 
-def _pages(path: Path) -> int:
-    import tifffile
-
-    try:
-        with tifffile.TiffFile(path) as file:
-            return len(file.pages)
-    except (OSError, ValueError, tifffile.TiffFileError):
-        return 1  # what is wrong with it is said by the reader of pictures
+def _whole(values: np.ndarray) -> np.ndarray:
+    """Whole numbers that were stored as floats."""
+    return values.astype(np.int64) if values.dtype.kind == "f" and (values == np.rint(values)).all() else values
 
 
 def _stem(path: Path) -> str:
@@ -192,15 +184,28 @@ def _names_of(record: Mapping) -> dict[int, str]:
     return found
 
 
-def _spacing(path: Path, record: Mapping, ndim: int) -> tuple[float, ...] | None:
-    """The voxel size of labels alone: of the NIfTI file, or of the record beside them."""
-    if path.name.lower().endswith(NIFTI_SUFFIXES):
-        return load_volume(path).spacing_mm
-    sizes = record.get("spacing_mm")
+def _scale(path: Path, record: Mapping, ndim: int) -> Scale:
+    """The voxel size of labels alone: of their own file, else of the record that `segment` wrote beside them."""
+    if path.name.lower().endswith((*NIFTI_SUFFIXES, *METAIMAGE_SUFFIXES)):
+        return load_volume(path).steps[-ndim:]
+    steps, sizes = record.get("scale"), record.get("spacing_mm")
     try:
-        found = tuple(float(mm) for mm in sizes) if sizes else None
-        return found if found is not None and 2 <= len(found) <= ndim and scale_from(found, ndim) else None
-    except (TypeError, ValueError):
+        if steps:
+            found = tuple(Step(str(s["along"]), s["um"], s["origin"], str(s.get("basis", ""))) for s in steps)
+            return found if len(found) == ndim else scale_from(None, ndim)
+        return scale_from(tuple(float(mm) for mm in sizes) if sizes and len(sizes) <= ndim else None, ndim)
+    except (TypeError, KeyError, ValueError):
+        return scale_from(None, ndim)  # a record of another program
+
+
+def _laterality(record: Mapping) -> str | None:
+    return record["laterality"] if record.get("laterality") in ("R", "L") else None
+
+
+def _visit(record: Mapping) -> str | None:
+    try:
+        return datetime.date.fromisoformat(record["visit_date"]).isoformat()
+    except (KeyError, TypeError, ValueError):
         return None
 
 
