@@ -28,6 +28,7 @@ ORDER = (
     "volumes",
     "results",
     "session",
+    "serve",
     "evaluation",
     "challenge",
     "card",

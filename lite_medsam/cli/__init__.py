@@ -20,6 +20,7 @@
 - prepare: `lite-medsam prepare`: a data set becomes cases, or is checked
 - quantify: `lite-medsam quantify`: masks of an eye become the numbers of a clinic
 - segment: `lite-medsam segment`: masks of images, volumes and folders from boxes and points
+- serve: `lite-medsam serve`: a service for the viewers that know nnInteractive
 - train: `lite-medsam train`: a model from a recipe
 - weights: `lite-medsam weights`: published weights listed, downloaded and checked
 """
@@ -38,6 +39,7 @@ COMMANDS = {
     "quantify": "Measure masks of OCT and fundus pictures: fluid, thickness, atrophy, cup and disc.",
     "evaluate": "Score a model or finished predictions on labelled cases.",
     "demo": "Open the demo in the browser: draw a box, get the mask, take it home.",
+    "serve": "Answer viewers that know nnInteractive: 3D Slicer, napari, MITK.",
     "info": "Show versions, engines, the default model and its terms.",
     "prepare": "Turn a data set into cases, or check it.",
     "datasets": "List known data sets, their sources and terms.",

@@ -67,7 +67,7 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = Fa
         raise CaseError(f"{shown}: must be a readable NIfTI file, got: {one_line(error)}") from None
     name = Path(path).name.removesuffix(".gz").removesuffix(".nii") or "scan"
     modality, default = modality_from_name(name), None
-    if modality == "CT" or (modality is None and _looks_like_hounsfield(values)):
+    if modality == "CT" or (modality is None and looks_like_hounsfield(values)):
         modality, default = "CT", SOFT_TISSUE if values.min() < -100 else None
     ours = geometry.from_file(values)
     if (
@@ -219,7 +219,7 @@ def _geometry(nibabel, image, file_shape, plane: str) -> tuple[Geometry, tuple[f
     return geometry, (z_mm * unit, y_mm * unit, x_mm * unit), notes
 
 
-def _looks_like_hounsfield(values: np.ndarray) -> bool:
+def looks_like_hounsfield(values: np.ndarray) -> bool:
     """Air and soft tissue or bone, as no other modality has them."""
     return values.dtype.kind in "if" and -4096 <= values.min() <= -800 and 100 <= values.max() <= 32767
 
