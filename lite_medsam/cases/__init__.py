@@ -7,4 +7,5 @@
 - fields: What each field of a Case must be: images, label maps, boxes, spacings, names
 - groups: Whose image each case is, as a user's table says it
 - npz: Reading npz archives that nobody vouches for: no pickle, no zip bombs, one clear line for whatever is wrong
+- recognise: Which known data set a folder is, by how its files lie; what is missing, and how to prepare it
 """

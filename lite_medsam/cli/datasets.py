@@ -1,6 +1,7 @@
-"""`lite-medsam datasets`: known data sets, their sources and terms."""
+"""`lite-medsam datasets`: known data sets, their sources and terms; how to cite one; which one a folder is."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -12,6 +13,8 @@ Examples:
   lite-medsam datasets
   lite-medsam datasets tjdr
   lite-medsam datasets fluid masks --modality OCT
+  lite-medsam datasets cite retouch
+  lite-medsam datasets check /data/RETOUCH
 """,
 )
 @click.argument("words", nargs=-1)
@@ -23,7 +26,15 @@ def command(words: tuple[str, ...], modality: str | None, adapter: str | None, a
 
     WORDS narrow the list; an id, or a search with one hit, shows the whole entry. Nothing is downloaded: get the files
     from the source, under its terms, and turn them into cases with `lite-medsam prepare`.
+
+    `cite NAME` prints what to cite, with source and terms. `check FOLDER` says which known set a folder is, what is missing,
+    and which `prepare` command reads it; code 2 where it is none.
     """
+    if len(words) > 1 and words[0] in ("cite", "check"):
+        if modality or adapter or len(words) > 2:
+            raise click.UsageError(f"`datasets {words[0]}` takes one name and --json only")
+        (cite if words[0] == "cite" else check)(words[1], as_json)
+        return
     from lite_medsam.cases.datasets import find_datasets
     from lite_medsam.storage.console import print_json
 
@@ -36,6 +47,53 @@ def command(words: tuple[str, ...], modality: str | None, adapter: str | None, a
         print(describe(found[0]))
     else:
         print(table(found))
+
+
+def cite(name: str, as_json: bool) -> None:
+    """Prints what to cite of one data set, with its source and terms."""
+    from lite_medsam.cases.datasets import find_datasets
+    from lite_medsam.storage.console import print_json
+
+    found = find_datasets([name])
+    if len(found) != 1:
+        several = f"{len(found)} fit: {', '.join(d.id for d in found[:8])}" if found else "none is called so"
+        raise click.UsageError(
+            f"cite must name one data set, got {name!r}; {several}; `lite-medsam datasets` lists all"
+        )
+    (dataset,) = found
+    facts = {"id": dataset.id, "cite": dataset.citation, "source": dataset.source, "terms": dataset.terms}
+    if as_json:
+        print_json(facts)
+        return
+    print(dataset.citation or f"{dataset.name}: what to cite is not established; see its source")
+    print(f"source: {dataset.source or 'not established'}")
+    print(f"terms:  {dataset.terms}{f' ({dataset.terms_source})' if dataset.terms_source else ''}")
+
+
+def check(folder: str, as_json: bool) -> None:
+    """Prints which known data set a folder is, what is missing and how to prepare it."""
+    from lite_medsam.cases.recognise import recognise
+    from lite_medsam.storage.console import print_json
+
+    found = recognise(Path(folder))
+    if as_json:
+        print_json(
+            [
+                {"id": one.dataset.id, "parts": one.parts, "missing": one.missing, "prepare": one.command}
+                for one in found
+            ]
+        )
+    for one in () if as_json else found:
+        print(f"{one.dataset.name} ({one.dataset.id})")
+        for words, count, wanted in one.parts:
+            print(f"  {words}: {count}{f' of {wanted} as printed' if wanted else ''}")
+        print(f"  missing: {'; '.join(one.missing) or 'nothing that is known of'}")
+        print(f"  {one.command}")
+    if not found:
+        raise click.UsageError(
+            f"{folder} is none of the known sets by how its files lie; `lite-medsam prepare image-folder -i {folder} --check` "
+            "reads folders of images and masks"
+        )
 
 
 def describe(dataset) -> str:

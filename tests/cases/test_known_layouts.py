@@ -284,7 +284,7 @@ def test_sets_that_are_not_read_are_recognised(tmp_path, files, words):
     adapter = open_adapter("image-folder", tmp_path, Options())
     with pytest.raises(CaseError, match=words) as caught:
         adapter.find()
-    assert "npz" in str(caught.value) or "PNG" in str(caught.value)
+    assert any(word in str(caught.value) for word in ("npz", "PNG", "take the adapter"))
     assert "\n" not in str(caught.value)
 
 

@@ -10,14 +10,18 @@ Nothing here downloads anything: the user brings the files, under the terms of t
 - image_folder: Any folder of images with label masks, or with Labelme's JSON beside them
 - labelme: Labelme's JSON: shapes drawn as that tool draws them, so that its JSON and its PNG export agree
 - lag: LAG: fundus images for glaucoma with the attention of ophthalmologists
+- layer_sets: Sets of B-scans with masks of layers in folders of their own: AROI, GOALS, OCT5k, NR206
 - layouts: How known sets lie on disk: words of folders, endings of names, and sets that are recognised but not read
 - label_maps: Label maps: colours to values, objects, sizes
+- mat_b_scans: B-scans of MATLAB files: Duke's DME and AMD sets, and the fluid of Minnesota (UMN)
 - mask_meaning: What the mask values of a folder mean: decided once for all its files, by their stored numbers
 - mask_survey: What one mask tells about the meaning of its values: which is the ground, which colours are mixtures
 - medsam_npz: The files of the CVPR 2024 challenge "Segment Anything in Medical Images on Laptop": npz, npy pairs
 - naming: What paths and names tell: the part of a split, the patient, a case's name
 - npy_pairs: The challenge's npy layout for training: imgs/NAME.npy with gts/NAME.npy, one pair per image or slice
 - pairing: Which mask belongs to which image: by folder, by prefix and suffix, or by a pattern
+- retouch: RETOUCH: OCT volumes of three makers with three kinds of fluid
+- side_by_side: Sets whose pictures hold the B-scan on the left and its coloured mask on the right: OIMHS, AMD-SD
 - source: What an adapter is: files of one data set in, one case at a time out, and every doubt written down
 - split: Dividing cases into train, val and test: by group, stratified, seeded
 - split_file: Splits as files: written with their hash, refused where they leak or were changed
@@ -36,13 +40,24 @@ from lite_medsam.errors import CaseError
 
 __all__ = ["ADAPTERS", "Adapter", "Options", "open_adapter"]
 
-# name -> module; imported when it is used, so that one adapter's extra dependency is not everyone's
+# name -> module, and the class where it is not Adapter; imported when it is used, so that one adapter's extra
+# dependency is not everyone's
 ADAPTERS = {
     "image-folder": "image_folder",
     "medsam-npz": "medsam_npz",
     "cme-oct": "cme_oct",
     "tjdr": "tjdr",
     "lag": "lag",
+    "retouch": "retouch",
+    "duke-dme": "mat_b_scans:DukeDme",
+    "duke-amd": "mat_b_scans:DukeAmd",
+    "umn": "mat_b_scans:Umn",
+    "oimhs": "side_by_side:Oimhs",
+    "amd-sd": "side_by_side:AmdSd",
+    "aroi": "layer_sets:Aroi",
+    "goals": "layer_sets:Goals",
+    "oct5k": "layer_sets:Oct5k",
+    "nr206": "layer_sets:Nr206",
     "oct": "lite_medsam.scans.oct.adapter",  # reads scans, so it stands above the cases
 }
 _FOR_ALL = {"group_regex", "unlabelled", "instances", "min_area_px", "resize_px"}
@@ -56,8 +71,9 @@ def adapter_class(name: str) -> type[Adapter]:
     """
     if name not in ADAPTERS:
         raise CaseError(f"an adapter must be one of {', '.join(ADAPTERS)}, got {name!r}")
-    module = ADAPTERS[name]
-    return importlib.import_module(module if "." in module else f"lite_medsam.cases.adapters.{module}").Adapter
+    module, _, kind = ADAPTERS[name].partition(":")
+    found = importlib.import_module(module if "." in module else f"lite_medsam.cases.adapters.{module}")
+    return getattr(found, kind or "Adapter")
 
 
 def open_adapter(name: str, root: Path, options: Options | None = None) -> Adapter:

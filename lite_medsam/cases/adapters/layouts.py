@@ -136,12 +136,10 @@ _LINES = "docs/datasets.md has the lines for it"
 _MESSAGES = {
     "msd": "looks like the Medical Segmentation Decathlon or nnU-Net with NIfTI volumes, which image-folder does not read; "
     f"write each volume as npz with imgs and gts and take the adapter medsam-npz ({_LINES})",
-    "retouch": "looks like RETOUCH, folders with oct.mhd and reference.mhd, which image-folder does not read; write each "
-    f"volume as npz with imgs and gts and take the adapter medsam-npz ({_LINES})",
-    "duke": "looks like Duke's DME set, Subject_NN.mat, which image-folder does not read; save its B-scans and masks as PNG "
-    f"({_LINES})",
+    "retouch": "looks like RETOUCH, folders with oct.mhd and reference.mhd: take the adapter retouch",
+    "duke": "looks like Duke's DME set, Subject_NN.mat: take the adapter duke-dme",
     "nii": f"holds NIfTI volumes, which image-folder does not read; write each as npz with imgs and gts ({_LINES})",
-    "mhd": f"holds MetaImage volumes, which image-folder does not read; write each as npz with imgs and gts ({_LINES})",
+    "mhd": f"holds MetaImage volumes, which image-folder does not read: take the adapter oct, or write npz ({_LINES})",
     "mat": f"holds MATLAB files, which image-folder does not read; save their images and masks as PNG ({_LINES})",
     "dcm": "holds DICOM files, which image-folder does not read; save images and masks as PNG, or volumes as npz",
 }

@@ -47,7 +47,8 @@ RAW/**/NAME.vol (or another OCT file)   RAW/**/NAME_label.nii.gz (.npz, .tif, .m
                 problems.append(Problem("unpaired-image", where, f"no {path.stem}_label.nii.gz (.npz, .tif) beside it"))
                 continue
             group = group_of(self.settings.group_regex, path, self.root)
-            items.append(Item(name, path, labels[:1], split=published_split(path, self.root), group=group))
+            split = published_split(path, self.root)
+            items.append(Item("3D" + name.removeprefix("2D"), path, labels[:1], split=split, group=group))
         return Listing(tuple(items), tuple(problems))
 
     def _is_scan(self, path: Path) -> bool:
