@@ -1,7 +1,8 @@
 """Sets of B-scans with masks of layers in folders of their own: AROI, GOALS, OCT5k, NR206.
 
-Melinščak et al. 2021 (AROI), Fang et al. 2022 (GOALS), Arikan et al. 2025 (OCT5k), He et al. 2023 (NR206). The trees of AROI,
-GOALS and OCT5k are those that third parties' loaders read; that of NR206 was not read anywhere, so any folders called image and mask will do.
+Melinščak et al. 2021 (AROI), Fang et al. 2022 (GOALS), Arikan et al. 2025 (OCT5k), He et al. 2023 (NR206).
+The trees of AROI, GOALS and OCT5k are those that third parties' loaders read; that of NR206 was not read anywhere, so any folders
+called image and mask will do.
 """
 
 import re
