@@ -9,7 +9,7 @@ from places import ROOT
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-NEEDS = {"segment": ("matplotlib",), "finetune_oct": ("torch", "monai", "matplotlib")}
+NEEDS = {"segment": ("matplotlib",), "quantify_oct": ("matplotlib",), "finetune_oct": ("torch", "monai", "matplotlib")}
 
 
 def cells(path: Path, kind: str) -> list[str]:
@@ -46,6 +46,13 @@ def test_segmenting(monkeypatch, tmp_path, capsys):
     found = [names["dice"](names["case"].label == i, names["prediction"].mask(k)) for k, i in enumerate(names["cysts"])]
     assert sum(found) / len(found) > 0.6
     assert "fluid_area_um2" in capsys.readouterr().out
+
+
+def test_quantifying(monkeypatch, tmp_path):
+    names = run(FOLDER / "quantify_oct.ipynb", monkeypatch, tmp_path)
+    assert names["measured_nl"] == pytest.approx(names["known_nl"], rel=0.02)
+    assert names["found_nl"] == pytest.approx(names["known_nl"], rel=0.5)  # a model that has not seen phantoms
+    assert (names["work"] / "numbers/report.html").is_file()
 
 
 @pytest.mark.slow
