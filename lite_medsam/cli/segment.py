@@ -31,7 +31,11 @@ Examples:
 @click.option("--point", "points", multiple=True, metavar="X,Y,LABEL",
               help="A click: label 1 on the object, 0 on the background. Repeatable; all belong to one object.")  # fmt: skip
 @click.option("--prompts", "prompt_path", type=click.Path(path_type=Path),
-              help="JSON with the objects, or a folder with one NAME.json per input.")  # fmt: skip
+              help="JSON with the objects, or masks to start from: npz, NIfTI, DICOM-SEG, label PNG or TIFF, COCO, Labelme, "
+              "YOLO, polygons, the demo's ZIP. Or a folder with one NAME.json (or masks) per input.")  # fmt: skip
+@click.option(
+    "--refine", is_flag=True, help="Let the model refine masks given with --prompts.  [default: taken as they are]"
+)
 @click.option("--target", metavar="NAME",
               help="What the objects are, for models that know names (lite-medsam info --targets). "
               "With --prompts: those that do not say it themselves.")  # fmt: skip
@@ -65,6 +69,7 @@ def command(
     boxes,
     points,
     prompt_path,
+    refine,
     target,
     save,
     overlap,
@@ -109,7 +114,7 @@ def command(
         values = centre, width
     sizes = None if spacing_um is None else tuple(_numbers("--spacing-um", spacing_um, "um,um,um"))
     options = SegmentOptions(
-        names, overlap, overwrite, reference_quirks, values, target, coordinates, max_voxels, sizes
+        names, overlap, overwrite, reference_quirks, values, target, coordinates, max_voxels, sizes, refine
     )
     jobs = find_jobs(inputs, output, tuple(prompts) or None, prompt_path, as_stack)
     predictor = open_predictor(**engine)

@@ -202,7 +202,7 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
 
 def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | LoadedVolume:
     started = time.perf_counter()
-    asked, boxes, facts, geometry = given_objects(job, options.coordinates), None, {}, None
+    asked, boxes, facts, geometry = given_objects(job, options), None, {}, None
     objects = asked.objects
     unread: Mapping[str, str] = {}
     if job.is_medical or job.path.suffix.lower() == ".npz":
@@ -221,6 +221,8 @@ def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded 
         if options.spacing_um is not None:
             raise CaseError(f"--spacing-um is for volumes and medical files; measures of {job.path.name} are in px")
         image = load_image(job.path)
+        if asked.label_file is not None:
+            objects = asked.of_labels(image.shape[:2], stem=job.path.stem)
     prompts = with_target(_picture_prompts(job, objects, boxes, unread), options.target)
     digest = fingerprint(image, prompts, predictor, options)
     finished = None if options.overwrite else finished_record(record_path(job), digest)

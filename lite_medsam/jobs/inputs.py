@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.jobs.listing import Job, SegmentOptions
+from lite_medsam.prompts.from_labels import prompts_from_labels
+from lite_medsam.prompts.label_files import label_kind
 from lite_medsam.prompts.prompt_set import MAX_PROMPT_FILE_BYTES, Prompt, load_prompts
 from lite_medsam.prompts.volume_coordinates import (
     AXES,
@@ -69,10 +72,14 @@ class Asked:
     Attributes:
         objects: Each a `Prompt` of a picture, or each a `VolumeObject`; None if there are none.
         frame: What their numbers count.
+        label_file: Masks to take as objects, in place of `objects`.
+        refine: Those masks are refined by the model; else they are the answer.
     """
 
     objects: list[Any] | None
     frame: Frame
+    label_file: Path | None = None
+    refine: bool = False
 
     def placed(self, scan: Scan) -> tuple[Scan, list[Prompt] | list[VolumeObject] | None]:
         """The scan, cut so that the objects lie in its slices, and the objects in its display coordinates.
@@ -80,6 +87,9 @@ class Asked:
         Raises:
             PromptError: If the objects lie across another axis than the slices, and the scan can't be cut anew.
         """
+        if self.label_file is not None:
+            is_picture = not scan.is_volume or (len(scan.values) == 1 and scan.boxes is None)
+            return scan, self.of_labels(scan.label_shape[-2:] if is_picture else scan.label_shape, scan)
         if self.objects is None:
             return scan, None
         if not are_of_volume(self.objects):
@@ -91,21 +101,34 @@ class Asked:
             scan = scan.across(axis)
         return scan, volume_to_display(self.objects, self.frame, scan.geometry)
 
+    def of_labels(self, shape: tuple[int, ...], scan: Scan | None = None, stem: str = "") -> list[Any]:
+        """The objects of the label file for a picture or volume of this shape.
 
-def given_objects(job: Job, coordinates: str = "voxel") -> Asked:
+        Raises:
+            PromptError: If it can't be read, or is for something else.
+        """
+        assert self.label_file is not None
+        geometry = None if scan is None else scan.geometry
+        return prompts_from_labels(self.label_file, shape, geometry, final=not self.refine, stem=stem)
+
+
+def given_objects(job: Job, options: SegmentOptions = SegmentOptions()) -> Asked:  # noqa: B008
     """The objects that were asked for with the job or in its prompt file, of whichever kind, as they were said.
 
     Args:
         job: The job.
-        coordinates: What numbers count that do not say it, see `SegmentOptions`.
+        options: What numbers count that do not say it, and whether masks are refined.
 
     Raises:
         PromptError: If the file or a mask is missing or not valid.
     """
+    coordinates = options.coordinates
     if job.prompts is not None:
         return Asked(list(job.prompts), Frame(coordinates))
     if job.prompt_file is None:
         return Asked(None, Frame(coordinates))
+    if label_kind(job.prompt_file) is not None:
+        return Asked(None, Frame("display"), job.prompt_file, options.refine)
     document = read_json(job.prompt_file, PromptError, MAX_PROMPT_FILE_BYTES)
     if isinstance(document, dict) and "volume" in document:
         return Asked(*read_volume_prompts(job.prompt_file, coordinates))

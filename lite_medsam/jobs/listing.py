@@ -23,6 +23,11 @@ OUTPUTS = ("npz", "label", "overlay")  # by default
 ALL_OUTPUTS = (*OUTPUTS, *KINDS)
 MEDICAL_SUFFIXES = (*NIFTI_SUFFIXES, ".dcm", ".dicom", ".ima", *METAIMAGE_SUFFIXES, *OWN_SUFFIXES)
 INPUT_SUFFIXES = (*IMAGE_SUFFIXES, ".npz", *MEDICAL_SUFFIXES)
+# of prompt files and label files in a folder, in this order
+PROMPT_ENDINGS = (
+    ".json", ".npz", "_label.nii.gz", ".nii.gz", ".nii", "_label.png", ".png", "_label.tif", ".tif", "_coco.json",
+    "_labelme.json", "_polygons.json", "_yolo.txt", ".txt", "_lite-medsam.zip", ".zip", ".dcm",
+)  # fmt: skip
 OVERLAP_CHOICES = (*OVERLAPS, "stack")
 
 
@@ -41,6 +46,7 @@ class SegmentOptions:
         target: What objects are whose prompts do not say it, as `Prompt.target`; None: not said.
         coordinates: What the numbers of prompts count in NIfTI and DICOM files: "voxel", the indices i, j, k of the file,
             or "display", columns, rows and slices as they are shown. A prompt file that names its own wins.
+        refine: Masks of label files given as prompts are refined by the model; else they are taken as they are.
         max_voxels: Larger scans are refused; None: what memory allows.
         spacing_um: Voxel size that the user says, in array order, instead of the file's; None: the file's.
     """
@@ -54,6 +60,7 @@ class SegmentOptions:
     coordinates: str = "voxel"
     max_voxels: int | None = None
     spacing_um: tuple[float, ...] | None = None
+    refine: bool = False
 
     def __post_init__(self):
         unknown = [name for name in self.save if name not in ALL_OUTPUTS]
@@ -181,11 +188,15 @@ def _check_outputs(jobs: Iterable[Job]) -> None:
 
 
 def _prompt_file(given: Path | None, source: Source, target: PurePath) -> Path | None:
-    """The prompt file of an input; in a folder the one called as its results, as its path, or as itself."""
+    """The prompt file of an input; in a folder the one called as its results, as its path, or as itself.
+
+    A JSON file wins over label files, which lie in another folder than the input: there they would be inputs themselves.
+    """
     if given is None or not given.is_dir():
         return given
     stem = stem_of(source.below.name, (*INPUT_SUFFIXES, *SHARED_SUFFIXES))
     below = source.below.parent / stem
     choices = [target, PurePath(source.folder) / below, below, PurePath(stem)]
-    files = [given / choice.with_name(choice.name + ".json") for choice in choices]
-    return next((file for file in files if file.is_file()), files[-1])
+    endings = PROMPT_ENDINGS[:1] if given.resolve() in source.path.resolve().parents else PROMPT_ENDINGS
+    files = [given / choice.with_name(choice.name + end) for end in endings for choice in choices]
+    return next((file for file in files if file.is_file()), files[len(choices) - 1])

@@ -229,8 +229,10 @@ def fingerprint(image: np.ndarray, prompts: list[Prompt], predictor: Predictor, 
 def begin_fingerprint(image: np.ndarray, predictor: Predictor, options: SegmentOptions) -> Any:
     """The hash of the model, the settings and the pixels; prompts are to be added."""
     digest = hashlib.sha256(predictor.spec.to_json().encode())
-    # the window is in the pixels already, the target in the prompts
-    chosen = {k: v for k, v in asdict(options).items() if k not in ("overwrite", "window", "target", "max_voxels")}
+    # the window is in the pixels already, target and masks are in the prompts
+    chosen = {
+        k: v for k, v in asdict(options).items() if k not in ("overwrite", "window", "target", "max_voxels", "refine")
+    }
     digest.update(json.dumps([[predictor.zoom, predictor.backend.name, chosen], image.shape]).encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest

@@ -1,6 +1,11 @@
 """What a user says about an object: boxes, clicks, strokes, names; in memory, in files, and as simulated users say it.
 
 - first_prompts: First prompts made from label maps, as a protocol's user gives them
+- from_labels: Existing masks opened as objects to be corrected: prompts of a picture or of a volume
+- label_annotations: Objects of annotations: COCO, Labelme, YOLO segmentation, and polygons like GeoJSON
+- label_files: Label files, whatever kind they are: told apart by their content, read as objects with masks
+- label_objects: Objects of label files: a name, and a mask on each slice where they are
+- label_volumes: Label volumes: NIfTI and DICOM-SEG on the voxels of their scan, and TIFF of several pages
 - prompt_object: What a user says about one object: a box, clicks, a previous mask; and its checks against an image
 - prompt_set: Prompts of users in files, with their masks
 - protocol: Simulated users: how boxes and clicks are made from a label map, the same way on every machine

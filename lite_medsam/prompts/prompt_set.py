@@ -10,6 +10,8 @@ import numpy as np
 
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.images.masks import MaskError, object_of, stored_mask
+from lite_medsam.prompts.label_files import label_kind, read_label_objects
+from lite_medsam.prompts.label_objects import picture_prompts
 from lite_medsam.prompts.prompt_object import MAX_NAME, Prompt, as_prompts, corners_of, validate
 from lite_medsam.prompts.protocol import (
     PROMPTS_DIR,
@@ -51,17 +53,24 @@ MAX_MASKS = 1_000  # each is as large as the image
 MAX_COORDINATE = 1e9
 
 
-def load_prompts(path: str | os.PathLike) -> list[Prompt]:
-    """Reads a prompt set; the format is prompts/prompt-set.schema.json.
+def load_prompts(path: str | os.PathLike, image_hw: tuple[int, int] | None = None) -> list[Prompt]:
+    """Reads a prompt set; the format is prompts/prompt-set.schema.json. Label files are read as well: each object's mask
+    becomes a final mask under its name, see `label_files.read_label_objects`.
 
     Masks are image files, named relative to the prompt file and within its folder, read by `images.masks`: numbers above 0
     are inside, JPEG and softened edges are cut at half, alpha and palette indices count; grey floats are logits, above 0 is
     inside.
 
+    Args:
+        path: The file.
+        image_hw: (H, W) of the picture, for label files that do not say it, and to check the others.
+
     Raises:
         PromptError: If the file or a mask is missing or not valid; the message names the file and the place
             in it.
     """
+    if label_kind(path) is not None:
+        return picture_prompts(read_label_objects(path, image_hw))
     check = Checker(path, PromptError)
     document = read_json(path, PromptError, MAX_PROMPT_FILE_BYTES)
     document = check.mapping(document, "", ("version", "objects"), ("description", "coordinates"))

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.errors import PromptError
+from lite_medsam.prompts.from_labels import volume_object_of
+from lite_medsam.prompts.label_files import label_kind, read_label_objects
 from lite_medsam.prompts.prompt_object import MAX_NAME, corners_of
 from lite_medsam.prompts.prompt_set import (
     MAX_COORDINATE,
@@ -65,7 +67,7 @@ def volume_prompt_files(objects: Iterable[VolumeObject], stem: str = "prompts") 
 
 
 def load_volume_prompts(path: str | os.PathLike, geometry: Geometry | None = None) -> list[VolumeObject]:
-    """Reads the prompts of a volume, as `volume_prompt_files` writes them, in display coordinates.
+    """Reads the prompts of a volume, as `volume_prompt_files` writes them, in display coordinates; label files as well.
 
     Args:
         path: The file.
@@ -76,6 +78,11 @@ def load_volume_prompts(path: str | os.PathLike, geometry: Geometry | None = Non
         PromptError: If the file or a mask is missing or not valid, or its coordinates can't be brought into the slices of
             this geometry; the message names the file and the place in it.
     """
+    if label_kind(path) is not None:
+        if geometry is None:
+            raise PromptError(f"{path}: is a label file, which needs the geometry of the scan; pass scan.geometry")
+        items = read_label_objects(path, geometry.shape, geometry)
+        return [volume_object_of(item, geometry.shape[1:]) for item in items]
     objects, frame = read_volume_prompts(path, "display")
     if frame.coordinates == "voxel":
         if geometry is None:

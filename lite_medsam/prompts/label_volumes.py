@@ -1,0 +1,133 @@
+"""Label volumes: NIfTI and DICOM-SEG on the voxels of their scan, and TIFF of several pages."""
+
+from pathlib import Path
+
+import numpy as np
+
+from lite_medsam.errors import CaseError, MissingExtraError, PromptError
+from lite_medsam.prompts.label_objects import LabelObject, check_names, objects_of_array
+from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.limits import voxels_in_memory
+from lite_medsam.scans.nifti import load_nifti
+
+_NEAR = 0.02  # of a voxel: frames that differ by less are one
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def nifti_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geometry | None) -> list[LabelObject]:
+    """The objects of a NIfTI label map, in the slices of the scan.
+
+    Raises:
+        PromptError: If it lies on other voxels than the scan.
+    """
+    scan = load_nifti(path, voxels_in_memory())
+    if geometry is None:
+        labels = scan.values if shape is None or len(shape) == 3 or len(scan.values) > 1 else scan.values[0]
+        return objects_of_array(labels, shape or labels.shape[-2:])
+    voxels = scan.geometry.uncut(scan.values)
+    placed = geometry.cut(onto(voxels, scan.geometry.affine, geometry))
+    return objects_of_array(placed, shape or placed.shape)
+
+
+def dicom_seg_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geometry | None) -> list[LabelObject]:
+    """The objects of a DICOM segmentation, one for each segment, in the slices of the scan.
+
+    Raises:
+        PromptError: If it is no segmentation, or lies on other voxels than the scan.
+        MissingExtraError: If highdicom is not installed.
+    """
+    try:
+        import highdicom
+    except ImportError:
+        raise MissingExtraError("reading DICOM-SEG", "medical", "highdicom") from None
+    if geometry is None:
+        raise PromptError("DICOM-SEG lies in the patient: give it with its scan")
+    try:
+        seg = highdicom.seg.segread(path)
+        volume = seg.get_volume(combine_segments=False)
+        numbers = list(seg.segment_numbers)
+        names = [seg.get_segment_description(number).segment_label for number in numbers]
+    except Exception as error:  # pydicom and highdicom raise anything on files of other kinds
+        raise PromptError(f"must be a DICOM segmentation ({type(error).__name__})") from None
+    found = []
+    # highdicom's indices are (slice, row, column), its affine leads to left, posterior, superior
+    affine = _LPS_TO_RAS @ np.asarray(volume.affine, float)
+    for k, name in enumerate(names):
+        placed = geometry.cut(onto(np.asarray(volume.array)[..., k] > 0, affine, geometry))
+        planes = placed if placed.shape == shape or shape is None or len(shape) == 3 else placed[:1]
+        slices = {z: np.ascontiguousarray(plane) for z, plane in enumerate(planes) if plane.any()}
+        if slices:
+            found.append(LabelObject(slices, check_names(str(name))))
+    if not found:
+        raise PromptError("labels must hold an object, got none")
+    return found
+
+
+def onto(voxels: np.ndarray, affine: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Labels on the voxels of a scan's file: turned, mirrored and shifted by whole voxels, never resampled.
+
+    Args:
+        voxels: (i, j, k) labels; a part of the scan will do.
+        affine: (4, 4) from their indices to right, anterior, superior in mm.
+        geometry: Of the scan.
+
+    Returns:
+        (i, j, k) labels in the order of the scan's file.
+
+    Raises:
+        PromptError: If they lie between the voxels of the scan, or an object lies outside it.
+    """
+    full = (*geometry.file_shape, 1)[:3]
+    turn = np.linalg.inv(geometry.affine) @ affine
+    signs = np.rint(turn[:3, :3])
+    corners = np.array([[0, 0, 0], *np.diag(np.array(voxels.shape) - 1.0)])
+    places = corners @ turn[:3, :3].T + turn[:3, 3]
+    is_turn = (np.abs(signs).sum(0) == 1).all() and (np.abs(signs).sum(1) == 1).all()
+    if not is_turn or np.abs(places - (corners @ signs.T + np.rint(turn[:3, 3]))).max() > 5 * _NEAR:
+        raise PromptError("labels must lie on the voxels of the scan, lie on others; resample them, nearest neighbour")
+    axes = np.abs(signs).argmax(1)  # for each axis of the scan that of the labels
+    turned = voxels.transpose(*axes.tolist())
+    origin = np.rint(turn[:3, 3]).astype(int)
+    for axis in range(3):
+        if signs[axis, axes[axis]] < 0:
+            turned = np.flip(turned, axis)
+            origin[axis] -= turned.shape[axis] - 1
+    if tuple(origin.tolist()) == (0, 0, 0) and turned.shape == full:
+        return turned
+    placed = np.zeros(full, voxels.dtype)
+    low = np.maximum(origin, 0)
+    high = np.minimum(origin + turned.shape, full)
+    if (low >= high).any():
+        raise PromptError("labels must lie inside the scan, lie outside")
+    part = turned[tuple(slice(a - o, b - o) for a, b, o in zip(low, high, origin, strict=True))]
+    if np.count_nonzero(part) != np.count_nonzero(turned):
+        raise PromptError("labels must lie inside the scan, a part of them lies outside")
+    placed[tuple(slice(a, b) for a, b in zip(low, high, strict=True))] = part
+    return placed
+
+
+def tiff_pages(path: Path) -> np.ndarray | None:
+    """(N, H, W) integers of a TIFF of several grey pages; None for other files.
+
+    Raises:
+        CaseError: If the pages have different sizes, or are too large for memory.
+    """
+    import tifffile
+
+    with open(path, "rb") as file:
+        if file.read(2) not in (b"II", b"MM"):
+            return None
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            series = tiff.series[0]
+            if len(series.shape) != 3 or series.axes.endswith("S") or series.shape[0] == 1:
+                return None
+            if len(tiff.series) > 1:
+                raise CaseError("pages of a label TIFF must have one size")
+            if series.size > voxels_in_memory():
+                raise CaseError(f"has {series.size} voxels, more than memory allows")
+            return series.asarray()
+    except CaseError:
+        raise
+    except Exception as error:  # tifffile raises anything on damaged files
+        raise CaseError(f"damaged TIFF ({type(error).__name__})") from None
