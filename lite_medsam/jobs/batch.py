@@ -202,7 +202,7 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
 
 def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | LoadedVolume:
     started = time.perf_counter()
-    asked, boxes, facts, geometry = given_objects(job, options), None, {}, None
+    asked, boxes, facts, geometry = given_objects(job, options.coordinates, options.refine), None, {}, None
     objects = asked.objects
     unread: Mapping[str, str] = {}
     if job.is_medical or job.path.suffix.lower() == ".npz":

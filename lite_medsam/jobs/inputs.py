@@ -112,23 +112,23 @@ class Asked:
         return prompts_from_labels(self.label_file, shape, geometry, final=not self.refine, stem=stem)
 
 
-def given_objects(job: Job, options: SegmentOptions = SegmentOptions()) -> Asked:  # noqa: B008
+def given_objects(job: Job, coordinates: str = "voxel", refine: bool = False) -> Asked:
     """The objects that were asked for with the job or in its prompt file, of whichever kind, as they were said.
 
     Args:
         job: The job.
-        options: What numbers count that do not say it, and whether masks are refined.
+        coordinates: What numbers count that do not say it, see `SegmentOptions`.
+        refine: Masks of a label file are refined by the model.
 
     Raises:
         PromptError: If the file or a mask is missing or not valid.
     """
-    coordinates = options.coordinates
     if job.prompts is not None:
         return Asked(list(job.prompts), Frame(coordinates))
     if job.prompt_file is None:
         return Asked(None, Frame(coordinates))
     if label_kind(job.prompt_file) is not None:
-        return Asked(None, Frame("display"), job.prompt_file, options.refine)
+        return Asked(None, Frame("display"), job.prompt_file, refine)
     document = read_json(job.prompt_file, PromptError, MAX_PROMPT_FILE_BYTES)
     if isinstance(document, dict) and "volume" in document:
         return Asked(*read_volume_prompts(job.prompt_file, coordinates))
