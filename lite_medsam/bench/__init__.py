@@ -14,6 +14,7 @@
 - report: The result of a bench as text for a terminal
 - run: Runs the parts of a bench one after the other; a part that fails is named and the others go on
 - samples: Synthetic images of the sizes that are measured, as arrays and as files
+- scale: Many files: seconds of one more slice by number of processes, bytes in and out, what a million cost
 - small_graphs: ONNX graphs of one operator, written without the onnx package, which the base package does not have
 - timing: Timings that can be compared: tasks take turns, so that a disturbance of the machine hits all of them
 - volumes: A volume with several objects: followed slice by slice, each slice encoded once for all of them

@@ -91,6 +91,8 @@ def _cell(entry: Measurement | None) -> tuple[str, str]:
     mark = "" if entry.source == "measured" else " *"
     if entry.unit == "MB":
         return f"{entry.sample.median:.0f} MB{mark}", ""
+    if entry.unit != "s":
+        return f"{entry.sample.median:.3g} {entry.unit}{mark}", ""
     spread = f"[{duration(low)}..{duration(high)}]" if len(entry.sample.values) > 1 else ""
     return duration(entry.sample.median) + mark, spread
 

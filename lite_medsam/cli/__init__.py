@@ -20,6 +20,7 @@
 - prepare: `lite-medsam prepare`: a data set becomes cases, or is checked
 - quantify: `lite-medsam quantify`: masks of an eye become the numbers of a clinic
 - segment: `lite-medsam segment`: masks of images, volumes and folders from boxes and points
+- segment_report: What `lite-medsam segment` says: progress, a line for each input, failures at the end
 - serve: `lite-medsam serve`: a service for the viewers that know nnInteractive
 - train: `lite-medsam train`: a model from a recipe
 - weights: `lite-medsam weights`: published weights listed, downloaded and checked

@@ -21,6 +21,18 @@ class WeightsPath(click.Path):
         return find_weights(os.fsdecode(super().convert(value, param, ctx)))
 
 
+class InputPath(click.Path):
+    """A path, or an address such as `s3://bucket/scans`, which stays a text."""
+
+    def __init__(self):
+        super().__init__(path_type=Path)
+
+    def convert(self, value, param, ctx):
+        from lite_medsam.jobs.remote import is_url
+
+        return value if isinstance(value, str) and is_url(value) else super().convert(value, param, ctx)
+
+
 def engine_options(function):
     """Adds --weights, --engine, --threads and --zoom."""
     options = [

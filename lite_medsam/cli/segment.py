@@ -1,12 +1,11 @@
 """`lite-medsam segment`: masks of images, volumes and folders from boxes and points."""
 
-import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import click
 
-from lite_medsam.cli.options import engine_options, open_predictor
+from lite_medsam.cli.options import InputPath, engine_options, open_predictor
 
 
 @click.command(
@@ -18,12 +17,15 @@ Examples:
   lite-medsam segment -i scan.png --box 120,80,260,190 --target "optic cup" -o out
   lite-medsam segment -i scan.png --prompts objects.json -o out
   lite-medsam segment -i folder/of/npz -o out --save npz --quiet
+  lite-medsam segment --manifest inputs.csv -o out --save parquet --part 3/100
   lite-medsam segment -i ct.nii.gz --box 60,80,3,110,140,17 --window 40,400 -o out
 """,
 )
-@click.option("-i", "--input", "inputs", type=click.Path(path_type=Path), multiple=True, required=True,
-              help="Image (png jpg bmp tif), challenge npz, NIfTI, DICOM, MetaImage, OCT file, or a folder of them. "
-              "Repeatable.")  # fmt: skip
+@click.option("-i", "--input", "inputs", type=InputPath(), multiple=True,
+              help="Image (png jpg bmp tif), challenge npz, NIfTI, DICOM, MetaImage, OCT file, or a folder of them, also as an "
+              "address (s3://bucket/scans). Repeatable.")  # fmt: skip
+@click.option("--manifest", type=click.Path(path_type=Path),
+              help="CSV or Parquet with the columns path, prompts and output, in place of -i: a row for each input.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
 @click.option("--box", "boxes", multiple=True, metavar="X0,Y0,X1,Y1",
               help="A box in pixels, last pixel inside; one object each. Volumes: x0,y0,z0,x1,y1,z1, for NIfTI in the "
@@ -40,7 +42,8 @@ Examples:
               help="What the objects are, for models that know names (lite-medsam info --targets). "
               "With --prompts: those that do not say it themselves.")  # fmt: skip
 @click.option("--save", default="npz,label,overlay", show_default=True,
-              help="What to write beside the JSON record; also coco, labelme, yolo, polygons.")  # fmt: skip
+              help="What to write beside the JSON record; also coco, labelme, yolo, polygons, and parquet: run lengths of all "
+              "masks in one table.")  # fmt: skip
 @click.option("--overlap", type=click.Choice(["best", "first", "last", "stack"]), default="best", show_default=True,
               help="Who gets a pixel that several objects claim; stack keeps one mask per object (pictures).")  # fmt: skip
 @click.option("--window", metavar="CENTRE,WIDTH",
@@ -59,12 +62,17 @@ Examples:
               help="Bug for bug as LiteMedSAM's own script, 2D and 3D npz: its converted weights, boxes alone.")  # fmt: skip
 @click.option("--read-ahead/--no-read-ahead", default=True, show_default=True,
               help="Read the next input and write the last result while the model computes.")  # fmt: skip
+@click.option("--part", metavar="I/N", help="Only every N-th input from the I-th, as one machine of N: 3/100.")
+@click.option("--ray", metavar="ADDRESS|local",
+              help="Run on a Ray cluster, or on workers of this machine; a worker has --threads CPUs, 1 by default.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(1), help="Ray workers.  [default: as many as there are CPUs for]")
 @click.option("--overwrite", is_flag=True, help="Do again what is finished.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @engine_options
 def command(
     inputs,
+    manifest,
     output,
     boxes,
     points,
@@ -80,6 +88,9 @@ def command(
     as_stack,
     reference_quirks,
     read_ahead,
+    part,
+    ray,
+    workers,
     overwrite,
     as_json,
     quiet,
@@ -96,17 +107,21 @@ def command(
     Numbers of NIfTI and DICOM files are voxel indices of the file by default, whatever way the slices are shown; the record
     has both, by name (box_voxel, box_display).
     """
-    from tqdm import tqdm
-
+    from lite_medsam.cli.segment_report import Report
     from lite_medsam.jobs.batch import SegmentOptions, find_jobs, run_jobs
+    from lite_medsam.jobs.manifest import read_manifest
+    from lite_medsam.jobs.mask_table import mask_table, mask_table_path
+    from lite_medsam.jobs.parts import Part
+    from lite_medsam.jobs.ray_batches import run_jobs_on_ray
     from lite_medsam.prompts.vocabulary import check_target
-    from lite_medsam.storage.console import print_json
-    from lite_medsam.storage.json_text import recorded_name
-    from lite_medsam.storage.paths import shown_path
 
     prompts = objects_from_options(boxes, points)
     if prompts and prompt_path:
         raise click.UsageError("give either --prompts or --box and --point, not both")
+    if bool(inputs) == bool(manifest) or (manifest and (prompts or prompt_path)):
+        raise click.UsageError("give either -i, with --box, --point or --prompts, or --manifest, whose rows say both")
+    if workers and not ray:
+        raise click.UsageError("--workers goes with --ray ADDRESS or --ray local")
     names = tuple(name for name in save.split(",") if name)
     values = None
     if window is not None:
@@ -116,81 +131,26 @@ def command(
     options = SegmentOptions(
         names, overlap, overwrite, reference_quirks, values, target, coordinates, max_voxels, sizes, refine
     )
-    jobs = find_jobs(inputs, output, tuple(prompts) or None, prompt_path, as_stack)
+    share = None if part is None else Part.parse(part)
+    asked = tuple(prompts) or None, prompt_path, as_stack
+    jobs = read_manifest(manifest, output) if manifest else find_jobs(inputs, output, *asked)
+    jobs = jobs if share is None else share.of(jobs)
+    if ray:
+        engine["threads"] = engine["threads"] or 1
     predictor = open_predictor(**engine)
     if target is not None:
         check_target(target, predictor.spec.targets, predictor.spec.name)
-    progress = tqdm(total=len(jobs), unit="file", disable=quiet or len(jobs) < 2, leave=False)
-    records, failures = [], []
-
-    def on_done(job, record: dict) -> None:
-        progress.update()
-        if "error" in record:
-            failures.append((job.path, record["error"], record["wrong_input"]))
-            return
-        records.append(record)
-        if not quiet and not as_json:
-            progress.write(_line(job, record), file=sys.stdout)
-        for note in () if quiet or record.get("skipped") else record.get("notes", ()):
-            progress.write(f"note: {shown_path(job.path.name)}: {note}", file=sys.stderr)
-
-    try:
-        with progress, SliceBar(quiet) as slices:
-            run_jobs(predictor, jobs, options, on_done, read_ahead, slices)
-    finally:  # after a full disk, too, what was done and what failed is told
-        if as_json:
-            print_json(records + [{"input": recorded_name(path), "error": text} for path, text, _ in failures])
-        for path, message, _ in failures:
-            # most messages name their file already
-            name, shown = shown_path(path.name), shown_path(path)
-            print(f"error: {message if name in message else f'{shown}: {message}'}", file=sys.stderr)
-        if failures and len(jobs) > 1:
-            print(f"{len(failures)} of {len(jobs)} inputs failed", file=sys.stderr)
-    if failures:
-        raise click.exceptions.Exit(2 if any(wrong_input for *_, wrong_input in failures) else 1)
-
-
-def _line(job, record: dict) -> str:
-    from lite_medsam.storage.paths import shown_path
-
-    name = shown_path(job.path.name)
-    if record.get("skipped"):
-        return f"{name}: finished before, skipped"
-    objects = record["objects"]
-    scores = ", ".join("-" if o["score"] is None else f"{o['score']:.2f}" for o in objects[:5]) + (
-        ", ..." if len(objects) > 5 else ""
-    )
-    seconds = sum(record["seconds"].values())
-    plural = "" if len(objects) == 1 else "s"
-    return f"{name}: {len(objects)} object{plural}, score {scores}, {seconds:.2f} s -> {shown_path(job.target)}.json"
-
-
-class SliceBar:
-    """A bar on stderr for the slices of a volume, shown where it takes longer than a second."""
-
-    def __init__(self, quiet: bool):
-        self.quiet = quiet
-        self.bar: Any = None
-
-    def __call__(self, job, done: int, total: int) -> None:
-        from tqdm import tqdm
-
-        from lite_medsam.storage.paths import shown_path
-
-        if self.bar is None:
-            name = shown_path(job.path.name)
-            self.bar = tqdm(total=total, desc=name, unit="slice", delay=1, leave=False, disable=self.quiet)
-        self.bar.update(done - self.bar.n)
-        if done == total:
-            self.__exit__()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_) -> None:
-        if self.bar is not None:
-            self.bar.close()
-        self.bar = None
+    with ExitStack() as stack:
+        table = None
+        if "parquet" in names:
+            table = stack.enter_context(mask_table(mask_table_path(output, share), output))
+        report = stack.enter_context(Report(len(jobs), quiet, as_json, table))
+        if ray:
+            run_jobs_on_ray(predictor, jobs, options, report, ray, workers)
+        else:
+            run_jobs(predictor, jobs, options, report, read_ahead, report.slices)
+    if report.failures:
+        raise click.exceptions.Exit(2 if any(wrong_input for *_, wrong_input in report.failures) else 1)
 
 
 def objects_from_options(boxes: tuple[str, ...], points: tuple[str, ...]) -> list:

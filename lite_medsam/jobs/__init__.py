@@ -5,7 +5,13 @@
 - failures: What went wrong with one input: whether the others can go on, and how it is told
 - inputs: The input of one job: what its file holds, which objects were asked for, a picture or a volume
 - listing: Which files to segment, with which prompts, and where their results go
+- manifest: Manifests: tables of inputs with their prompts and the names of their results, as CSV or Parquet
+- mask_table: The masks of many inputs as one Parquet table of run lengths
 - naming: Where the results of each input go: no two inputs write the same file, and a second run finds the first's
 - outputs: The results of one segmented input as files, all of them or none, and how finished work is recognised
+- parts: One part of the work: a machine of many takes every n-th input and needs to know of no other
+- prompt_cells: Prompts as a cell of a manifest says them: a box, boxes, or the JSON of a prompt file
+- ray_batches: The same jobs on a Ray cluster: actors that open the model once, blocks of jobs, retries after a death
+- remote: Inputs that lie in object stores and on servers: listed and fetched by fsspec, one file at a time
 - volumes: What `lite-medsam segment` does with one volume: prompts in, a label map, a picture and a record out
 """

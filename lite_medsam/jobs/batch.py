@@ -20,6 +20,7 @@ from lite_medsam.jobs.inputs import (
     check_window,
     given_objects,
     is_one_picture,
+    on_disk,
     read_scan,
     scan_facts,
     with_target,
@@ -159,10 +160,11 @@ def run_job(predictor: Predictor, job: Job, options: SegmentOptions, on_slice: O
         OSError: If a result cannot be written.
         MissingExtraError: If the input needs a library that is not installed.
     """
-    if options.reference_quirks and job.path.suffix.lower() == ".npz":
-        case = load_case(job.path)
-        if case.is_volume:
-            return run_volume_with_quirks(predictor, job, case, options)
+    if options.reference_quirks and job.path.suffix.lower() == ".npz" and job.problem is None:
+        with on_disk(job) as here:
+            case = load_case(here.path)
+            if case.is_volume:
+                return run_volume_with_quirks(predictor, here, case, options)
     loaded = _read(predictor, job, options)
     if loaded.finished is not None:
         return loaded.finished
@@ -194,7 +196,8 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
     """
     if job.problem is not None:
         raise CaseError(job.problem)
-    loaded = _loaded(predictor, job, options)
+    with on_disk(job) as here:
+        loaded = _loaded(predictor, here, options)
     if loaded.finished is None and not options.overwrite:
         check_source(job)
     return loaded

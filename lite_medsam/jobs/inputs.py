@@ -1,15 +1,18 @@
 """The input of one job: what its file holds, which objects were asked for, a picture or a volume."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.jobs.listing import Job, SegmentOptions
+from lite_medsam.jobs.prompt_cells import cell_document
+from lite_medsam.jobs.remote import fetched
 from lite_medsam.prompts.from_labels import prompts_from_labels
 from lite_medsam.prompts.label_files import label_kind
-from lite_medsam.prompts.prompt_set import MAX_PROMPT_FILE_BYTES, Prompt, load_prompts
+from lite_medsam.prompts.prompt_set import MAX_PROMPT_FILE_BYTES, Prompt, prompts_from_document
 from lite_medsam.prompts.volume_coordinates import (
     AXES,
     Frame,
@@ -19,11 +22,27 @@ from lite_medsam.prompts.volume_coordinates import (
     volume_to_display,
 )
 from lite_medsam.prompts.volume_objects import VolumeObject, target_of_object
-from lite_medsam.prompts.volume_prompt_set import read_volume_prompts
+from lite_medsam.prompts.volume_prompt_set import volume_prompts_from_document
 from lite_medsam.scans.oct.words import exam_facts
 from lite_medsam.scans.reading import load_volume
 from lite_medsam.scans.scan import Scan
 from lite_medsam.storage.strict_json import Checker, read_json
+
+
+@contextmanager
+def on_disk(job: Job) -> Iterator[Job]:
+    """The job with its input on this machine's disk, while it is read; one that lies there already is as it is.
+
+    Raises:
+        CaseError: If nothing is at its address, or nothing is known of this kind of address.
+        OSError: If it cannot be fetched.
+        MissingExtraError: If fsspec or a package of this kind of address is not installed.
+    """
+    if job.url is None or job.problem is not None:
+        yield job
+    else:
+        with fetched(job.url, job.path.name) as path:
+            yield replace(job, path=path)
 
 
 def read_scan(job: Job, options: SegmentOptions) -> Scan:
@@ -125,15 +144,20 @@ def given_objects(job: Job, coordinates: str = "voxel", refine: bool = False) ->
     """
     if job.prompts is not None:
         return Asked(list(job.prompts), Frame(coordinates))
-    if job.prompt_file is None:
-        return Asked(None, Frame(coordinates))
-    if label_kind(job.prompt_file) is not None:
+    if job.prompt_cell is not None:
+        check = Checker(f"prompts of {job.path.name}", PromptError)
+        document, folder = cell_document(job.prompt_cell, check), job.prompt_folder
+    elif job.prompt_file is not None and label_kind(job.prompt_file) is not None:
         return Asked(None, Frame("display"), job.prompt_file, refine)
-    document = read_json(job.prompt_file, PromptError, MAX_PROMPT_FILE_BYTES)
+    elif job.prompt_file is not None:
+        check = Checker(job.prompt_file, PromptError)
+        document, folder = read_json(job.prompt_file, PromptError, MAX_PROMPT_FILE_BYTES), job.prompt_file.parent
+    else:
+        return Asked(None, Frame(coordinates))
     if isinstance(document, dict) and "volume" in document:
-        return Asked(*read_volume_prompts(job.prompt_file, coordinates))
-    prompts = load_prompts(job.prompt_file)
-    return Asked(prompts, frame_of(Checker(job.prompt_file, PromptError), document, coordinates))
+        return Asked(*volume_prompts_from_document(check, document, folder, coordinates))
+    prompts = prompts_from_document(check, document, folder)
+    return Asked(prompts, frame_of(check, document, coordinates))
 
 
 def with_target(objects: Sequence[Prompt] | Sequence[VolumeObject], target: str | None) -> list:

@@ -9,6 +9,7 @@ from lite_medsam.cases.case import IMAGE_SUFFIXES
 from lite_medsam.errors import CaseError
 from lite_medsam.images.metaimage import METAIMAGE_SUFFIXES
 from lite_medsam.jobs.naming import OUTPUT_ENDINGS, Source, stem_of, targets
+from lite_medsam.jobs.remote import urls_below
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_coordinates import COORDINATES
 from lite_medsam.prompts.volume_objects import VolumeObject
@@ -20,7 +21,7 @@ from lite_medsam.segment.prediction import OVERLAPS
 from lite_medsam.storage.paths import files_below, shown_path
 
 OUTPUTS = ("npz", "label", "overlay")  # by default
-ALL_OUTPUTS = (*OUTPUTS, *KINDS)
+ALL_OUTPUTS = (*OUTPUTS, *KINDS, "parquet")
 MEDICAL_SUFFIXES = (*NIFTI_SUFFIXES, ".dcm", ".dicom", ".ima", *METAIMAGE_SUFFIXES, *OWN_SUFFIXES)
 INPUT_SUFFIXES = (*IMAGE_SUFFIXES, ".npz", *MEDICAL_SUFFIXES)
 # of prompt files and label files in a folder, in this order
@@ -36,7 +37,7 @@ class SegmentOptions:
     """What to write for each input, beside its JSON record.
 
     Attributes:
-        save: Some of `ALL_OUTPUTS`.
+        save: Some of `ALL_OUTPUTS`; "parquet" are run lengths in the record, see `mask_table`.
         overlap: Who gets a pixel that several objects claim: "best", "first", "last"; "stack" keeps one mask per object,
             of pictures only.
         overwrite: Do again what is finished.
@@ -83,6 +84,10 @@ class Job:
         target: Path of the results without suffix: target.npz, target_label.png, target_overlay.png, target.json.
         prompts: The objects to segment, of a picture or of a volume; None: the boxes of the npz case, or `prompt_file`.
         prompt_file: JSON to read the objects from.
+        prompt_cell: The objects as a cell of a manifest says them, see `prompt_cells`.
+        prompt_folder: Where masks lie that the cell names.
+        url: Where the input lies if it is not on a disk of this machine; `path` is its name alone then.
+        place: Where a manifest asks for it, for messages.
         problem: Why it cannot be done, where that is known before the file is opened.
     """
 
@@ -90,6 +95,10 @@ class Job:
     target: Path
     prompts: tuple[Prompt, ...] | tuple[VolumeObject, ...] | None = None
     prompt_file: Path | None = None
+    prompt_cell: str | None = None
+    prompt_folder: Path = Path()
+    url: str | None = None
+    place: str | None = None
     problem: str | None = None
 
     @property
@@ -102,7 +111,7 @@ class Job:
 
 
 def find_jobs(
-    inputs: Sequence[Path],
+    inputs: Sequence[Path | str],
     out: Path,
     prompts: tuple[Prompt, ...] | tuple[VolumeObject, ...] | None = None,
     prompt_path: Path | None = None,
@@ -113,7 +122,7 @@ def find_jobs(
     Inputs of one name get results of different names, see `naming.targets`; a file that is given twice is one job.
 
     Args:
-        inputs: Images, npz cases, NIfTI and DICOM files, or folders of them.
+        inputs: Images, npz cases, NIfTI and DICOM files, or folders of them; texts are addresses such as `s3://bucket/scans`.
         out: Folder of the results.
         prompts: Objects for every input.
         prompt_path: A prompt file for every input, or a folder with one of the input's name and .json for each.
@@ -127,17 +136,23 @@ def find_jobs(
     """
     sources, problems = [], []
     for given in inputs:
-        more, failed = _sources(given, out, folders_are_scans)
+        if isinstance(given, str):
+            more, failed = sources_at(given)
+        else:
+            more, failed = _sources(given, out, folders_are_scans)
         sources += more
         problems += failed
     if not sources:
         raise CaseError("; ".join(_reason(path, text) for path, text in problems) or "there must be an input, got none")
-    sources = list({source.path.parent.resolve() / source.path.name: source for source in reversed(sources)}.values())
+    sources = list({_place(source): source for source in reversed(sources)}.values())
     sources.reverse()
     jobs = []
     for source, target in zip(sources, targets(sources, (*INPUT_SUFFIXES, *SHARED_SUFFIXES)), strict=True):
-        jobs.append(Job(source.path, out / target, prompts, _prompt_file(prompt_path, source, target)))
-    _check_outputs(jobs)
+        file = _prompt_file(prompt_path, source, target)
+        jobs.append(Job(source.path, out / target, prompts, file, url=source.url))
+    replacing = replaced_inputs(jobs)
+    if replacing:
+        raise CaseError(next(iter(replacing.values())))
     return jobs + [Job(path, out / path.name, problem=_reason(path, text)) for path, text in problems]
 
 
@@ -172,19 +187,43 @@ def _reason(path: Path, text: str) -> str:
     return text if shown_path(path) in text else f"{shown_path(path)}: {text}"
 
 
-def _check_outputs(jobs: Iterable[Job]) -> None:
-    """Raises CaseError if a result would replace an input or a prompt file."""
-    given = [path for job in jobs for path in (job.path, job.prompt_file) if path is not None]
+def _place(source: Source) -> Path | str:
+    return source.url or source.path.parent.resolve() / source.path.name
+
+
+def sources_at(url: str) -> tuple[list[Source], list[tuple[Path, str]]]:
+    """The input files at an address, and (name, reason) of what cannot be one, as for folders.
+
+    Raises:
+        MissingExtraError: If fsspec, or what it needs for this kind of address, is not installed.
+    """
+    try:
+        folder, below = urls_below(url, INPUT_SUFFIXES)
+    except (OSError, ValueError) as error:
+        return [], [(Path(url), f"{url}: could not be read ({' '.join(str(error).split())})")]
+    sources = [Source(Path(path.name), path, folder, address) for path, address in below]
+    if not sources:
+        return [], [(Path(url), f"must be or hold images, volumes or npz cases ({', '.join(INPUT_SUFFIXES)}): {url}")]
+    return sources, []
+
+
+def replaced_inputs(jobs: Iterable[Job]) -> dict[int, str]:
+    """By the number of a job whose results would replace an input or a prompt file, what to say of it."""
+    jobs = list(jobs)
+    here = [job.path for job in jobs if job.url is None and job.problem is None]
+    given = [*here, *(job.prompt_file for job in jobs if job.prompt_file is not None)]
+    found: dict[int, str] = {}
     folders = {folder: folder.resolve() for folder in {*(p.parent for p in given), *(j.target.parent for j in jobs)}}
     inputs = {path.resolve() for path in given} | {folders[path.parent] / path.name for path in given}
-    for job in jobs:
+    for number, job in enumerate(jobs):
         folder = folders[job.target.parent]
         replaced = next((end for end in OUTPUT_ENDINGS if folder / (job.target.name + end) in inputs), None)
         if replaced is not None:
-            raise CaseError(
+            found[number] = (
                 f"the output folder must not be that of the input {job.path}: {job.target.name}{replaced} "
                 "would be replaced; name another one with -o"
             )
+    return found
 
 
 def _prompt_file(given: Path | None, source: Source, target: PurePath) -> Path | None:

@@ -10,7 +10,7 @@ from lite_medsam.storage.json_text import recorded_name
 from lite_medsam.storage.names import MAX_NAME_BYTES, name_key, short_hash, writable_folder, writable_name
 
 OUTPUT_ENDINGS = (".npz", "_label.png", "_label.tif", "_label.nii.gz", "_overlay.png", ".json", *ENDINGS)
-_STEM_BYTES = MAX_NAME_BYTES - max(map(len, OUTPUT_ENDINGS))
+STEM_BYTES = MAX_NAME_BYTES - max(map(len, OUTPUT_ENDINGS))
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class Source:
         path: Where it is.
         below: Its path below the folder that was given; its name alone if it was given itself.
         folder: Name of that folder, or of the one that it lies in.
+        url: Where it is if not on a disk of this machine; `path` is its name alone then.
     """
 
     path: Path
     below: PurePath
     folder: str
+    url: str | None = None
 
 
 def targets(sources: Sequence[Source], endings: Sequence[str]) -> list[PurePath]:
@@ -67,9 +69,9 @@ def stem_of(name: str, endings: Sequence[str]) -> str:
     return name[: len(name) - max(map(len, fitting), default=0)]
 
 
-def source_id(path: Path) -> str:
-    """Tells inputs of one name apart: a hash of the whole path, so that a record does not tell where a file lies."""
-    return short_hash(recorded_name(os.path.abspath(path)))
+def source_id(path: Path, url: str | None = None) -> str:
+    """Tells inputs of one name apart: a hash of the whole path or address, so that a record does not tell where a file lies."""
+    return short_hash(url or recorded_name(os.path.abspath(path)))
 
 
 def _choices(source: Source, endings: Sequence[str]) -> list[PurePath]:
@@ -78,10 +80,10 @@ def _choices(source: Source, endings: Sequence[str]) -> list[PurePath]:
     inside = PurePath(*map(writable_folder, source.below.parts[:-1]))
     names = [stem, whole]
     # the first stays the same where the data are moved; two folders of one name need the second
-    codes = short_hash(recorded_name(PurePath(source.folder) / source.below)), source_id(source.path)
+    codes = short_hash(recorded_name(PurePath(source.folder) / source.below)), source_id(source.path, source.url)
     if source.folder:
         names += [f"{source.folder}_{stem}", f"{source.folder}_{whole}"]
     return [
-        *(inside / writable_name(name, _STEM_BYTES) for name in names),
-        *(inside / f"{writable_name(stem, _STEM_BYTES - 9)}-{code}" for code in codes),
+        *(inside / writable_name(name, STEM_BYTES) for name in names),
+        *(inside / f"{writable_name(stem, STEM_BYTES - 9)}-{code}" for code in codes),
     ]

@@ -16,6 +16,7 @@ from lite_medsam.jobs.listing import INPUT_SUFFIXES, Job, SegmentOptions
 from lite_medsam.jobs.naming import source_id, stem_of
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.results.annotations import KINDS, Names, annotation_files, pictures_of, pictures_of_labels
+from lite_medsam.results.coco import run_lengths
 from lite_medsam.results.overlay import draw_masks, draw_prompts
 from lite_medsam.results.take_home import label_png
 from lite_medsam.scans.geometry import Geometry
@@ -124,7 +125,7 @@ def all_or_none(job: Job, record: dict) -> Iterator[Callable[[str], Path]]:
 
     At the end all are renamed, the record last; after an error none is there.
     """
-    record["source"] = source_id(job.path)
+    record["source"] = source_id(job.path, job.url)
     with ExitStack() as files:
         record_file = files.enter_context(atomic_write(record_path(job)))
 
@@ -157,6 +158,8 @@ def write_outputs(
     """
     labels, stack = result.labels, result.stack
     with all_or_none(job, record) as output:
+        if "parquet" in options.save:
+            add_run_lengths(record, labels if stack is None else stack)
         if "npz" in options.save:
             segs = labels if stack is None else stack.view(np.uint8)
             np.savez_compressed(output(".npz"), **dict[str, Any](segs_arrays(segs, geometry)))
@@ -203,6 +206,22 @@ def write_annotations(
         output(ending).write_bytes(content)
     if notes:
         record["notes"] = [*record.get("notes", ()), *notes]
+
+
+def add_run_lengths(record: dict, masks: np.ndarray, is_volume: bool = False) -> None:
+    """Adds to each object of a record its mask as runs, a list with one entry for each slice that holds some of it.
+
+    Args:
+        record: The record; its objects are in the order of their numbers, from 1.
+        masks: (H, W) labels, or (N, H, W) a mask for each object; of a volume (D, H, W) labels.
+        is_volume: Whether it is a volume; entries have the slice `z`, as displayed.
+    """
+    for i, item in enumerate(record["objects"]):
+        if is_volume:
+            slices = [(z, labels == i + 1) for z, labels in enumerate(masks)]
+            item["rle"] = [{"z": z, **run_lengths(mask)} for z, mask in slices if mask.any()]
+        else:
+            item["rle"] = [run_lengths(masks == i + 1 if masks.ndim == 2 else masks[i])]
 
 
 def write_pages(path: Path, pages: np.ndarray) -> None:
@@ -268,7 +287,7 @@ def check_source(job: Job) -> None:
         other = record["source"] if isinstance(record["source"], str) else None
     except (OSError, ValueError, KeyError, TypeError):
         return  # nothing there, or a record that does not say whose it is
-    if other is not None and other != source_id(job.path):
+    if other is not None and other != source_id(job.path, job.url):
         raise CaseError(
             f"{shown_path(path)} holds the results of another input of this name, not of {shown_path(job.path)}; name another "
             "folder with -o, or give --overwrite"

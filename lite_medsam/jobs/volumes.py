@@ -18,6 +18,7 @@ from lite_medsam.jobs.inputs import are_of_volume, check_window, scan_facts, wit
 from lite_medsam.jobs.listing import Job, SegmentOptions
 from lite_medsam.jobs.outputs import (
     add_prompt,
+    add_run_lengths,
     all_or_none,
     begin_fingerprint,
     finished_record,
@@ -146,6 +147,8 @@ def compute_volume(
 def write_volume(loaded: LoadedVolume, options: SegmentOptions, labels: np.ndarray, record: dict) -> None:
     """Writes the results of a volume, all of them or none."""
     with all_or_none(loaded.job, record) as output:
+        if "parquet" in options.save:
+            add_run_lengths(record, labels, is_volume=True)
         if "npz" in options.save:
             np.savez_compressed(output(".npz"), **dict[str, Any](segs_arrays(labels, loaded.geometry)))
         if "label" in options.save:

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,7 @@ __all__ = [
     "prompt_files",
     "prompt_from_json",
     "prompt_json",
+    "prompts_from_document",
     "rng_for",
     "save_prompts",
     "simulate_box",
@@ -71,8 +73,21 @@ def load_prompts(path: str | os.PathLike, image_hw: tuple[int, int] | None = Non
     """
     if label_kind(path) is not None:
         return picture_prompts(read_label_objects(path, image_hw))
-    check = Checker(path, PromptError)
     document = read_json(path, PromptError, MAX_PROMPT_FILE_BYTES)
+    return prompts_from_document(Checker(path, PromptError), document, Path(path).parent)
+
+
+def prompts_from_document(check: Checker, document: Any, folder: Path) -> list[Prompt]:
+    """The prompts of a parsed prompt set.
+
+    Args:
+        check: Names the document in messages.
+        document: What `read_json` gives.
+        folder: Where its masks lie.
+
+    Raises:
+        PromptError: If it is not valid, or a mask is missing.
+    """
     document = check.mapping(document, "", ("version", "objects"), ("description", "coordinates"))
     if document["version"] != 1 or isinstance(document["version"], bool):
         raise check.fail("version", "be 1", document["version"])
@@ -81,7 +96,6 @@ def load_prompts(path: str | os.PathLike, image_hw: tuple[int, int] | None = Non
     if "description" in document:
         check.text(document["description"], "description", 2000)
     objects = check.array(document["objects"], "objects", maximum=MAX_OBJECTS)
-    folder = Path(path).parent
     if sum(isinstance(item, dict) and "mask" in item for item in objects) > MAX_MASKS:
         raise check.fail("objects", f"have at most {MAX_MASKS} masks")
     return [prompt_from_json(check, item, f"objects[{i}]", folder) for i, item in enumerate(objects)]

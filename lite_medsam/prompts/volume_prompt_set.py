@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -106,8 +107,24 @@ def read_volume_prompts(path: str | os.PathLike, default: str) -> tuple[list[Vol
     Raises:
         PromptError: If the file or a mask is missing or not valid; the message names the file and the place in it.
     """
-    check = Checker(path, PromptError)
     document = read_json(path, PromptError, MAX_PROMPT_FILE_BYTES)
+    return volume_prompts_from_document(Checker(path, PromptError), document, Path(path).parent, default)
+
+
+def volume_prompts_from_document(
+    check: Checker, document: Any, folder: Path, default: str
+) -> tuple[list[VolumeObject], Frame]:
+    """The prompts of a parsed document, as `read_volume_prompts` gives them.
+
+    Args:
+        check: Names the document in messages.
+        document: What `read_json` gives.
+        folder: Where its masks lie.
+        default: One of `COORDINATES`.
+
+    Raises:
+        PromptError: If it is not valid, or a mask is missing.
+    """
     known = ("description", "coordinates", "axis")
     document = check.mapping(document, "", ("version", "volume", "objects"), known)
     if document["version"] != 1 or isinstance(document["version"], bool):
@@ -119,7 +136,7 @@ def read_volume_prompts(path: str | os.PathLike, default: str) -> tuple[list[Vol
     slices = [entry for item in objects if isinstance(item, dict) for entry in _list(item.get("slices"))]
     if sum(isinstance(entry, dict) and "mask" in entry for entry in slices) > MAX_MASKS:
         raise check.fail("objects", f"have at most {MAX_MASKS} masks")
-    return [_object(check, item, f"objects[{i}]", Path(path).parent) for i, item in enumerate(objects)], frame
+    return [_object(check, item, f"objects[{i}]", folder) for i, item in enumerate(objects)], frame
 
 
 def _object(check: Checker, item, place: str, folder: Path) -> VolumeObject:

@@ -23,6 +23,32 @@ def read_json(path: str | os.PathLike, error: type[ValueError], max_bytes: int) 
         error: If the file is missing, too large or no strict JSON; the message names it and the line.
     """
     shown, path = shown_path(path), Path(path)
+    try:
+        if not path.is_file():
+            raise error(f"{shown}: {'must be a JSON file, is a folder' if path.is_dir() else 'no such file'}")
+        if path.stat().st_size > max_bytes:
+            raise error(f"{shown}: must be at most {max_bytes} bytes, has {path.stat().st_size}")
+        text = path.read_bytes().decode("utf-8-sig")
+    except error:
+        raise
+    except UnicodeDecodeError:
+        raise error(f"{shown}: must be JSON in UTF-8, holds other bytes") from None
+    except (OSError, ValueError) as e:  # ValueError: a NUL in the path
+        raise error(f"{shown}: could not be read ({getattr(e, 'strerror', None) or e})") from None
+    return parse_json(text, shown, error)
+
+
+def parse_json(text: str, shown: str, error: type[ValueError]) -> Any:
+    """Parses JSON strictly.
+
+    Args:
+        text: The JSON.
+        shown: What messages call it.
+        error: The error class to raise.
+
+    Raises:
+        error: If it is no strict JSON; the message names the line.
+    """
 
     def refuse_constant(text: str):
         raise error(f"{shown}: numbers must be finite, got {text}")
@@ -36,23 +62,14 @@ def read_json(path: str | os.PathLike, error: type[ValueError], max_bytes: int) 
         return found
 
     try:
-        if not path.is_file():
-            raise error(f"{shown}: {'must be a JSON file, is a folder' if path.is_dir() else 'no such file'}")
-        if path.stat().st_size > max_bytes:
-            raise error(f"{shown}: must be at most {max_bytes} bytes, has {path.stat().st_size}")
-        text = path.read_bytes().decode("utf-8-sig")
         return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique)
     except error:
         raise
     except json.JSONDecodeError as e:
         raise error(f"{shown}: must be JSON, line {e.lineno} column {e.colno}: {e.msg}") from None
-    except UnicodeDecodeError:
-        raise error(f"{shown}: must be JSON in UTF-8, holds other bytes") from None
     except RecursionError:
         raise error(f"{shown}: the JSON is nested too deeply") from None
-    except OSError as e:
-        raise error(f"{shown}: could not be read ({e.strerror or e})") from None
-    except ValueError as e:  # an integer of thousands of digits, a NUL in the path
+    except ValueError as e:  # an integer of thousands of digits
         raise error(f"{shown}: could not be read ({e})") from None
 
 

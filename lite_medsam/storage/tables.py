@@ -25,14 +25,18 @@ class Table:
         path: Its file, as messages show it.
         rows: Cells by column, without spaces around them; blank rows are left out.
         lines: Where each row ends in the file, from 1.
+        faulty: (line, reason) of rows that were left out.
     """
 
     path: str
     rows: tuple[dict[str, str], ...]
     lines: tuple[int, ...]
+    faulty: tuple[tuple[int, str], ...] = ()
 
 
-def read_table(path: str | os.PathLike, columns: Sequence[str]) -> Table:
+def read_table(
+    path: str | os.PathLike, columns: Sequence[str], optional: Sequence[str] = (), keep_faulty: bool = False
+) -> Table:
     """Reads a CSV with a header: commas, semicolons, tabs or bars; UTF-8, UTF-16 with its mark, or this system's old encoding.
 
     A RuntimeWarning says so where it is the last.
@@ -40,6 +44,8 @@ def read_table(path: str | os.PathLike, columns: Sequence[str]) -> Table:
     Args:
         path: The file.
         columns: Names that must be in the header, whatever their case and order; others may be there as well.
+        optional: Names that are known in the same way where they are there.
+        keep_faulty: Rows with more cells than the header are left out and listed, not refused with the whole table.
 
     Raises:
         CaseError: If it cannot be read, a column is missing, or a row has more cells than the header.
@@ -52,22 +58,29 @@ def read_table(path: str | os.PathLike, columns: Sequence[str]) -> Table:
     text = _decoded(data, shown)
     lines = text.splitlines(keepends=True)
     first = next((i for i, line in enumerate(lines) if line.strip() and not line.lower().startswith("sep=")), 0)
-    separator = _separator(lines[first:], columns)
+    known = (*columns, *optional)
+    separator = _separator(lines[first:], known)
     reader = csv.reader(io.StringIO("".join(lines[first:]), newline=""), delimiter=separator, skipinitialspace=True)
     try:
-        header = [_known(cell, columns) for cell in next(reader, [])]
+        header = [_known(cell, known) for cell in next(reader, [])]
         missing = [column for column in columns if column not in header]
         if missing:
             wanted = f"{', '.join(columns[:-1])} and {columns[-1]}" if len(columns) > 1 else columns[0]
             raise CaseError(f"{shown} must be a CSV with the columns {wanted}, got {one_line(header, 300)}")
-        rows, ends = [], []
+        rows, ends, faulty = [], [], list[tuple[int, str]]()
         for cells in reader:
-            if any(cell.strip() for cell in cells):
-                rows.append(_row(cells, header, f"{shown}: line {first + reader.line_num}"))
-                ends.append(first + reader.line_num)
+            line = first + reader.line_num
+            reason = _row_fault(cells, header)
+            if reason is not None and not keep_faulty:
+                raise CaseError(f"{shown}: line {line} {reason}")
+            if reason is not None:
+                faulty.append((line, reason))
+            elif any(cell.strip() for cell in cells):
+                rows.append(_row(cells, header))
+                ends.append(line)
     except csv.Error as error:
         raise CaseError(f"{shown}: line {first + reader.line_num} is no CSV ({error})") from None
-    return Table(shown, tuple(rows), tuple(ends))
+    return Table(shown, tuple(rows), tuple(ends), tuple(faulty))
 
 
 def file_names(cell: str, endings: Sequence[str]) -> tuple[str, ...]:
@@ -132,10 +145,12 @@ def _known(cell: str, columns: Sequence[str]) -> str:
     return next((column for column in columns if column.casefold() == text.casefold()), text)
 
 
-def _row(cells: list[str], header: list[str], place: str) -> dict[str, str]:
-    if any(cell.strip() for cell in cells[len(header) :]):
-        raise CaseError(
-            f"{place} has {len(cells)} cells, the header has {len(header)}; put texts that hold the separator in quotes"
-        )
+def _row_fault(cells: list[str], header: list[str]) -> str | None:
+    if not any(cell.strip() for cell in cells[len(header) :]):
+        return None
+    return f"has {len(cells)} cells, the header has {len(header)}; put texts that hold the separator in quotes"
+
+
+def _row(cells: list[str], header: list[str]) -> dict[str, str]:
     given = [cell.strip() for cell in cells] + [""] * (len(header) - len(cells))
     return dict(zip(header, given, strict=False))

@@ -462,7 +462,7 @@ def test_geometry_is_part_of_the_work(predictor, tmp_path):
 
 @pytest.mark.parametrize("quiet", [False, True])
 def test_the_slice_bar_goes_to_stderr_and_only_where_it_is_slow(capsys, monkeypatch, quiet):
-    from lite_medsam.cli.segment import SliceBar
+    from lite_medsam.cli.segment_report import SliceBar
 
     clock = iter(np.arange(0, 100, 0.7).tolist())
     monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
