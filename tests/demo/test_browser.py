@@ -1,5 +1,6 @@
 """The demo driven by a mouse: headless Chromium draws, corrects, zooms, downloads; what it gets is checked in pixels."""
 
+import contextlib
 import io
 import shutil
 import subprocess
@@ -89,8 +90,11 @@ class Editor:
         self.page.click(f"#lm-tool-{name}")
 
     def upload(self, name, data):
+        before = self.view()["opened"]
         self.page.set_input_files("#lm-file", {"name": name, "mimeType": "application/octet-stream", "buffer": data})
-        self.page.wait_for_timeout(100)
+        begun = f"document.querySelector('.lm-busy') || ({self._state('view?.image?.opened ?? 0')}) > {before}"
+        with contextlib.suppress(sync_api.TimeoutError):  # a file that is refused at once
+            self.page.wait_for_function(begun, timeout=2000)
         self.settle()
 
     def download(self, what, folder):
