@@ -2,6 +2,7 @@
 
 - adapters/: Raw data of a source to cases: one file per source, what they share, checks, splits, writing
 - case: The one data contract: a Case is an image or volume with its labels; on disk it is the challenge's npz
+- challenge_arrays: What the arrays of a challenge npz mean: picture or volume, spacing in array order
 - datasets: The registry of data sets: where each comes from, what it holds, under which terms; nothing is downloaded
 - extra_keys: Our own extra keys in a case's npz: texts, names of labels, metadata; what others write is ignored
 - fields: What each field of a Case must be: images, label maps, boxes, spacings, names

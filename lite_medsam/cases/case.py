@@ -1,18 +1,19 @@
 """The one data contract: a Case is an image or volume with its labels; on disk it is the challenge's npz.
 
 The CVPR 2024 MedSAM-on-Laptop challenge's key names (`imgs`, `gts`, `boxes`, `spacing`, `segs`) and its
-order of spacings, x y z, live in this file only.
+order of spacings, x y z, live in this file and `challenge_arrays` only.
 """
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lite_medsam.cases.challenge_arrays import image_of, spacing_of, usable
 from lite_medsam.cases.extra_keys import label_names_of, metadata_of, text_of
 from lite_medsam.cases.fields import (
     MODALITIES,
@@ -27,7 +28,7 @@ from lite_medsam.cases.fields import (
 )
 from lite_medsam.cases.npz import MAX_ARCHIVE_BYTES, read_npz
 from lite_medsam.errors import CaseError
-from lite_medsam.images.intensity import stretch_to_uint8, to_uint8
+from lite_medsam.images.intensity import to_uint8
 from lite_medsam.images.reading import IMAGE_SUFFIXES, load_image
 from lite_medsam.storage.files import atomic_write
 from lite_medsam.storage.paths import shown_path
@@ -153,7 +154,7 @@ def load_case(path: str | os.PathLike, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ca
     arrays = read_npz(path, ("imgs",), optional, max_bytes, unread)
     name = Path(path).stem
     try:
-        image, is_volume = _image_of(arrays["imgs"], name, arrays.get("is_volume"))
+        image, is_volume = image_of(arrays["imgs"], name, arrays.get("is_volume"))
         dims = 3 if is_volume else 2
         label = arrays.get("gts")
         if label is not None and label.ndim == dims + 1 and label.shape[-1] == 1:
@@ -161,9 +162,9 @@ def load_case(path: str | os.PathLike, max_bytes: int = MAX_ARCHIVE_BYTES) -> Ca
         return Case(
             image=image,
             label=label,
-            boxes=_usable("boxes", unread, lambda: checked_boxes(arrays.get("boxes"), 6 if is_volume else 4)),
-            spacing_mm=_usable(
-                "spacing", unread, lambda: checked_spacing(_spacing_of(arrays.get("spacing"), dims), dims)
+            boxes=usable("boxes", unread, lambda: checked_boxes(arrays.get("boxes"), 6 if is_volume else 4)),
+            spacing_mm=usable(
+                "spacing", unread, lambda: checked_spacing(spacing_of(arrays.get("spacing"), dims), dims)
             ),
             name=name,
             modality=modality_from_name(text_of(arrays.get("modality")) or "") or modality_from_name(name),
@@ -258,48 +259,6 @@ def slices(case: Case, maximum: int) -> list[Case]:
         )
         for z in chosen.tolist()
     ]
-
-
-def _usable(key: str, unread: dict[str, str], read: Callable[[], Any]) -> Any:
-    """What an optional array holds; None, and a word on why, where it is not what it must be."""
-    try:
-        return read()
-    except CaseError as error:
-        unread[key] = str(error)
-        return None
-
-
-def _image_of(imgs: np.ndarray, name: str, flag: np.ndarray | None) -> tuple[np.ndarray, bool]:
-    if 0 in imgs.shape:
-        raise CaseError(f"imgs must have pixels, got shape {imgs.shape}")
-    if imgs.ndim == 4:
-        raise CaseError(f"imgs must be a grey volume (D, H, W), got shape {imgs.shape}; save one channel of it")
-    if imgs.ndim not in (2, 3):
-        raise CaseError(f"imgs must be (H, W), (H, W, 3) or (D, H, W), got shape {imgs.shape}")
-    if imgs.dtype.kind not in "buif":
-        raise CaseError(f"imgs must be of an integer, float or bool type, got {imgs.dtype}")
-    if imgs.ndim == 2:
-        return to_uint8(imgs), False
-    channels, prefix = imgs.shape[2], name[:2].upper()
-    if flag is not None and flag.dtype == bool and flag.size == 1:
-        is_volume = bool(flag.item())
-    else:
-        is_volume = prefix == "3D" or (prefix != "2D" and channels > 4)
-    if not is_volume and channels not in (1, 3, 4):
-        hint = "" if prefix == "2D" else "; start a volume's file name with 3D"
-        raise CaseError(f"imgs of a 2D case must be (H, W), (H, W, 3) or (H, W, 4), got shape {imgs.shape}{hint}")
-    return (stretch_to_uint8(imgs), True) if is_volume else (to_uint8(imgs), False)
-
-
-def _spacing_of(spacing: np.ndarray | None, dims: int) -> tuple[float, ...] | None:
-    if spacing is None:
-        return None
-    if spacing.dtype.kind not in "uif" or spacing.ndim != 1 or spacing.size not in (dims, 3):
-        raise CaseError(
-            f"spacing must be {dims} numbers x, y{', z' * (dims == 3)} in mm, "
-            f"got shape {spacing.shape} of {spacing.dtype}"
-        )
-    return tuple(float(v) for v in spacing[:dims][::-1])  # x, y, z on disk -> array order
 
 
 def _write_npz(path: str | os.PathLike, arrays: Mapping[str, np.ndarray]) -> None:

@@ -5,6 +5,7 @@
 - masks: Masks: the one reader, by the numbers that a file stores
 - matlab: Arrays of MATLAB files up to version 7, in bounds and without running anything
 - metaimage: MetaImage volumes (.mhd with a raw file, .mha): header and numbers, read without ITK
+- no_data: Numbers that stand where nothing was measured, found as ground of a picture
 - orientation: Orientation: the turns and mirrors that EXIF and TIFF state
 - outlines: Outlines of masks, and masks filled from them, so that each gives the other back exactly
 - png_writing: PNG files of images and label maps, written
@@ -15,4 +16,5 @@
 - stored: What a picture file stores, before anything is made of it: its numbers, and how they are meant to be shown
 - tiff: TIFF pictures: which layouts are read, and what their samples mean
 - tiff_segments: The strips and tiles of a TIFF: unpacked by libtiff as plain bytes, made numbers and put together here
+- value_counts: Which values an array holds and how often, some at a time
 """

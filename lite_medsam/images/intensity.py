@@ -1,22 +1,10 @@
 """Pixel values of any number type to uint8, by one rule for images, volumes, training and use."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from lite_medsam.errors import CaseError
-
-STRETCH_PERCENTILES = (0.5, 99.5)
-_SENTINEL_SIZE = 999  # smaller numbers are grey values
-_FAR = 4.0  # a ground this many times further off than all grey values are apart is none of them
-# what programs write where nothing was measured: near ones count as well
-_NO_DATA = frozenset(
-    np.float32(sign * number)
-    for number in (999, 9999, 99999, 999999, 2**15, 2**31, 1e5, 1e6, 1e9, 1e10, 1e20, 1e30, np.finfo(np.float32).max)
-    for sign in (-1, 1)
-)
-_FEW = 256  # values that say too little of what is usual
-_SAMPLE = 2**20  # values of a wide type that are looked at
+from lite_medsam.images.no_data import STRETCH_PERCENTILES, is_kept, limits_beside, no_data_values
+from lite_medsam.images.value_counts import is_narrow, pieces, value_counts
 
 
 def to_uint8(array: np.ndarray) -> np.ndarray:
@@ -86,7 +74,7 @@ def stretch_to_uint8(array: np.ndarray, counted: np.ndarray | None = None, padde
         return array.astype(np.uint8) * np.uint8(255)
     sample = array if counted is None else array[counted]
     marks = no_data_values(sample)
-    low, high = _limits(sample, marks)
+    low, high = limits_beside(sample, marks)
     if low == high:
         mapped = np.zeros(array.shape, np.uint8)
     elif array.dtype.itemsize >= 4 and low >= 0 and 1 < high <= 255 and _is_whole(sample, marks):
@@ -98,134 +86,14 @@ def stretch_to_uint8(array: np.ndarray, counted: np.ndarray | None = None, padde
     return mapped
 
 
-def no_data_values(array: np.ndarray) -> dict[float, bool]:
-    """Numbers that mark where nothing was measured: -32768, -9999, 1e6 and their like as ground of a picture.
-
-    Such a number is the smallest or the largest of all, is held by more than 0.5 % of the values (fewer are cut off by the
-    percentiles anyway), is 999 or more from 0, and lies further from the 0.5 (99.5) percentile of the other values than four
-    times their spread between these percentiles; once for numbers that are well known as marks. A ground of 0, or of a grey
-    value near the others, is never one.
-
-    Args:
-        array: Any shape, any number type; none is found among less than 256 values. Of more than a million values of a wide
-            type, some are looked at.
-
-    Returns:
-        The numbers, and whether each is ground, to be shown dark. The others are saturated, to be shown bright: numbers above
-        all grey values that are no known mark, or the largest of the type.
-    """
-    if array.dtype.kind not in "iuf" or array.dtype.itemsize == 1 or array.size < _FEW:
-        return {}
-    enough = STRETCH_PERCENTILES[0] / 100 * array.size
-    ends = [array.min(), array.max()]
-    far = [abs(float(v)) >= _SENTINEL_SIZE and np.count_nonzero(array == v) > enough for v in ends]
-    if ends[0] == ends[1] or not any(far):
-        return {}
-    values, counts = _distribution(array)
-    if len(values) - sum(far) < 2 or any(
-        is_far and values[k] != ends[k] for k, is_far in zip((0, -1), far, strict=True)
-    ):
-        return {}
-    ends = [k for k, is_far in zip((0, -1), far, strict=True) if is_far]
-    inner = slice(1 if 0 in ends else 0, len(values) - 1 if -1 in ends else len(values))
-    rest = np.cumsum(counts[inner])
-    ranks = np.searchsorted(rest, np.ceil(np.array(STRETCH_PERCENTILES) / 100 * rest[-1]))
-    low, high = (float(v) for v in values[inner][ranks])
-    top = None if array.dtype.kind == "f" else np.iinfo(array.dtype).max
-    marks = {}
-    for k in ends:
-        value = float(values[k])
-        gap = low - value if k == 0 else value - high
-        is_known = (
-            value in _NO_DATA or value == float(np.finfo(np.float32).min) or value == float(np.finfo(np.float32).max)
-        )
-        if high > low and gap >= (high - low) * (1.0 if is_known else _FAR):
-            marks[value] = k == 0 or (is_known and value != top)
-    return marks
-
-
-def without_ground(array: np.ndarray) -> tuple[np.ndarray, int, str | None]:
-    """Replaces the ground of `no_data_values` by the smallest other value.
-
-    Returns:
-        The values, how many were replaced (for `stretch_to_uint8`), and a note of it; without ground the array itself, 0, None.
-    """
-    marks = no_data_values(array)
-    ground = [value for value, is_ground in marks.items() if is_ground]
-    if not ground:
-        return array, 0, None
-    cleaned, count = array.copy(order="K"), 0
-    low = _limits(array, marks)[0]
-    for value in ground:
-        there = array == value
-        count += int(np.count_nonzero(there))
-        cleaned[there] = low
-    named = " and ".join(f"{value:g}" for value in ground)
-    return (
-        cleaned,
-        count,
-        f"{named} at {_percent(count / array.size)} of all values is no grey value and counts as the smallest",
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
-
-
-def _distribution(array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values that occur, sorted, and how often."""
-    if _is_narrow(array.dtype):
-        counts, offset = _counts(array)
-        held = np.flatnonzero(counts)
-        return held + offset, counts[held]
-    flat = array.reshape(-1)
-    step = max(1, flat.size // _SAMPLE) | 1  # odd, so that no column of a picture is left out
-    return np.unique(flat[::step], return_counts=True)
-
-
-def _limits(sample: np.ndarray, marks: dict[float, bool]) -> tuple[float, float]:
-    """The smallest and the largest value beside marks."""
-    if not marks:
-        return sample.min(), sample.max()
-    kept = _is_kept(sample, marks)
-    low = sample.min(where=kept, initial=sample.max())
-    return low, sample.max(where=kept, initial=sample.min())
-
-
-def _is_kept(sample: np.ndarray, marks: dict[float, bool]) -> np.ndarray:
-    kept = np.ones(sample.shape, bool)
-    for value in marks:
-        kept &= sample != value
-    return kept
-
-
 def _mapped(array: np.ndarray, low: float, high: float) -> np.ndarray:
     mapped, done = np.empty(array.size, np.uint8), 0
-    table = _linear(_all_values(array.dtype), low, high) if _is_narrow(array.dtype) else None
+    table = _linear(_all_values(array.dtype), low, high) if is_narrow(array.dtype) else None
     for piece in pieces(array):
         # (a negative value counts from the end of the table, which is where _all_values has it)
         mapped[done : done + piece.size] = _linear(piece, low, high) if table is None else table[piece]
         done += piece.size
     return mapped.reshape(array.shape)
-
-
-def pieces(array: np.ndarray) -> Iterator[np.ndarray]:
-    """The values in C order, some at a time as (N,) arrays: wide copies stay small, and turned volumes are not copied whole."""
-    if array.ndim > 2 and not array.flags.c_contiguous:
-        for part in array:
-            yield from pieces(part)
-    else:
-        flat = np.ascontiguousarray(array).reshape(-1)
-        yield from (flat[part] for part in _parts(flat.size))
-
-
-def _parts(size: int, step: int = 2**20) -> Iterator[slice]:
-    """Piecewise work keeps the wide copies small: a 16-bit colour image would need 100 MB for each."""
-    return (slice(start, start + step) for start in range(0, size, step))
-
-
-def _is_narrow(dtype: np.dtype) -> bool:
-    return dtype.kind in "iu" and dtype.itemsize <= 2
 
 
 def _all_values(dtype: np.dtype) -> np.ndarray:
@@ -247,8 +115,8 @@ def _linear(values: np.ndarray, low: float, high: float) -> np.ndarray:
 def _stretch_range(sample: np.ndarray, marks: dict[float, bool], padded: int) -> tuple[float, float]:
     """The two percentiles: the smallest values that at least that share of the sample does not exceed."""
     shares = np.array(STRETCH_PERCENTILES) / 100
-    if _is_narrow(sample.dtype):  # counting is ten times faster than sorting
-        counts, offset = _counts(sample)
+    if is_narrow(sample.dtype):  # counting is ten times faster than sorting
+        counts, offset = value_counts(sample)
         for value in marks:
             counts[int(value) - offset] = 0
         if padded:
@@ -256,7 +124,7 @@ def _stretch_range(sample: np.ndarray, marks: dict[float, bool], padded: int) ->
             counts[lowest] -= min(padded, counts[lowest])
         low, high = (np.searchsorted(np.cumsum(counts), np.ceil(shares * counts.sum())) + offset).tolist()
     else:
-        kept = sample[_is_kept(sample, marks)] if marks else sample
+        kept = sample[is_kept(sample, marks)] if marks else sample
         if padded:
             padded = min(padded, kept.size - 1)
             ranks = padded + np.ceil(shares * (kept.size - padded)).astype(np.int64) - 1
@@ -264,24 +132,15 @@ def _stretch_range(sample: np.ndarray, marks: dict[float, bool], padded: int) ->
         else:
             low, high = np.percentile(kept, STRETCH_PERCENTILES, method="inverted_cdf").tolist()
     if low == high:
-        low, high = _limits(sample, marks)
+        low, high = limits_beside(sample, marks)
     return float(low), float(high)
-
-
-def _counts(sample: np.ndarray) -> tuple[np.ndarray, int]:
-    """How often each value of a narrow type occurs, and the smallest value of the type."""
-    offset = int(np.iinfo(sample.dtype).min)
-    counts = np.zeros(2 ** (8 * sample.dtype.itemsize), np.int64)
-    for piece in pieces(sample):
-        counts += np.bincount(piece.astype(np.int64) - offset, minlength=len(counts))
-    return counts, offset
 
 
 def _is_whole(values: np.ndarray, marks: dict[float, bool]) -> bool:
     if values.dtype.kind in "iu":
         return True
     rounded = values == np.rint(values)
-    return bool((rounded | ~_is_kept(values, marks)).all() if marks else rounded.all())
+    return bool((rounded | ~is_kept(values, marks)).all() if marks else rounded.all())
 
 
 def _alpha_scale(alpha: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lite_medsam.errors import CaseError
-from lite_medsam.images.intensity import without_ground
+from lite_medsam.images.no_data import without_ground
 from lite_medsam.scans.dicom_fields import (
     MODALITY,
     PixelFormat,

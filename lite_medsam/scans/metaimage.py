@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.images.intensity import without_ground
 from lite_medsam.images.metaimage import read_metaimage
+from lite_medsam.images.no_data import without_ground
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.scale import OCT_AXES, Step, scale_from
 from lite_medsam.scans.scan import Scan

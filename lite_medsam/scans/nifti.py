@@ -13,7 +13,7 @@ import numpy as np
 
 from lite_medsam.cases.fields import modality_from_name, smallest_unsigned
 from lite_medsam.errors import CaseError, MissingExtraError
-from lite_medsam.images.intensity import without_ground
+from lite_medsam.images.no_data import without_ground
 from lite_medsam.images.silence import quiet
 from lite_medsam.scans.geometry import PLANES, Geometry, orient
 from lite_medsam.scans.scan import SOFT_TISSUE, Scan

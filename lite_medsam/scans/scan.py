@@ -7,7 +7,8 @@ import numpy as np
 
 from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError
-from lite_medsam.images.intensity import pieces, stretch_to_uint8
+from lite_medsam.images.intensity import stretch_to_uint8
+from lite_medsam.images.value_counts import pieces
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.scale import Scale, scale_from, user_scale
 

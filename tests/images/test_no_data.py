@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lite_medsam.images.intensity import no_data_values, stretch_to_uint8, to_uint8, without_ground
+from lite_medsam.images.intensity import stretch_to_uint8, to_uint8
+from lite_medsam.images.no_data import no_data_values, without_ground
 from lite_medsam.phantoms import make_phantom_volume
 
 Y, X = np.mgrid[:120, :140]
