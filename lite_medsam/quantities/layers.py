@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lite_medsam.errors import CaseError
-from lite_medsam.prompts.prompt_object import Prompt, corners_of
+from lite_medsam.prompts.prompt_object import Box, Prompt, corners_of
 from lite_medsam.segment.predictor import Predictor
 
 STATED = (
@@ -97,6 +97,8 @@ def segment_layers(
 ) -> OrderedLayers:
     """All named layers within one box around the retina of a B-scan, each asked for by its name.
 
+    Asked twice: with the one box for all, then each layer with the box that it was found in.
+
     Args:
         predictor: A model that knows names.
         image: (H, W) uint8.
@@ -107,11 +109,26 @@ def segment_layers(
     Raises:
         PromptError: If the model does not know a name, or the box does not fit the image.
     """
-    prompts = [Prompt(box=corners_of(box), target=target) for target in targets]
+    first = order_layers(_logits(predictor, image, [corners_of(box)] * len(targets), targets), targets, smooth_px)
+    boxes = [_box_of(first, i) or corners_of(box) for i in range(len(targets))]
+    return order_layers(_logits(predictor, image, boxes, targets), targets, smooth_px)
+
+
+def _logits(predictor: Predictor, image: np.ndarray, boxes: Sequence[Box], targets: Sequence[str]) -> np.ndarray:
+    """(N, H, W) logits of the targets, each asked for with its box; cut off at 10, where a layer is sure."""
+    prompts = [Prompt(box=box, target=target) for box, target in zip(boxes, targets, strict=True)]
     prediction = predictor.segment(image, prompts)
     threshold = predictor.spec.mask_threshold
-    logits = np.stack([np.clip(prediction.image_logits(i) - threshold, -10, 10) for i in range(len(targets))])
-    return order_layers(logits, targets, smooth_px)
+    return np.stack([np.clip(prediction.image_logits(i) - threshold, -10, 10) for i in range(len(targets))])
+
+
+def _box_of(layers: OrderedLayers, index: int) -> Box | None:
+    """The box of one layer; None where it was not found."""
+    top, bottom = layers.boundaries[index], layers.boundaries[index + 1]
+    there = np.flatnonzero(bottom > top)
+    if not len(there):
+        return None
+    return corners_of((there[0], top[there].min(), there[-1], bottom[there].max() - 1))
 
 
 def segment_layers_through(
