@@ -7,7 +7,7 @@ import numpy as np
 
 from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.prompts.vocabulary import by_modality
-from lite_medsam.results.measurements import UNITS, fluid, is_fluid, measure
+from lite_medsam.results.measurements import NL_PER_MM3, UNITS, fluid, is_fluid, measure
 from lite_medsam.results.overlay import PALETTE
 from lite_medsam.segment.region import Region
 from lite_medsam.session.interactive import Session
@@ -179,7 +179,7 @@ def summary_of(session: Session, index: int, unit: str) -> list[list[str]]:
             for z, region in item.regions().items():
                 union[z] = union[z] | region.full() if z in union else region.full()
         voxels = sum(int(np.count_nonzero(mask)) for mask in union.values())
-        rows.append(["fluid volume", f"{plain(voxels * float(np.prod(spacing)))} mm³"])
+        rows.append(["fluid volume", f"{plain(voxels * float(np.prod(spacing)) * NL_PER_MM3)} nL"])
     return rows
 
 

@@ -73,7 +73,7 @@ def command(inputs, masks, table, output, labels, group, eye, visit, spacing_um,
     """
     from lite_medsam.quantities.names import parse_names
     from lite_medsam.quantities.outputs import write_results
-    from lite_medsam.quantities.run import Input, inputs_from_table, parse_eye, parse_numbers, quantify
+    from lite_medsam.quantities.run import Input, inputs_from_table, named_apart, parse_eye, parse_numbers, quantify
     from lite_medsam.quantities.visits import checked_date
     from lite_medsam.storage.paths import shown_path
 
@@ -95,7 +95,7 @@ def command(inputs, masks, table, output, labels, group, eye, visit, spacing_um,
     if prompts or spread or layers:
         asking = _asking(engine, prompts, spread, jitter, seed, layers, coordinates)
     reports = []
-    for item in items:
+    for item in named_apart(items):
         reports.append(quantify(item, options, asking))
         if not quiet:
             _tell(reports[-1])

@@ -83,8 +83,10 @@ def measure_scan(labelled: LabelledScan, options: MeasureOptions | None = None) 
         CaseError: If there are no labels, none of their values has a name, or an option does not fit the scan.
     """
     options = options or MeasureOptions()
-    masks, unnamed = structures(labelled.volume_label, labelled.names)
     drawn = labelled.scan.surfaces
+    if labelled.label is None and drawn:  # the surfaces of the device are enough for thickness
+        labelled = with_label(labelled, np.zeros(labelled.scan.label_shape, np.uint8), {})
+    masks, unnamed = structures(labelled.volume_label, labelled.names)
     if not masks and not drawn:
         values = ", ".join(map(str, unnamed[:10])) or "none"
         raise CaseError(

@@ -1,6 +1,6 @@
 """What `lite-medsam quantify` does with each scan: read, segment where asked, measure, and measure again for the spread."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ import numpy as np
 
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.jobs.inputs import are_of_volume, given_objects
-from lite_medsam.jobs.listing import Job
+from lite_medsam.jobs.listing import INPUT_SUFFIXES, SHARED_SUFFIXES, Job
+from lite_medsam.jobs.naming import stem_of
 from lite_medsam.prompts.prompt_object import Prompt, corners_of
 from lite_medsam.prompts.volume_objects import VolumeObject, seeds_from_boxes
 from lite_medsam.quantities.layers import segment_layers_through
@@ -43,6 +44,7 @@ class Input:
         spacing_um: Voxel size in array order.
         fovea: (z, x).
         first_b_scan: "superior" or "inferior".
+        name: What the scan is called in results; that of its file where it is not said.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Input:
     spacing_um: tuple[float, ...] | None = None
     fovea: tuple[float, float] | None = None
     first_b_scan: str | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,24 @@ def _of_row(cells: Mapping[str, str], folder: Path, defaults: Input) -> Input:
     return replace(said, first_b_scan=cells["first_b_scan"]) if cells.get("first_b_scan") else said
 
 
+def named_apart(items: Sequence[Input]) -> list[Input]:
+    """The scans with names of their own: that of the file, before it the folder's where files share it, else a number.
+
+    Scans of one name would pass for one person's, and one's files for another's.
+    """
+    stems = [_stem(item.path) for item in items]
+    names: list[str] = []
+    for item, stem in zip(items, stems, strict=True):
+        name = stem if stems.count(stem) == 1 else f"{item.path.absolute().parent.name}_{stem}"
+        taken = [name, *(f"{name}-{k}" for k in range(2, len(items) + 1))]
+        names.append(next(choice for choice in taken if choice not in names))
+    return [replace(item, name=name) for item, name in zip(items, names, strict=True)]
+
+
+def _stem(path: Path) -> str:
+    return stem_of(path.name, (*INPUT_SUFFIXES, *SHARED_SUFFIXES)).removesuffix("_label")
+
+
 def parse_eye(text: str) -> str:
     """ "R" or "L" from the ways in which an eye is written.
 
@@ -167,6 +188,8 @@ def quantify(
         PromptError: If a prompt does not fit.
     """
     labelled = read_labelled(item.path, item.masks, item.names)
+    # files of the clinic have no name of their own that may be shown: results are called as the file is
+    labelled = replace(labelled, scan=replace(labelled.scan, name=item.name or _stem(item.path)))
     if item.spacing_um is not None:
         labelled = replace(labelled, scan=labelled.scan.with_spacing_um(item.spacing_um))
     options = replace(

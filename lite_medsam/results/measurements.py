@@ -13,6 +13,7 @@ from lite_medsam.errors import CaseError
 
 UNITS = {"mm": 1.0, "um": 1000.0}
 MM3_PER_ML = 1000.0
+NL_PER_MM3 = 1000.0  # 1 nL is 10^6 um3
 
 
 def measure(mask: np.ndarray, spacing_mm: Sequence[float] | None = None, unit: str = "mm") -> dict[str, float | int]:
@@ -84,7 +85,7 @@ def fluid(
     """What an OCT report says of fluid: how much in all and in how many pockets; overlaps count once.
 
     Keys: `fluid_area_px`, `fluid_area_<unit>2` of a B-scan, or `fluid_volume_voxels`, `fluid_volume_mm3`,
-    `fluid_volume_ml` of a volume; `fluid_regions`, connected pieces (8 or 26 neighbours).
+    `fluid_volume_ml`, `fluid_volume_nl` of a volume; `fluid_regions`, connected pieces (8 or 26 neighbours).
 
     Args:
         masks: One (H, W) or (D, H, W) bool mask per object.
@@ -105,7 +106,10 @@ def fluid(
         union = _without_small(union, minimum_px)
     sizes = measure(union, spacing_mm, unit)
     wanted = ("area_px", f"area_{unit}2", "volume_voxels", "volume_mm3", "volume_ml", "regions")
-    return {f"fluid_{key}": sizes[key] for key in wanted if key in sizes}
+    found = {f"fluid_{key}": sizes[key] for key in wanted if key in sizes}
+    if "volume_mm3" in sizes:
+        found["fluid_volume_nl"] = sizes["volume_mm3"] * NL_PER_MM3
+    return found
 
 
 def is_fluid(name: str) -> bool:

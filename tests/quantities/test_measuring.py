@@ -226,3 +226,33 @@ def test_labels_need_names(tmp_path, capsys):
     assert run("quantify", "-i", tmp_path / "scan.npz", "-o", tmp_path / "out") == 2
     assert "give --labels 1=IRF,2=SRF" in capsys.readouterr().err
     assert parse_eye("OD") == "R"
+
+
+def test_a_file_of_the_clinic_and_the_masks_of_segment(tmp_path):
+    """From .vol: scale, eye, day and surfaces of the file; the fluid that was drawn, in nL, within 2 %."""
+    pytest.importorskip("eyepy")
+    from lite_medsam.phantoms.vendor_files import write_vol
+
+    case = make_phantom_volume("oct-srf", 3, (25, 160, 192))
+    um = (118.0, 3.9, 46.0)
+    top = np.full((25, 192), 30.0)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write_vol(tmp_path / folder / "exam.vol", case.image, um, "L", {"ILM": top, "BM": top + 70})
+    (tmp_path / "masks").mkdir()
+    save_segs(tmp_path / "masks/exam.npz", case.label)
+    inputs = ("-i", tmp_path / "a/exam.vol", "-i", tmp_path / "b/exam.vol")
+    assert (
+        run("quantify", *inputs[:2], "--masks", tmp_path / "masks", "--labels", "1=SRF", "-o", tmp_path / "n", "-q")
+        == 0
+    )
+    scan = read(tmp_path / "n")["scans"][0]
+    expected = np.count_nonzero(case.label) * np.prod(um) / 1e6
+    assert number(scan, "fluid volume", "SRF")["value"] == pytest.approx(expected, rel=0.02)
+    assert (scan["scan"], scan["eye"], scan["visit"]) == ("exam", "L", "2026-01-15")
+    between = "ILM (of the device) to BM (of the device)"
+    assert number(scan, "central subfield thickness", between)["value"] == pytest.approx(70 * 3.9, rel=1e-3)
+    assert run("quantify", *inputs, "-o", tmp_path / "two", "-q") == 0
+    record = read(tmp_path / "two")
+    assert [s["scan"] for s in record["scans"]] == ["a_exam", "b_exam"]
+    assert {row["scans"] for row in record["visits"]} == {1}  # two persons, not two scans of one

@@ -81,6 +81,7 @@ def test_fluid_counts_overlaps_once_and_touching_corners_as_one():
     assert sizes["fluid_area_um2"] == pytest.approx(30 * 4 * 10)
     volume = fluid([np.stack([a, b])], (0.12, 0.004, 0.01))
     assert volume["fluid_volume_mm3"] == pytest.approx(34 * 0.12 * 0.004 * 0.01) and volume["fluid_regions"] == 2
+    assert volume["fluid_volume_nl"] == pytest.approx(34 * 120 * 4 * 10 / 1e6)
     with pytest.raises(CaseError, match="masks must be one at least"):
         fluid([])
 
