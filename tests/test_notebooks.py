@@ -9,7 +9,12 @@ from places import ROOT
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-NEEDS = {"segment": ("matplotlib",), "quantify_oct": ("matplotlib",), "finetune_oct": ("torch", "monai", "matplotlib")}
+NEEDS = {
+    "segment": ("matplotlib",),
+    "quantify_oct": ("matplotlib",),
+    "from_vendor_file": ("eyepy", "matplotlib"),
+    "finetune_oct": ("torch", "monai", "matplotlib"),
+}
 
 
 def cells(path: Path, kind: str) -> list[str]:
@@ -53,6 +58,13 @@ def test_quantifying(monkeypatch, tmp_path):
     assert names["measured_nl"] == pytest.approx(names["known_nl"], rel=0.02)
     assert names["found_nl"] == pytest.approx(names["known_nl"], rel=0.5)  # a model that has not seen phantoms
     assert (names["work"] / "numbers/report.html").is_file()
+
+
+def test_a_file_of_the_clinic(monkeypatch, tmp_path, capsys):
+    names = run(FOLDER / "from_vendor_file.ipynb", monkeypatch, tmp_path)
+    assert names["found_nl"] == pytest.approx(names["wanted_nl"], rel=0.02) and names["wanted_nl"] > 0
+    shown = capsys.readouterr().out
+    assert "(file)" in shown and "B-scans: 120 um (user)" in shown and "voxel size from the file" in shown
 
 
 @pytest.mark.slow

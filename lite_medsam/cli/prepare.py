@@ -93,7 +93,9 @@ def command(adapter, source, output, check, split, seed, layout, as_json, quiet,
 
     ADAPTER is image-folder (any images and masks; nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG pair by
     themselves), medsam-npz (the CVPR 2024 challenge's files), cme-oct (cystoid
-    macular edema), tjdr (fundus lesions) or lag (glaucoma attention). `lite-medsam datasets` says where they come from.
+    macular edema), tjdr (fundus lesions), lag (glaucoma attention), oct (files of OCT scanners with labels beside them), or one of
+    the OCT sets: retouch, duke-dme, duke-amd, umn, aroi, oimhs, amd-sd, goals, oct5k, nr206. `lite-medsam datasets` says where they
+    come from, `datasets check RAW` which one a folder is.
 
     Writes one npz per case, manifest.csv, problems.csv, and split.json. A second run does only what is missing or has
     changed. Ends with code 2 when files could not be used; they are listed, and do not stop the others. Code 1: a case could

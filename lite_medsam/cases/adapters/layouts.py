@@ -139,7 +139,8 @@ _MESSAGES = {
     "retouch": "looks like RETOUCH, folders with oct.mhd and reference.mhd: take the adapter retouch",
     "duke": "looks like Duke's DME set, Subject_NN.mat: take the adapter duke-dme",
     "nii": f"holds NIfTI volumes, which image-folder does not read; write each as npz with imgs and gts ({_LINES})",
-    "mhd": f"holds MetaImage volumes, which image-folder does not read: take the adapter oct, or write npz ({_LINES})",
-    "mat": f"holds MATLAB files, which image-folder does not read; save their images and masks as PNG ({_LINES})",
+    "mhd": "holds MetaImage volumes, which image-folder does not read: take the adapter oct (or write npz)",
+    "mat": "holds MATLAB files, which image-folder does not read; duke-dme, duke-amd and umn are adapters of such sets, of "
+    "others save images and masks as PNG",
     "dcm": "holds DICOM files, which image-folder does not read; save images and masks as PNG, or volumes as npz",
 }
