@@ -1,4 +1,4 @@
-"""`lite-medsam info`: versions, engines, the default model and its terms; or what a medical file says."""
+"""`lite-medsam info`: versions, engines, the default model and its terms; what a medical file says; the series of a study."""
 
 from pathlib import Path
 
@@ -14,6 +14,7 @@ Examples:
   lite-medsam info
   lite-medsam info scan.vol
   lite-medsam info exam.e2e --json
+  lite-medsam info study
 """,
 )
 @click.argument("file", required=False, type=click.Path(path_type=Path))
@@ -42,6 +43,8 @@ def command(
     With FILE (or the folder of a scan), show what that says of itself instead: size, scale and where each number of it comes from,
     eye, device, day, surfaces, the picture beside it; nothing of the patient.
 
+    With a DICOM study (a folder with its subfolders, a DICOMDIR, a ZIP), list its series as segment --series takes them.
+
     --engine auto is ONNX Runtime until --trial has found something faster on this machine for this model.
     """
     from lite_medsam.storage.console import print_json
@@ -49,7 +52,7 @@ def command(
     if file is not None:
         if weights or targets or trial or int8 or threads:
             raise click.UsageError("FILE goes with --json only")
-        show_file(file, as_json)
+        show_path(file, as_json)
         return
     if (int8 or threads) and not trial:
         raise click.UsageError("--int8 and --threads go with --trial")
@@ -75,6 +78,18 @@ def command(
             print(f"  {name.ljust(width)}  {text}")
 
 
+def show_path(path: Path, as_json: bool) -> None:
+    """Prints the series of a DICOM study, or what a scan's file says of itself."""
+    from lite_medsam.scans.dicom_study import is_study, study_files
+
+    if is_study(path):
+        with study_files(path) as (files, others):
+            if files or not path.is_dir():
+                _show_series(path, files, others, as_json)
+                return
+    show_file(path, as_json)
+
+
 def show_file(path: Path, as_json: bool) -> None:
     """Prints what a scan's file says of itself."""
     from lite_medsam.scans.oct.words import file_facts, file_lines
@@ -87,6 +102,43 @@ def show_file(path: Path, as_json: bool) -> None:
         print_json({"file": recorded_name(path)} | file_facts(scan))
     else:
         print("\n".join(file_lines(scan)))
+
+
+def _show_series(study: Path, files: list[Path], others: int, as_json: bool) -> None:
+    from lite_medsam.errors import CaseError
+    from lite_medsam.scans.dicom_study import find_series
+    from lite_medsam.storage.console import print_json
+    from lite_medsam.storage.paths import shown_path
+
+    series, unread = find_series(files)
+    if not series:
+        raise CaseError(f"{shown_path(study)}: must hold DICOM files, holds none that can be read")
+    rows = [
+        {
+            "number": s.number,
+            "modality": s.modality or None,
+            "files": len(s.files),
+            "images": s.frames if s.size else 0,
+            "rows": s.size[0] if s.size else None,
+            "columns": s.size[1] if s.size else None,
+            "is_volume": s.is_stack or (s.is_image and s.frames > 1 and len(s.files) == 1),
+            "uid": s.uid,
+        }
+        for s in series
+    ]
+    if as_json:
+        print_json({"series": rows, "unreadable_files": len(unread), "other_files": others})
+        return
+    print(f"{'number':>6}  {'modality':8}  {'files':>5}  {'images':>6}  {'size':11}  {'volume':6}  UID")
+    for row in rows:
+        number = "-" if row["number"] is None else row["number"]
+        size = f"{row['rows']} x {row['columns']}" if row["rows"] else "-"
+        volume = "yes" if row["is_volume"] else "no"
+        counts = f"{row['files']:>5}  {row['images']:>6}"
+        print(f"{number:>6}  {row['modality'] or '-':8}  {counts}  {size:11}  {volume:6}  {row['uid']}")
+    for count, what in ((len(unread), "could not be read as DICOM"), (others, "are not DICOM")):
+        if count:
+            print(f"{count} files {what}")
 
 
 def measure(weights: Path | None, int8: Path | None, threads: int | None) -> dict[str, dict]:

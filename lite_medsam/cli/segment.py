@@ -19,11 +19,12 @@ Examples:
   lite-medsam segment -i folder/of/npz -o out --save npz --quiet
   lite-medsam segment --manifest inputs.csv -o out --save parquet --part 3/100
   lite-medsam segment -i ct.nii.gz --box 60,80,3,110,140,17 --window 40,400 -o out
+  lite-medsam segment -i study --series 3 --box 60,80,3,110,140,17 -o out --save label,dicom-seg
 """,
 )
 @click.option("-i", "--input", "inputs", type=InputPath(), multiple=True,
-              help="Image (png jpg bmp tif), challenge npz, NIfTI, DICOM, MetaImage, OCT file, or a folder of them, also as an "
-              "address (s3://bucket/scans). Repeatable.")  # fmt: skip
+              help="Image (png jpg bmp tif), challenge npz, NIfTI, NRRD, MetaImage, DICOM or OCT file, the folder, DICOMDIR or ZIP "
+              "of a DICOM series, or a folder of them, also as an address (s3://bucket/scans). Repeatable.")  # fmt: skip
 @click.option("--manifest", type=click.Path(path_type=Path),
               help="CSV or Parquet with the columns path, prompts and output, in place of -i: a row for each input.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
@@ -42,8 +43,16 @@ Examples:
               help="What the objects are, for models that know names (lite-medsam info --targets). "
               "With --prompts: those that do not say it themselves.")  # fmt: skip
 @click.option("--save", default="npz,label,overlay", show_default=True,
-              help="What to write beside the JSON record; also coco, labelme, yolo, polygons, and parquet: run lengths of all "
-              "masks in one table.")  # fmt: skip
+              help="What to write beside the JSON record; also coco, labelme, yolo, polygons, dicom-seg of DICOM, and parquet: "
+              "run lengths of all masks in one table.")  # fmt: skip
+@click.option("--seg-type", type=click.Choice(["binary", "labelmap"]), default="binary", show_default=True,
+              help="How a DICOM segmentation holds its objects: frames of their own, or one label map (new in 2024; few "
+              "viewers read it yet).")  # fmt: skip
+@click.option("--series", metavar="NUMBER|UID|MODALITY",
+              help="Every input is a DICOM study (folder, DICOMDIR, ZIP), and this series of it is the volume. "
+              "lite-medsam info FOLDER lists them.")  # fmt: skip
+@click.option("--frame", type=click.IntRange(0), metavar="N",
+              help="Which volume of a 4D NIfTI, NRRD or MetaImage file, from 0.")  # fmt: skip
 @click.option("--overlap", type=click.Choice(["best", "first", "last", "stack"]), default="best", show_default=True,
               help="Who gets a pixel that several objects claim; stack keeps one mask per object (pictures).")  # fmt: skip
 @click.option("--window", metavar="CENTRE,WIDTH",
@@ -80,6 +89,9 @@ def command(
     refine,
     target,
     save,
+    seg_type,
+    series,
+    frame,
     overlap,
     window,
     coordinates,
@@ -102,8 +114,14 @@ def command(
     score and box of each object. Finished inputs are skipped when the command runs again. Inputs of one name get results of
     different names: a_png and a_jpg, P1_slice and P2_slice. One bad input does not stop the others; it is listed at the end.
 
+    A folder whose DICOM files are the slices of one series is one volume, called as the folder. DICOM files that are pictures
+    (each a series of its own, or X-ray, ultrasound and the like without a place in the patient) are an input each. Slices of
+    several series in one folder need --series. A ZIP or DICOMDIR is one study.
+
     Volumes are followed slice by slice from 3D boxes or prompts on slices. Their labels are NAME_label.nii.gz on the voxels
-    of a NIfTI or DICOM file, NAME_label.tif for npz; the overlay shows the slice with the most labelled pixels.
+    of a NIfTI or DICOM file, NAME_label.nrrd or .mha for those formats, NAME_label.tif for npz; the overlay shows the slice
+    with the most labelled pixels. NAME_seg.dcm refers to the DICOM images and, as the standard demands, holds their patient
+    data; nothing else that is written does.
     Numbers of NIfTI and DICOM files are voxel indices of the file by default, whatever way the slices are shown; the record
     has both, by name (box_voxel, box_display).
     """
@@ -129,10 +147,21 @@ def command(
         values = centre, width
     sizes = None if spacing_um is None else tuple(_numbers("--spacing-um", spacing_um, "um,um,um"))
     options = SegmentOptions(
-        names, overlap, overwrite, reference_quirks, values, target, coordinates, max_voxels, sizes, refine
+        names,
+        overlap,
+        overwrite,
+        reference_quirks,
+        values,
+        target,
+        coordinates,
+        max_voxels,
+        sizes,
+        refine,
+        frame,
+        seg_type,
     )
     share = None if part is None else Part.parse(part)
-    asked = tuple(prompts) or None, prompt_path, as_stack
+    asked = tuple(prompts) or None, prompt_path, as_stack, series
     jobs = read_manifest(manifest, output) if manifest else find_jobs(inputs, output, *asked)
     jobs = jobs if share is None else share.of(jobs)
     if ray:

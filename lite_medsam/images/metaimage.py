@@ -75,6 +75,17 @@ def read_metaimage(path: str | os.PathLike, max_voxels: int = 2**31) -> MetaImag
     return MetaImage(values, None if spacing is None else tuple(spacing[::-1].tolist()), full, place)
 
 
+def header_spacing(path: str | os.PathLike) -> tuple[float, ...] | None:
+    """Voxel size in array order (z, y, x) or (y, x) as the header gives it; None where it does not, or is none."""
+    try:
+        with open(path, "rb") as file:
+            fields, _ = _fields(file.read(_MAX_HEADER_BYTES))
+    except (OSError, CaseError):
+        return None
+    spacing = _numbers(fields, ("elementspacing", "elementsize"), None)
+    return None if spacing is None else tuple(spacing[::-1].tolist())
+
+
 def _fields(start: bytes) -> tuple[dict[str, str], int]:
     """The header's fields in lower case, and where the data begins in a .mha."""
     fields: dict[str, str] = {}

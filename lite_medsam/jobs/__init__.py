@@ -13,5 +13,7 @@
 - prompt_cells: Prompts as a cell of a manifest says them: a box, boxes, or the JSON of a prompt file
 - ray_batches: The same jobs on a Ray cluster: actors that open the model once, blocks of jobs, retries after a death
 - remote: Inputs that lie in object stores and on servers: listed and fetched by fsspec, one file at a time
+- references: Results on the voxels of a medical file: labels in its format, DICOM segmentations that refer to it
+- series_listing: DICOM series as inputs: which folders are volumes, and which series of a study is meant
 - volumes: What `lite-medsam segment` does with one volume: prompts in, a label map, a picture and a record out
 """

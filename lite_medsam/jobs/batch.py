@@ -36,10 +36,10 @@ from lite_medsam.jobs.outputs import (
     record_path,
     write_outputs,
 )
+from lite_medsam.jobs.references import Reference, check_reference
 from lite_medsam.jobs.volumes import LoadedVolume, compute_volume, read_volume, run_volume_with_quirks, write_volume
 from lite_medsam.prompts.prompt_object import corners_of
 from lite_medsam.prompts.prompt_set import Prompt, validate
-from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.reading import is_other_volume, unreadable
 from lite_medsam.segment.predictor import Predictor
 
@@ -175,13 +175,13 @@ def run_job(predictor: Predictor, job: Job, options: SegmentOptions, on_slice: O
 class _Loaded:
     """A job whose picture is in memory; `finished` is its record if the same work was done before.
 
-    `geometry` is that of a NIfTI or DICOM file, None of others.
+    `reference` is that of a NIfTI, NRRD, MetaImage or DICOM file, None of others.
     """
 
     job: Job
     image: np.ndarray
     prompts: list[Prompt]
-    geometry: Geometry | None
+    reference: Reference | None
     facts: dict
     fingerprint: str
     finished: dict | None
@@ -205,13 +205,15 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
 
 def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | LoadedVolume:
     started = time.perf_counter()
-    asked, boxes, facts, geometry = given_objects(job, options.coordinates, options.refine), None, {}, None
+    asked, boxes, facts = given_objects(job, options.coordinates, options.refine), None, {}
+    reference: Reference | None = None
     objects = asked.objects
     unread: Mapping[str, str] = {}
     if job.is_medical or job.path.suffix.lower() == ".npz":
         scan, objects = asked.placed(read_scan(job, options))
+        check_reference(job, options, scan)
         if job.is_medical:
-            geometry, facts = scan.geometry, frame_facts(asked.frame, scan.geometry)
+            reference, facts = Reference(scan.geometry, scan.dicom), frame_facts(asked.frame, scan.geometry)
         if not is_one_picture(scan, objects):
             loaded = read_volume(predictor, job, options, scan, objects, started)
             return replace(loaded, facts=loaded.facts | facts)
@@ -219,6 +221,7 @@ def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded 
         facts, unread = scan_facts(job, scan) | facts, scan.unread
     else:
         check_window(job, options)
+        check_reference(job, options, None)
         if is_other_volume(job.path):
             raise unreadable(job.path)
         if options.spacing_um is not None:
@@ -227,10 +230,10 @@ def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded 
         if asked.label_file is not None:
             objects = asked.of_labels(image.shape[:2], stem=job.path.stem)
     prompts = with_target(_picture_prompts(job, objects, boxes, unread), options.target)
-    digest = fingerprint(image, prompts, predictor, options)
+    digest = fingerprint(image, prompts, predictor, options, reference)
     finished = None if options.overwrite else finished_record(record_path(job), digest)
     facts = {"image_hw": list(image.shape[:2]), **facts}
-    return _Loaded(job, image, prompts, geometry, facts, digest, finished, time.perf_counter() - started)
+    return _Loaded(job, image, prompts, reference, facts, digest, finished, time.perf_counter() - started)
 
 
 def _picture_prompts(
@@ -261,8 +264,8 @@ def _compute(
         result = _segment(predictor, loaded.image, loaded.prompts, options.overlap)
     seconds = time.perf_counter() - started
     objects = describe(result, loaded.prompts)
-    if loaded.geometry is not None:
-        objects = [picture_object(item, loaded.geometry) for item in objects]
+    if loaded.reference is not None:
+        objects = [picture_object(item, loaded.reference.geometry) for item in objects]
     return result, new_record(loaded, predictor, options, objects, seconds)
 
 
@@ -270,7 +273,7 @@ def _write(loaded: _Loaded | LoadedVolume, options: SegmentOptions, result: Any,
     if isinstance(loaded, LoadedVolume):
         write_volume(loaded, options, result, record)
     else:
-        write_outputs(loaded.job, options, record, loaded.image, loaded.prompts, result, loaded.geometry)
+        write_outputs(loaded.job, options, record, loaded.image, loaded.prompts, result, loaded.reference)
     return record
 
 

@@ -46,7 +46,7 @@ def on_disk(job: Job) -> Iterator[Job]:
 
 
 def read_scan(job: Job, options: SegmentOptions) -> Scan:
-    """The npz, NIfTI or DICOM file of a job with its grey values mapped to 8 bit; `default_window` is the one that was used.
+    """The npz or medical file of a job with its grey values mapped to 8 bit; `default_window` is the one that was used.
 
     Raises:
         CaseError: If it cannot be read, or a window was asked for where there are no grey values to choose from.
@@ -54,7 +54,7 @@ def read_scan(job: Job, options: SegmentOptions) -> Scan:
     """
     check_window(job, options)
     try:
-        scan = load_volume(job.path, max_voxels=options.max_voxels)
+        scan = load_volume(job.path, max_voxels=options.max_voxels, series=job.series, frame=options.frame)
     except CaseError as error:
         if "voxels, " not in str(error):
             raise
@@ -71,7 +71,9 @@ def read_scan(job: Job, options: SegmentOptions) -> Scan:
 
 
 def check_window(job: Job, options: SegmentOptions) -> None:
-    """Raises CaseError if a window was asked for of a file without raw grey values."""
+    """Raises CaseError if a window or a frame was asked for of a file without raw grey values."""
+    if options.frame is not None and not job.is_medical:
+        raise CaseError(f"--frame is for NIfTI, NRRD and MetaImage files of several volumes, not for {job.path.name}")
     if options.window is not None and not job.is_medical:
         raise CaseError(f"--window is for NIfTI and DICOM files, which hold raw values, not for {job.path.name}")
 

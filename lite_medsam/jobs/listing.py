@@ -7,22 +7,27 @@ from pathlib import Path, PurePath
 
 from lite_medsam.cases.case import IMAGE_SUFFIXES
 from lite_medsam.errors import CaseError
-from lite_medsam.images.metaimage import METAIMAGE_SUFFIXES
 from lite_medsam.jobs.naming import OUTPUT_ENDINGS, Source, stem_of, targets
 from lite_medsam.jobs.remote import urls_below
+from lite_medsam.jobs.series_listing import source_of_series, sources_below
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_coordinates import COORDINATES
 from lite_medsam.prompts.volume_objects import VolumeObject
 from lite_medsam.results.annotations import KINDS
+from lite_medsam.results.dicom_seg import SEG_TYPES
 from lite_medsam.scans.dicom import is_dicom
+from lite_medsam.scans.dicom_study import ZIP_SUFFIX, is_dicomdir, is_study
+from lite_medsam.scans.itk_files import ITK_SUFFIXES
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES
 from lite_medsam.scans.oct.registry import OWN_SUFFIXES, SHARED_SUFFIXES, is_oct_file
 from lite_medsam.segment.prediction import OVERLAPS
 from lite_medsam.storage.paths import files_below, shown_path
 
 OUTPUTS = ("npz", "label", "overlay")  # by default
-ALL_OUTPUTS = (*OUTPUTS, *KINDS, "parquet")
-MEDICAL_SUFFIXES = (*NIFTI_SUFFIXES, ".dcm", ".dicom", ".ima", *METAIMAGE_SUFFIXES, *OWN_SUFFIXES)
+DICOM_SEG = "dicom-seg"
+ALL_OUTPUTS = (*OUTPUTS, *KINDS, DICOM_SEG, "parquet")
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+MEDICAL_SUFFIXES = (*NIFTI_SUFFIXES, *DICOM_SUFFIXES, *ITK_SUFFIXES, *OWN_SUFFIXES)
 INPUT_SUFFIXES = (*IMAGE_SUFFIXES, ".npz", *MEDICAL_SUFFIXES)
 # of prompt files and label files in a folder, in this order
 PROMPT_ENDINGS = (
@@ -50,6 +55,8 @@ class SegmentOptions:
         refine: Masks of label files given as prompts are refined by the model; else they are taken as they are.
         max_voxels: Larger scans are refused; None: what memory allows.
         spacing_um: Voxel size that the user says, in array order, instead of the file's; None: the file's.
+        frame: Which volume of NIfTI, NRRD and MetaImage files of several, from 0; None: there must be one.
+        seg_type: How DICOM segmentations hold their objects: "binary", each in frames of its own, or "labelmap".
     """
 
     save: tuple[str, ...] = OUTPUTS
@@ -62,6 +69,8 @@ class SegmentOptions:
     max_voxels: int | None = None
     spacing_um: tuple[float, ...] | None = None
     refine: bool = False
+    frame: int | None = None
+    seg_type: str = SEG_TYPES[0]
 
     def __post_init__(self):
         unknown = [name for name in self.save if name not in ALL_OUTPUTS]
@@ -71,6 +80,10 @@ class SegmentOptions:
             raise ValueError(f"overlap must be one of {', '.join(OVERLAP_CHOICES)}, got {self.overlap!r}")
         if self.coordinates not in COORDINATES:
             raise ValueError(f"coordinates must be one of {', '.join(COORDINATES)}, got {self.coordinates!r}")
+        if self.seg_type not in SEG_TYPES:
+            raise ValueError(f"seg_type must be one of {', '.join(SEG_TYPES)}, got {self.seg_type!r}")
+        if self.overlap == "stack" and self.seg_type == "labelmap" and DICOM_SEG in self.save:
+            raise ValueError("objects of --overlap stack may overlap, a label map can't; leave --seg-type at binary")
         if self.window is not None and not (all(map(math.isfinite, self.window)) and self.window[1] > 0):
             raise ValueError(f"window must be a centre and a width above 0, got {self.window[0]:g},{self.window[1]:g}")
 
@@ -80,7 +93,7 @@ class Job:
     """One input file and where its results go.
 
     Attributes:
-        path: The image, npz case, NIfTI or DICOM file.
+        path: The image, npz case, NIfTI, NRRD, MetaImage or DICOM file; the folder, DICOMDIR or ZIP of a DICOM series.
         target: Path of the results without suffix: target.npz, target_label.png, target_overlay.png, target.json.
         prompts: The objects to segment, of a picture or of a volume; None: the boxes of the npz case, or `prompt_file`.
         prompt_file: JSON to read the objects from.
@@ -89,6 +102,7 @@ class Job:
         url: Where the input lies if it is not on a disk of this machine; `path` is its name alone then.
         place: Where a manifest asks for it, for messages.
         problem: Why it cannot be done, where that is known before the file is opened.
+        series: Which series of a folder, DICOMDIR or ZIP; None: the only one.
     """
 
     path: Path
@@ -100,12 +114,13 @@ class Job:
     url: str | None = None
     place: str | None = None
     problem: str | None = None
+    series: str | None = None
 
     @property
     def is_medical(self) -> bool:
-        """Whether it is NIfTI, DICOM, MetaImage or OCT, by its name, or by its content where the name leaves it open."""
+        """Whether it is NIfTI, NRRD, MetaImage, DICOM or OCT, by its name, or by its content where the name leaves it open."""
         name = self.path.name.lower()
-        if name.endswith(MEDICAL_SUFFIXES) or self.path.is_dir():
+        if name.endswith(MEDICAL_SUFFIXES) or is_study(self.path):
             return True
         return is_oct_file(self.path) or (not name.endswith(INPUT_SUFFIXES) and is_dicom(self.path))
 
@@ -116,8 +131,11 @@ def find_jobs(
     prompts: tuple[Prompt, ...] | tuple[VolumeObject, ...] | None = None,
     prompt_path: Path | None = None,
     folders_are_scans: bool = False,
+    series: str | None = None,
 ) -> list[Job]:
     """The jobs for files and folders; folders are searched with their subfolders, which the output mirrors.
+
+    A folder whose DICOM files are the slices of one series is one volume, see `series_listing.sources_below`.
 
     Inputs of one name get results of different names, see `naming.targets`; a file that is given twice is one job.
 
@@ -127,6 +145,7 @@ def find_jobs(
         prompts: Objects for every input.
         prompt_path: A prompt file for every input, or a folder with one of the input's name and .json for each.
         folders_are_scans: A folder is not searched: it is one scan, a stack of B-scans or a DICOM series.
+        series: Number, UID or modality of a DICOM series: every input is a study, and this one of its series is the volume.
 
     Returns:
         The jobs. What cannot be an input (a file that is not there, a folder that cannot be read) is one with a problem.
@@ -139,7 +158,7 @@ def find_jobs(
         if isinstance(given, str):
             more, failed = sources_at(given)
         else:
-            more, failed = _sources(given, out, folders_are_scans)
+            more, failed = _sources(given, out, folders_are_scans, series)
         sources += more
         problems += failed
     if not sources:
@@ -147,16 +166,18 @@ def find_jobs(
     sources = list({_place(source): source for source in reversed(sources)}.values())
     sources.reverse()
     jobs = []
-    for source, target in zip(sources, targets(sources, (*INPUT_SUFFIXES, *SHARED_SUFFIXES)), strict=True):
+    for source, target in zip(sources, targets(sources, (*INPUT_SUFFIXES, *SHARED_SUFFIXES, ZIP_SUFFIX)), strict=True):
         file = _prompt_file(prompt_path, source, target)
-        jobs.append(Job(source.path, out / target, prompts, file, url=source.url))
+        jobs.append(Job(source.path, out / target, prompts, file, url=source.url, series=source.series))
     replacing = replaced_inputs(jobs)
     if replacing:
         raise CaseError(next(iter(replacing.values())))
     return jobs + [Job(path, out / path.name, problem=_reason(path, text)) for path, text in problems]
 
 
-def _sources(given: Path, out: Path, folders_are_scans: bool) -> tuple[list[Source], list[tuple[Path, str]]]:
+def _sources(
+    given: Path, out: Path, folders_are_scans: bool, series: str | None
+) -> tuple[list[Source], list[tuple[Path, str]]]:
     """The input files of a path that was given, and (path, reason) of what cannot be one.
 
     Results of an earlier run are no inputs: an output folder inside the given one is left out.
@@ -165,22 +186,25 @@ def _sources(given: Path, out: Path, folders_are_scans: bool) -> tuple[list[Sour
         is_folder, exists = given.is_dir(), given.exists()
     except (OSError, ValueError) as error:
         return [], [(given, f"could not be read ({getattr(error, 'strerror', None) or error})")]
+    if not exists:
+        return [], [(given, "an input must be a file or folder, but this does not exist")]
+    if series is not None or is_dicomdir(given):
+        return source_of_series(given, series)
     if not is_folder or folders_are_scans:
-        if not exists:
-            return [], [(given, "an input must be a file or folder, but this does not exist")]
         return [Source(given, PurePath(given.name), given.absolute().parent.name)], []
     found = files_below(given, (*INPUT_SUFFIXES, *SHARED_SUFFIXES))
     top, results = given.resolve(), out.resolve()
     own = given / results.relative_to(top) if results != top and results.is_relative_to(top) else None
     files = [path for path in found.files if own is None or not path.is_relative_to(own)]
     files = [path for path in files if path.suffix.lower() not in SHARED_SUFFIXES or is_oct_file(path)]
-    sources = [Source(path, PurePath(path.relative_to(given)), top.name) for path in files]
-    if not sources and not found.problems:
+    others = (*IMAGE_SUFFIXES, ".npz", *NIFTI_SUFFIXES, *ITK_SUFFIXES, *OWN_SUFFIXES, *SHARED_SUFFIXES)
+    sources, problems = sources_below(given, files, own, others)
+    if not sources and not problems and not found.problems:
         wanted = ", ".join(INPUT_SUFFIXES)
         return [], [
             (given, f"a folder must hold images, volumes or npz cases ({wanted}), got none in {shown_path(given)}")
         ]
-    return sources, found.problems
+    return sources, found.problems + problems
 
 
 def _reason(path: Path, text: str) -> str:

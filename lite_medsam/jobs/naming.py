@@ -9,7 +9,18 @@ from lite_medsam.results.annotations import ENDINGS
 from lite_medsam.storage.json_text import recorded_name
 from lite_medsam.storage.names import MAX_NAME_BYTES, name_key, short_hash, writable_folder, writable_name
 
-OUTPUT_ENDINGS = (".npz", "_label.png", "_label.tif", "_label.nii.gz", "_overlay.png", ".json", *ENDINGS)
+OUTPUT_ENDINGS = (
+    ".npz",
+    "_label.png",
+    "_label.tif",
+    "_label.nii.gz",
+    "_label.nrrd",
+    "_label.mha",
+    "_seg.dcm",
+    "_overlay.png",
+    ".json",
+    *ENDINGS,
+)
 STEM_BYTES = MAX_NAME_BYTES - max(map(len, OUTPUT_ENDINGS))
 
 
@@ -22,12 +33,14 @@ class Source:
         below: Its path below the folder that was given; its name alone if it was given itself.
         folder: Name of that folder, or of the one that it lies in.
         url: Where it is if not on a disk of this machine; `path` is its name alone then.
+        series: Which DICOM series of it; None: all that it holds.
     """
 
     path: Path
     below: PurePath
     folder: str
     url: str | None = None
+    series: str | None = None
 
 
 def targets(sources: Sequence[Source], endings: Sequence[str]) -> list[PurePath]:

@@ -14,17 +14,22 @@ from lite_medsam.errors import CaseError
 from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.jobs.listing import INPUT_SUFFIXES, Job, SegmentOptions
 from lite_medsam.jobs.naming import source_id, stem_of
+from lite_medsam.jobs.references import Reference, add_reference, model_facts, write_file_labels, write_segmentation
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.results.annotations import KINDS, Names, annotation_files, pictures_of, pictures_of_labels
 from lite_medsam.results.coco import run_lengths
 from lite_medsam.results.overlay import draw_masks, draw_prompts
 from lite_medsam.results.take_home import label_png
 from lite_medsam.scans.geometry import Geometry
-from lite_medsam.scans.nifti import NIFTI_SUFFIXES, nifti_bytes
+from lite_medsam.scans.itk_files import ITK_SUFFIXES
+from lite_medsam.scans.nifti import NIFTI_SUFFIXES
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.storage.files import atomic_write
 from lite_medsam.storage.json_text import json_bytes, path_of_name, recorded_name
 from lite_medsam.storage.paths import shown_path
+
+# window and frame are in the pixels already, target and masks in the prompts, the type with what is referred to
+_NOT_IN_FINGERPRINT = ("overwrite", "window", "target", "max_voxels", "refine", "frame", "seg_type")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +82,7 @@ def new_record(
         "input": recorded_name(loaded.job.path.name),
         **loaded.facts,
         "model": predictor.spec.name,
+        **model_facts(predictor, options),
         "engine": predictor.backend.name,
         "overlap": options.overlap,
         "objects": objects,
@@ -150,13 +156,15 @@ def write_outputs(
     image: np.ndarray,
     prompts: list[Prompt],
     result: Result,
-    geometry: Geometry | None = None,
+    reference: Reference | None = None,
 ) -> None:
     """Writes every result of a picture to a temporary name and renames them at the end, the record last.
 
-    Pictures of NIfTI files have their labels as NIfTI on the voxels of the file too, `geometry` is theirs.
+    Pictures of NIfTI, NRRD and MetaImage files have their labels on the voxels of the file too; `reference` is that of a medical
+    file.
     """
     labels, stack = result.labels, result.stack
+    geometry = None if reference is None else reference.geometry
     with all_or_none(job, record) as output:
         if "parquet" in options.save:
             add_run_lengths(record, labels if stack is None else stack)
@@ -168,8 +176,9 @@ def write_outputs(
                 write_pages(output("_label.tif"), labels if stack is None else stack.view(np.uint8) * np.uint8(255))
             else:
                 output("_label.png").write_bytes(label_png(labels))
-            if stack is None and geometry is not None and job.path.name.lower().endswith(NIFTI_SUFFIXES):
-                output("_label.nii.gz").write_bytes(nifti_bytes(labels, geometry))
+            if stack is None and geometry is not None and job.path.name.lower().endswith(NIFTI_SUFFIXES + ITK_SUFFIXES):
+                write_file_labels(output, job, labels, geometry)
+        write_segmentation(output, options, record, labels if stack is None else stack, reference)
         if "overlay" in options.save:
             write_overlay(output("_overlay.png"), image, labels if stack is None else stack, prompts)
         named = Names([p.name for p in prompts], [p.target for p in prompts], result.scores)
@@ -237,9 +246,16 @@ def write_overlay(path: Path, image: np.ndarray, masks: np.ndarray, prompts: Seq
     path.write_bytes(png_bytes(picture))
 
 
-def fingerprint(image: np.ndarray, prompts: list[Prompt], predictor: Predictor, options: SegmentOptions) -> str:
+def fingerprint(
+    image: np.ndarray,
+    prompts: list[Prompt],
+    predictor: Predictor,
+    options: SegmentOptions,
+    reference: Reference | None = None,
+) -> str:
     """SHA-256 of all that decides a result, so that finished work is recognised and changed work is done again."""
     digest = begin_fingerprint(image, predictor, options)
+    add_reference(digest, options, reference)
     for prompt in prompts:
         add_prompt(digest, prompt)
     return digest.hexdigest()
@@ -248,10 +264,7 @@ def fingerprint(image: np.ndarray, prompts: list[Prompt], predictor: Predictor, 
 def begin_fingerprint(image: np.ndarray, predictor: Predictor, options: SegmentOptions) -> Any:
     """The hash of the model, the settings and the pixels; prompts are to be added."""
     digest = hashlib.sha256(predictor.spec.to_json().encode())
-    # the window is in the pixels already, target and masks are in the prompts
-    chosen = {
-        k: v for k, v in asdict(options).items() if k not in ("overwrite", "window", "target", "max_voxels", "refine")
-    }
+    chosen = {k: v for k, v in asdict(options).items() if k not in _NOT_IN_FINGERPRINT}
     digest.update(json.dumps([[predictor.zoom, predictor.backend.name, chosen], image.shape]).encode())
     digest.update(np.ascontiguousarray(image).data)
     return digest

@@ -1,7 +1,6 @@
 """What `lite-medsam segment` does with one volume: prompts in, a label map, a picture and a record out."""
 
 import hashlib
-import importlib.util
 import json
 import math
 import time
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from lite_medsam.cases.case import Case
-from lite_medsam.errors import CaseError, MissingExtraError, PromptError
+from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.jobs.coordinates import volume_object
 from lite_medsam.jobs.inputs import are_of_volume, check_window, scan_facts, with_target
 from lite_medsam.jobs.listing import Job, SegmentOptions
@@ -30,11 +29,17 @@ from lite_medsam.jobs.outputs import (
     write_overlay,
     write_pages,
 )
+from lite_medsam.jobs.references import (
+    Reference,
+    add_reference,
+    check_label_writer,
+    write_file_labels,
+    write_segmentation,
+)
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_objects import checked_objects, is_finished, target_of_object
 from lite_medsam.results.annotations import Names
 from lite_medsam.scans.geometry import Geometry
-from lite_medsam.scans.reading import nifti_bytes
 from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.volumes.propagation import (
@@ -59,7 +64,7 @@ class LoadedVolume:
         volume: (D, H, W) or (D, H, W, 3) uint8.
         objects: What to segment.
         spacing_mm: (z, y, x); (y, x) without a slice distance, None when unknown.
-        geometry: Of a NIfTI or DICOM file, None for npz.
+        reference: Of a NIfTI, NRRD, MetaImage or DICOM file, None for npz.
         facts: For the record.
         fingerprint: Of all that decides the result.
         finished: The record, if the same work was done before.
@@ -70,11 +75,16 @@ class LoadedVolume:
     volume: np.ndarray
     objects: list[VolumeObject]
     spacing_mm: tuple[float, ...] | None
-    geometry: Geometry | None
+    reference: Reference | None
     facts: dict
     fingerprint: str
     finished: dict | None
     seconds: float
+
+    @property
+    def geometry(self) -> Geometry | None:
+        """Of a medical file, None for npz."""
+        return None if self.reference is None else self.reference.geometry
 
 
 def read_volume(
@@ -92,9 +102,9 @@ def read_volume(
         raise CaseError(f"--overlap stack is for pictures, but {name} is a volume; give best, first or last")
     if options.reference_quirks:
         raise CaseError(f"--reference-quirks knows volumes as npz with 3D boxes only, got {name}; leave it out")
-    geometry = scan.geometry if job.is_medical else None
-    if geometry is not None and "label" in options.save and importlib.util.find_spec("nibabel") is None:
-        raise MissingExtraError("writing NIfTI", "medical", "nibabel")  # before the work, not after it
+    reference = Reference(scan.geometry, scan.dicom) if job.is_medical else None
+    if reference is not None:
+        check_label_writer(job, options)
     if objects is None:
         if "boxes" in scan.unread:
             raise PromptError(f"{name}: {scan.unread['boxes']}; or {VOLUME_NEEDS}")
@@ -111,10 +121,10 @@ def read_volume(
         "spacing_mm": None if spacing is None else list(spacing),
         **scan_facts(job, scan),
     }
-    digest = _fingerprint(predictor, options, scan, objects, geometry)
+    digest = _fingerprint(predictor, options, scan, objects, reference)
     finished = None if options.overwrite else finished_record(record_path(job), digest)
     seconds = time.perf_counter() - started
-    return LoadedVolume(job, scan.values, objects, spacing, geometry, facts, digest, finished, seconds)
+    return LoadedVolume(job, scan.values, objects, spacing, reference, facts, digest, finished, seconds)
 
 
 def compute_volume(
@@ -155,7 +165,8 @@ def write_volume(loaded: LoadedVolume, options: SegmentOptions, labels: np.ndarr
             if loaded.geometry is None:
                 write_pages(output("_label.tif"), labels)
             else:
-                output("_label.nii.gz").write_bytes(nifti_bytes(labels, loaded.geometry))
+                write_file_labels(output, loaded.job, labels, loaded.geometry)
+        write_segmentation(output, options, record, labels, loaded.reference)
         if "overlay" in options.save:
             z = _shown_slice(loaded, labels)
             prompts = [_drawn_prompt(item, z) for item in loaded.objects]
@@ -224,10 +235,14 @@ def _box_names(scan: Scan) -> list[str | None] | None:
     return [name[:200] or None for _, name in sorted(scan.label_names.items())]
 
 
-def _fingerprint(predictor: Predictor, options: SegmentOptions, scan: Scan, objects: list, geometry) -> str:
+def _fingerprint(
+    predictor: Predictor, options: SegmentOptions, scan: Scan, objects: list, reference: Reference | None
+) -> str:
     digest = begin_fingerprint(scan.values, predictor, options)
     digest.update(json.dumps([scan.spacing_mm, asdict(PropagationLimits())]).encode())
-    if geometry is not None:
+    if reference is not None:
+        geometry = reference.geometry
+        add_reference(digest, options, reference)
         digest.update(json.dumps([geometry.file_shape, geometry.axes, geometry.flipped]).encode())
         digest.update(np.ascontiguousarray(geometry.affine))
     for item in objects:

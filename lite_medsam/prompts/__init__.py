@@ -10,6 +10,7 @@
 - prompt_set: Prompts of users in files, with their masks
 - protocol: Simulated users: how boxes and clicks are made from a label map, the same way on every machine
 - simulated_user: A simulated user: clicks where the segmentation is most wrong, as often as a protocol allows
+- snomed: Codes for names of objects: SNOMED CT where it is known, see `prompts/snomed.json`
 - strokes: What a hand draws: a scribble as clicks along it, a brush as the pixels under it
 - targets: What an object is called: names by data set and label, and the families that the card shows apart
 - vocabulary: The names that an object may be given beside its prompt: `prompts/targets.json`

@@ -3,6 +3,7 @@
 - annotations: Annotations for labelling tools: Labelme, YOLO segmentation and polygons, beside COCO
 - coco: COCO annotations: categories, boxes and run lengths of masks
 - contents: What each file of a ZIP is, in words
+- dicom_seg: Label maps as DICOM segmentation objects that refer to the images they were made of, written by highdicom
 - measurements: Sizes of segmented objects: area, diameter, extent, volume, fluid; in mm or um, else in px
 - overlay: Pictures of a result: masks and prompts over the image, in colours that colour-blind readers can tell apart
 - score_words: Scores in words: what an estimated overlap of 0.43 means to the person who looks at the mask

@@ -21,9 +21,10 @@ from lite_medsam.scans.dicom_fields import (
 from lite_medsam.scans.dicom_files import candidates, is_dicom, named_header, one_line_errors, read_dataset, read_header
 from lite_medsam.scans.dicom_order import affine_of, frame_order, slice_order
 from lite_medsam.scans.dicom_pixels import pixel_values, without_padding
+from lite_medsam.scans.dicom_study import choose_series, find_series, study_files
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.oct.dicom_opt import refuse_zeiss, with_opt_facts
-from lite_medsam.scans.scan import Scan
+from lite_medsam.scans.scan import DicomSource, Scan
 from lite_medsam.storage.paths import shown_path
 
 __all__ = ["is_dicom", "load_dicom_file", "load_dicom_series"]
@@ -58,60 +59,93 @@ def load_dicom_file(path: str | os.PathLike, max_voxels: int) -> Scan:
             values, padding = values[order], None if padding is None else padding[order]
         if form.frames == 1:
             values, padding = values[0], None if padding is None else padding[0]
-        return _scan(values, padding, dataset, positions, notes)
+        scan = _scan(values, padding, dataset, positions, notes)
+        frames = tuple(range(form.frames) if order is None else order.tolist()) if form.frames > 1 else ()
+        return replace(scan, dicom=DicomSource(path, (str(dataset.get("SOPInstanceUID") or ""),), frames))
 
 
-def load_dicom_series(folder: str | os.PathLike, max_voxels: int) -> Scan:
+def load_dicom_series(path: str | os.PathLike, max_voxels: int, series: str | None = None) -> Scan:
     """Reads the files of one series as a volume, sorted by their position along the slices' normal.
 
     Args:
-        folder: Holds the files of one series, and nothing else that is DICOM.
+        path: A folder, a DICOMDIR or a ZIP. Of a folder the files directly in it count, unless a series is asked for or there
+            are none: then its subfolders count too.
         max_voxels: Larger series are refused by their headers.
+        series: Number, UID or modality of the wanted series; None: there must be one only.
 
     Raises:
-        CaseError: If there are no DICOM files, several series, slices of different sizes or directions, two slices at one
+        CaseError: If there are no DICOM files, several series fit, slices of different sizes or directions, two slices at one
             place, or a file that can't be read.
         MissingExtraError: If pydicom is not installed.
     """
-    folder = Path(folder)
-    with one_line_errors(shown_path(folder)):
-        paths, others = candidates(folder)
-        headers = [(path, named_header(path)) for path in paths]
-        if not headers:
-            raise CaseError("must be a folder of DICOM files, holds none; give the folder of one series")
-        left_out = [f"{others} files of the folder are not DICOM and were left out"] if others else []
-        if len(headers) == 1:
-            scan = load_dicom_file(headers[0][0], max_voxels)
-            return replace(scan, notes=(*scan.notes, *left_out))
-        forms = _checked_series(headers, max_voxels)
-        order, positions, notes = slice_order([header for _, header in headers])
-        values: Any = None
-        padding: Any = None
-        for k, i in enumerate(order):
-            planes, padded = pixel_values(read_dataset(headers[i][0]), forms[i])
-            plane = planes[0]
-            if values is None:
-                values = np.empty((len(order), *plane.shape), plane.dtype)
-            elif values.dtype != plane.dtype:  # slices with slopes of their own, as in PET
-                common = np.promote_types(values.dtype, plane.dtype)
-                values = values.astype(common if common != np.float64 else np.float32)
-            values[k] = plane
-            if padded is not None:
-                padding = np.zeros(values.shape, bool) if padding is None else padding
-                padding[k] = padded[0]
-        return _scan(values, padding, headers[order[0]][1], positions, notes + left_out)
+    path = Path(path)
+    with one_line_errors(shown_path(path)):
+        if path.is_dir() and series is None:
+            paths, others = candidates(path)
+            headers = [(file, named_header(file)) for file in paths]
+            if (
+                len({str(header.get("SeriesInstanceUID") or "") for _, header in headers}) == 1
+                and "Rows" in headers[0][1]
+            ):
+                scan = _of_headers(headers, others, max_voxels)
+                return scan if len(headers) == 1 else replace(scan, dicom=replace(_known(scan), path=path))
+            if any("Rows" in header for _, header in headers):
+                return _chosen_series(path, paths, others, max_voxels, None)
+        with study_files(path, max(8 * max_voxels, 1 << 28)) as (files, others):
+            return _chosen_series(path, files, others, max_voxels, series)
+
+
+def _chosen_series(path: Path, files: list[Path], others: int, max_voxels: int, wanted: str | None) -> Scan:
+    found, unread = find_series(files)
+    if not found:
+        raise CaseError("must be a folder of DICOM files, holds none; give the folder of one series")
+    chosen = choose_series(found, wanted)
+    notes = []
+    if unread:
+        notes.append(f"{len(unread)} files could not be read and were left out, such as {shown_path(unread[0].name)}")
+    if len(found) > 1:
+        notes.append(f"series {chosen.line()}, one of {len(found)}")
+    if len(chosen.files) == 1:
+        scan = load_dicom_file(chosen.files[0], max_voxels)
+    else:
+        scan = _of_headers([(file, named_header(file)) for file in chosen.files], others, max_voxels)
+    return replace(scan, notes=(*scan.notes, *notes), dicom=replace(_known(scan), path=path))
+
+
+def _known(scan: Scan) -> DicomSource:
+    if scan.dicom is None:
+        raise CaseError("must be a scan of DICOM files")
+    return scan.dicom
+
+
+def _of_headers(headers: list, others: int, max_voxels: int) -> Scan:
+    """The files of one series as a volume; of a single one what it holds."""
+    left_out = [f"{others} files of the folder are not DICOM and were left out"] if others else []
+    if len(headers) == 1:
+        scan = load_dicom_file(headers[0][0], max_voxels)
+        return replace(scan, notes=(*scan.notes, *left_out))
+    forms = _checked_series(headers, max_voxels)
+    order, positions, notes = slice_order([header for _, header in headers])
+    values: Any = None
+    padding: Any = None
+    for k, i in enumerate(order):
+        planes, padded = pixel_values(read_dataset(headers[i][0]), forms[i])
+        plane = planes[0]
+        if values is None:
+            values = np.empty((len(order), *plane.shape), plane.dtype)
+        elif values.dtype != plane.dtype:  # slices with slopes of their own, as in PET
+            common = np.promote_types(values.dtype, plane.dtype)
+            values = values.astype(common if common != np.float64 else np.float32)
+        values[k] = plane
+        if padded is not None:
+            padding = np.zeros(values.shape, bool) if padding is None else padding
+            padding[k] = padded[0]
+    scan = _scan(values, padding, headers[order[0]][1], positions, notes + left_out)
+    instances = tuple(str(headers[i][1].get("SOPInstanceUID") or "") for i in order)
+    return replace(scan, dicom=DicomSource(headers[0][0].parent, instances))
 
 
 def _checked_series(headers: list, max_voxels: int) -> list[PixelFormat]:
-    series: dict[str, int] = {}
-    for _, header in headers:
-        uid = str(header.get("SeriesInstanceUID") or "")
-        series[uid] = series.get(uid, 0) + 1
-    if len(series) > 1:
-        counts = ", ".join(str(count) for count in sorted(series.values(), reverse=True)[:8])
-        raise CaseError(
-            f"must hold one series, holds {len(series)} (of {counts} files); put each in a folder of its own"
-        )
     forms = [pixel_format(header, max_voxels) for _, header in headers]
     if any(form.frames > 1 for form in forms):
         raise CaseError("holds files of several frames; give one of these files instead of the folder")

@@ -23,6 +23,11 @@ def is_dicom(path: str | os.PathLike) -> bool:
             start = file.read(132)
     except OSError:
         return False
+    return looks_like_dicom(start)
+
+
+def looks_like_dicom(start: bytes) -> bool:
+    """Whether the first 132 bytes are those of a DICOM file."""
     return start[128:] == b"DICM" or _is_bare(start)
 
 
@@ -132,12 +137,20 @@ def _syntax(pydicom, file: GuardedFile, is_bare: bool) -> str:
     return value.decode("ascii", "replace").strip("\0 ")
 
 
-def candidates(folder: Path) -> tuple[list[Path], int]:
-    """The files that are DICOM, or say so by their name, in the order of their names; and how many others there are."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    if len(files) > MAX_FILES:
-        raise CaseError(f"must hold at most {MAX_FILES} files, holds {len(files)}")
+def candidates(folder: Path, below: bool = False) -> tuple[list[Path], int]:
+    """The files that are DICOM, or say so by their name, in the order of their names; and how many others there are.
+
+    Args:
+        folder: Where to look.
+        below: Look into its subfolders too; links to folders are not followed.
+    """
+    files = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if below else []
+        files += [Path(place, name) for name in sorted(names) if not name.startswith(".")]
+        if len(files) > MAX_FILES:
+            raise CaseError(f"must hold at most {MAX_FILES} files, holds more")
+    files = [path for path in files if path.is_file() and path.name.upper() != "DICOMDIR"]
     named = (".dcm", ".dicom", ".ima")
-    files = [path for path in files if path.name.upper() != "DICOMDIR"]
     found = [path for path in files if is_dicom(path) or path.suffix.lower() in named]
     return found, len(files) - len(found)

@@ -1,16 +1,22 @@
-"""MetaImage volumes (.mhd, .mha) to a Scan, RETOUCH among them."""
+"""MetaImage volumes of OCT (.mhd, .mha) to a Scan, RETOUCH among them; others are read by SimpleITK."""
 
 from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.images.metaimage import read_metaimage
+from lite_medsam.images.metaimage import header_spacing, read_metaimage
 from lite_medsam.images.no_data import without_ground
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.scale import OCT_AXES, Step, scale_from
 from lite_medsam.scans.scan import Scan
 
 _MICROSCOPIC_MM = 0.02  # no other volume has rows so fine
+
+
+def is_oct_metaimage(path: Path) -> bool:
+    """Whether a MetaImage is taken for OCT: it is called oct, as in RETOUCH, or its rows are finer than 20 um."""
+    spacing = header_spacing(path)
+    return path.stem.lower() == "oct" or (spacing is not None and len(spacing) == 3 and spacing[1] < _MICROSCOPIC_MM)
 
 
 def load_metaimage(path: Path, max_voxels: int) -> Scan:

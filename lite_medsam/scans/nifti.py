@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from lite_medsam.cases.fields import modality_from_name, smallest_unsigned
+from lite_medsam.cases.fields import smallest_unsigned
 from lite_medsam.errors import CaseError, MissingExtraError
 from lite_medsam.images.no_data import without_ground
 from lite_medsam.images.silence import quiet
 from lite_medsam.scans.geometry import PLANES, Geometry, orient
-from lite_medsam.scans.scan import SOFT_TISSUE, Scan
+from lite_medsam.scans.raw_values import check_frame, finite, frame_note, modality_and_window
+from lite_medsam.scans.scan import Scan
 from lite_medsam.storage.files import atomic_write
 from lite_medsam.storage.guarded_reading import GuardedFile, GuardedGzip
 from lite_medsam.storage.one_line import one_line
@@ -31,7 +32,7 @@ _GEOMETRIC = (
 _MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
 
-def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = False, plane: str = "auto") -> Scan:
+def load_nifti(path: str | os.PathLike, max_voxels: int, frame: int | None = None, plane: str = "auto") -> Scan:
     """Reads a NIfTI file.
 
     Slices, rows and columns are those axes of the file that lie closest to the patient's, as radiology shows them.
@@ -39,7 +40,7 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = Fa
     Args:
         path: A .nii or .nii.gz file.
         max_voxels: Larger images are refused by their header.
-        first_volume: Take the first volume of a series; without it, a file with several is refused.
+        frame: Which volume of several, from 0; without it, a file with several is refused.
         plane: "axial", "coronal", "sagittal" or "auto", see `geometry.orient`.
 
     Raises:
@@ -53,7 +54,7 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = Fa
     try:
         with quiet(), _opened(Path(path)) as file:
             image = _image_class(nibabel, file).from_stream(file)
-            values, padded, file_shape, notes = _values(image, max_voxels, first_volume)
+            values, padded, file_shape, notes = _values(image, max_voxels, frame)
         geometry, spacing, more = _geometry(nibabel, image, file_shape, plane)
     except CaseError as error:
         raise CaseError(f"{shown}: {error}") from None
@@ -66,9 +67,7 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, first_volume: bool = Fa
     except Exception as error:  # ImageFileError, HeaderDataError, OSError of a short file, ValueError of a wild header
         raise CaseError(f"{shown}: must be a readable NIfTI file, got: {one_line(error)}") from None
     name = Path(path).name.removesuffix(".gz").removesuffix(".nii") or "scan"
-    modality, default = modality_from_name(name), None
-    if modality == "CT" or (modality is None and looks_like_hounsfield(values)):
-        modality, default = "CT", SOFT_TISSUE if values.min() < -100 else None
+    modality, default = modality_and_window(name, values)
     ours = geometry.from_file(values)
     if (
         geometry.axes[0] == 0 and ours.ndim == 3
@@ -126,6 +125,15 @@ def nifti_bytes(labels: np.ndarray, geometry: Geometry, compressed: bool = True)
     return packed.getvalue()
 
 
+def orientation_of(affine: np.ndarray) -> np.ndarray:
+    """(3, 2): for each axis of a file the closest axis of the patient (right, anterior, superior) and the direction along it.
+
+    Raises:
+        MissingExtraError: If nibabel is not installed.
+    """
+    return _nibabel().orientations.io_orientation(affine)
+
+
 def _opened(path: Path) -> GuardedFile | GuardedGzip:
     with open(path, "rb") as file:
         is_packed = file.read(2) == b"\x1f\x8b"
@@ -143,7 +151,7 @@ def _image_class(nibabel, file: GuardedFile | GuardedGzip) -> Any:
     raise CaseError("must be a NIfTI file, does not begin with the header of one")
 
 
-def _values(image, max_voxels: int, first_volume: bool) -> tuple[np.ndarray, int, tuple[int, ...], list[str]]:
+def _values(image, max_voxels: int, frame: int | None) -> tuple[np.ndarray, int, tuple[int, ...], list[str]]:
     """The numbers, how many of them are padding, the file's shape, and notes."""
     shape, dtype = tuple(int(n) for n in image.shape), image.header.get_data_dtype()
     if dtype.names is not None or dtype.kind not in "buif":
@@ -151,26 +159,24 @@ def _values(image, max_voxels: int, first_volume: bool) -> tuple[np.ndarray, int
     if not 2 <= len(shape) <= 7 or min(shape) < 1:
         raise CaseError(f"must be a volume of three axes, its header says {shape}")
     several = math.prod(shape[3:])
-    if several > 1 and not first_volume:
-        raise CaseError(
-            f"must be one volume, holds {several} (shape {shape}); save the wanted one as a file of its own"
-        )
+    check_frame(frame, several, shape)
     file_shape = shape[:3] if several > 1 else shape
     if math.prod(file_shape) > max_voxels:
         raise CaseError(f"must have at most {max_voxels} voxels, its header says {shape}; crop or shrink it")
-    notes = [f"the first of {several} volumes"] if several > 1 else []
+    notes = [frame_note(frame or 0, several)] if several > 1 else []
     slope, intercept = image.dataobj.slope, image.dataobj.inter
     is_scaled = slope != 1 or intercept != 0
     if several > 1:
-        first = (slice(None),) * 3 + (0,) * len(shape[3:])
-        values = np.asarray(image.dataobj[first], np.float32 if is_scaled else None)
+        # in the order of the file, in which the first of several axes runs fastest
+        place = tuple(int(i) for i in np.unravel_index(frame or 0, shape[3:], order="F"))
+        values = np.asarray(image.dataobj[(slice(None),) * 3 + place], np.float32 if is_scaled else None)
         is_scaled = False
     else:
         values = np.asarray(image.dataobj.get_unscaled())
     values = values.reshape(file_shape).astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype.kind == "f":
         values = values.astype(np.float32, copy=False)
-    values = _finite(values, notes)
+    values = finite(values, notes)
     is_turned = is_scaled and slope < 0
     padded, note = 0, None
     if not is_turned:  # marks of no data are numbers of the file, before its scaling
@@ -179,24 +185,10 @@ def _values(image, max_voxels: int, first_volume: bool) -> tuple[np.ndarray, int
         values = values.astype(np.float32)
         values *= np.float32(slope)
         values += np.float32(intercept)
-        values = _finite(values, notes)
+        values = finite(values, notes)
     if is_turned:
         values, padded, note = without_ground(values)
     return values, padded, file_shape, [*notes, *([note] if note else [])]
-
-
-def _finite(values: np.ndarray, notes: list[str]) -> np.ndarray:
-    """The values with NaN and infinity replaced by the smallest value."""
-    if values.dtype.kind != "f":
-        return values
-    good = np.isfinite(values)
-    bad = values.size - np.count_nonzero(good)
-    if bad == values.size:
-        raise CaseError("must hold numbers, all values are NaN or infinite")
-    if bad:
-        notes.append(f"{bad} of {values.size} values are NaN or infinite and count as the smallest")
-        values = np.where(good, values, values[good].min())
-    return values
 
 
 def _geometry(nibabel, image, file_shape, plane: str) -> tuple[Geometry, tuple[float, float, float] | None, list[str]]:
@@ -206,7 +198,7 @@ def _geometry(nibabel, image, file_shape, plane: str) -> tuple[Geometry, tuple[f
     is_usable = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0
     orientation, lengths = np.full((3, 2), np.nan), np.ones(3)
     if is_usable:
-        orientation = nibabel.orientations.io_orientation(affine)
+        orientation = orientation_of(affine)
         lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
     else:
         notes.append("the file does not say where its voxels lie: no voxel size, slices in the order of the file")
@@ -217,11 +209,6 @@ def _geometry(nibabel, image, file_shape, plane: str) -> tuple[Geometry, tuple[f
     unit = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
     z_mm, y_mm, x_mm = geometry.spacing_mm
     return geometry, (z_mm * unit, y_mm * unit, x_mm * unit), notes
-
-
-def looks_like_hounsfield(values: np.ndarray) -> bool:
-    """Air and soft tissue or bone, as no other modality has them."""
-    return values.dtype.kind in "if" and -4096 <= values.min() <= -800 and 100 <= values.max() <= 32767
 
 
 def _nibabel():

@@ -9,9 +9,11 @@ from lite_medsam.images.metaimage import METAIMAGE_SUFFIXES
 from lite_medsam.images.reading import IMAGE_SUFFIXES, load_image
 from lite_medsam.scans.dicom import is_dicom, load_dicom_file, load_dicom_series
 from lite_medsam.scans.dicom_files import candidates
+from lite_medsam.scans.dicom_study import is_study
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.itk_files import ITK_SUFFIXES, load_itk
 from lite_medsam.scans.limits import voxels_in_memory
-from lite_medsam.scans.metaimage import load_metaimage
+from lite_medsam.scans.metaimage import is_oct_metaimage, load_metaimage
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES, load_nifti, nifti_bytes, save_nifti
 from lite_medsam.scans.oct.registry import find_format, folder_loader
 from lite_medsam.scans.scan import SOFT_TISSUE, Scan, window
@@ -28,13 +30,11 @@ __all__ = [
 ]
 
 READABLE = (
-    "NIfTI (.nii, .nii.gz), DICOM (a file, or the folder of a series), MetaImage (.mhd, .mha), OCT (.vol, .xml, .e2e, .fda, "
-    ".fds, .img, .OCT, .mat), npz, and pictures (png, jpg, bmp, tif)"
+    "NIfTI (.nii, .nii.gz), NRRD and MetaImage (.nrrd, .nhdr, .mha, .mhd), DICOM (a file, or the folder or ZIP of a series), "
+    "OCT (.vol, .xml, .e2e, .fda, .fds, .img, .OCT, .mat), npz, and pictures (png, jpg, bmp, tif)"
 )
 # volumes of other programs, which would pass for damaged pictures
 _OTHER_VOLUMES = (
-    ".nrrd",
-    ".nhdr",
     ".mgz",
     ".mgh",
     ".img",
@@ -50,9 +50,15 @@ _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"II+\0", b
 
 
 def load_volume(
-    path: str | os.PathLike, *, max_voxels: int | None = None, first_volume: bool = False, plane: str = "auto"
+    path: str | os.PathLike,
+    *,
+    max_voxels: int | None = None,
+    first_volume: bool = False,
+    plane: str = "auto",
+    series: str | None = None,
+    frame: int | None = None,
 ) -> Scan:
-    """Reads a scan: NIfTI, DICOM (a file, or the folder of a series), MetaImage, an OCT file, an npz case, or a picture.
+    """Reads a scan: NIfTI, NRRD, MetaImage, DICOM (a file, a series, a study), an OCT file, an npz case, or a picture.
 
     A folder without DICOM is an OCT exam: of Heyex's XML and its pictures, or of B-scans as pictures, in the order of their names.
 
@@ -62,6 +68,8 @@ def load_volume(
         first_volume: Take the first volume of a NIfTI time series instead of refusing it.
         plane: How a NIfTI volume is cut: "axial", "coronal", "sagittal" or "auto" (see `geometry.orient`). DICOM and npz
             keep the slices that they have.
+        series: Of a folder, DICOMDIR or ZIP of DICOM: SeriesNumber, SeriesInstanceUID or modality of the wanted series.
+        frame: Of NIfTI, NRRD and MetaImage with several volumes (time, channels): which one, from 0.
 
     Returns:
         The raw numbers and what is known about them.
@@ -73,20 +81,26 @@ def load_volume(
     source, max_voxels = Path(path), voxels_in_memory() if max_voxels is None else max_voxels
     name, shown = source.name.lower(), shown_path(path)
     if source.is_dir():
-        return _load_folder(source, max_voxels)
+        return _load_folder(source, max_voxels, series)
+    if is_study(source):
+        return load_dicom_series(source, max_voxels, series)
     if not source.is_file():
         raise CaseError(f"{shown}: {'must be a regular file' if source.exists() else 'no such file'}")
     if source.stat().st_size == 0:
         raise CaseError(f"{shown}: the file is empty (0 bytes)")
     if name.endswith(NIFTI_SUFFIXES):
-        return load_nifti(source, max_voxels, first_volume, plane)
+        return load_nifti(source, max_voxels, 0 if first_volume and frame is None else frame, plane)
+    if name.endswith(METAIMAGE_SUFFIXES) and frame is None and is_oct_metaimage(source):
+        return load_metaimage(source, max_voxels)
+    if name.endswith(ITK_SUFFIXES):
+        return load_itk(source, max_voxels, 0 if first_volume and frame is None else frame, plane)
+    if frame is not None:
+        raise CaseError(f"{shown}: a frame can be chosen in NIfTI, NRRD and MetaImage only; leave it out")
     if name.endswith(".npz"):
         return _load_npz(source, max_voxels)
     # (a DICOM file may have the mark of a TIFF in its preamble)
     if name.endswith((".dcm", ".dicom", ".ima")) or (not name.endswith(IMAGE_SUFFIXES) and is_dicom(source)):
         return load_dicom_file(source, max_voxels)
-    if name.endswith(METAIMAGE_SUFFIXES):
-        return load_metaimage(source, max_voxels)
     exam = find_format(source)
     if exam is not None:
         return exam.load(source, max_voxels)
@@ -120,9 +134,9 @@ def unreadable(path: Path) -> CaseError:
     return CaseError(f"{shown_path(path)}: must be {READABLE}; {what}")
 
 
-def _load_folder(folder: Path, max_voxels: int) -> Scan:
-    exam = None if candidates(folder)[0] else folder_loader(folder)
-    return load_dicom_series(folder, max_voxels) if exam is None else exam(max_voxels)
+def _load_folder(folder: Path, max_voxels: int, series: str | None) -> Scan:
+    exam = None if series is not None or candidates(folder)[0] else folder_loader(folder)
+    return load_dicom_series(folder, max_voxels, series) if exam is None else exam(max_voxels)
 
 
 def _load_npz(path: Path, max_voxels: int) -> Scan:

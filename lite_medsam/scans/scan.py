@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -32,6 +33,21 @@ class Enface:
     b_scans_px: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class DicomSource:
+    """Which DICOM instances a scan was made of, so that results can refer to them; they are not opened here.
+
+    Attributes:
+        path: What was read: a file, a folder, a DICOMDIR, a ZIP.
+        instances: SOPInstanceUID of each slice in the order of the voxels' k; a single one for a file of several frames.
+        frames: For k the index of the frame in that file; empty where each slice has a file of its own.
+    """
+
+    path: Path
+    instances: tuple[str, ...]
+    frames: tuple[int, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """A picture or volume as its file holds it, in the order in which it is shown.
@@ -59,6 +75,7 @@ class Scan:
         fovea: Slice and column (z, x) of the fovea, fractions allowed; None when unknown.
         enface: The picture of the fundus beside it, None when there is none.
         surfaces: Rows of the surfaces that the device drew, (D, W) float32 with NaN where there is none, by its names.
+        dicom: The DICOM files that it was made of, None for other formats.
     """
 
     values: np.ndarray
@@ -81,6 +98,7 @@ class Scan:
     fovea: tuple[float, float] | None = None
     enface: Enface | None = None
     surfaces: Mapping[str, np.ndarray] = field(default_factory=dict)
+    dicom: DicomSource | None = None
 
     @property
     def steps(self) -> Scale:

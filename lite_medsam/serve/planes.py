@@ -6,7 +6,7 @@ import numpy as np
 
 from lite_medsam.errors import CaseError
 from lite_medsam.images.intensity import stretch_to_uint8
-from lite_medsam.scans.nifti import looks_like_hounsfield
+from lite_medsam.scans.raw_values import looks_like_hounsfield
 from lite_medsam.scans.scan import SOFT_TISSUE, window
 
 _FEWER = 0.75  # an axis with at most this share of the next one's samples is the one that was scanned slice by slice

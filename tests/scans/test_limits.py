@@ -49,7 +49,7 @@ def test_an_option_allows_more_and_less(predictor, tmp_path, monkeypatch):
     assert run_job(predictor, job, SegmentOptions(max_voxels=600))["objects"]
 
 
-@pytest.mark.parametrize("name", ["a.mgz", "a.hdr"])
+@pytest.mark.parametrize("name", ["a.gipl", "a.mnc", "a.mgz", "a.hdr"])
 def test_volumes_of_other_kinds_are_told_what_to_become(predictor, tmp_path, name):
     (tmp_path / name).write_bytes(b"ObjectType = Image\n" * 20)
     for read in (
@@ -70,7 +70,7 @@ def test_no_advice_that_does_not_exist(tmp_path):
     with pytest.raises(CaseError, match="save the wanted one as a file of its own"):
         load_volume(tmp_path / "b.nii.gz")
     scan = load_volume(tmp_path / "b.nii.gz", first_volume=True)
-    assert scan.notes[0] == "the first of 2 volumes"
+    assert scan.notes[0] == "volume 0 of 2, counted from 0"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "TIFF"])

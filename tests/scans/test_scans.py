@@ -233,7 +233,7 @@ def test_several_volumes_are_refused_unless_the_first_is_asked_for(tmp_path):
     with pytest.raises(CaseError, match=r"must be one volume, holds 3 \(shape \(4, 5, 6, 3\)\)"):
         load_volume(path)
     scan = load_volume(path, first_volume=True)
-    assert scan.notes == ("the first of 3 volumes",)
+    assert scan.notes == ("volume 0 of 3, counted from 0",)
     save_nifti(tmp_path / "b.nii.gz", scan.values, scan.geometry)
     assert np.array_equal(np.asarray(nibabel.load(tmp_path / "b.nii.gz").dataobj), ramp((4, 5, 6, 3))[..., 0])
 
