@@ -5,7 +5,7 @@ import binascii
 from typing import TYPE_CHECKING
 
 from .fields import list_of, text_of, whole_of
-from .opening import open_sample, open_upload, sample_list
+from .opening import open_masks, open_sample, open_upload, sample_list
 from .seats import Refused, Seat, Upload
 
 if TYPE_CHECKING:
@@ -64,17 +64,35 @@ def _piece(desk: "Desk", seat: Seat, request: dict) -> dict:
 
 
 def _open(desk: "Desk", seat: Seat, request: dict) -> dict:
-    upload, seat.upload = seat.upload, None
-    if upload is None or not upload.complete:
-        if upload is not None:
-            upload.discard()
-        raise Refused("the file did not arrive whole; choose it again")
+    upload = _whole(seat)
     try:
         session = desk.use(seat, open_upload(upload, desk.max_pixels))
     finally:
         upload.discard()
     notes = "; ".join(session.scan.notes)
     return {"slice": session.slices // 2, "message": f"{OPENED} Note: {notes}." if notes else OPENED}
+
+
+def _masks(desk: "Desk", seat: Seat, request: dict) -> dict:
+    """Opens masks beside the picture that is open, as objects to be corrected."""
+    upload = _whole(seat)
+    try:
+        session = desk.session_of(seat)
+        objects = open_masks(upload, session.scan)
+    finally:
+        upload.discard()
+    session.open_labels(objects)
+    middle = sorted(objects[-1].slices)[len(objects[-1].slices) // 2]
+    return {"slice": middle, "message": f"{len(objects)} {'object' if len(objects) == 1 else 'objects'} opened."}
+
+
+def _whole(seat: Seat) -> Upload:
+    upload, seat.upload = seat.upload, None
+    if upload is None or not upload.complete:
+        if upload is not None:
+            upload.discard()
+        raise Refused("the file did not arrive whole; choose it again")
+    return upload
 
 
 def _close(desk: "Desk", seat: Seat, request: dict) -> dict:
@@ -88,5 +106,6 @@ FILE_OPERATIONS = {
     "upload": _upload,
     "piece": _piece,
     "open": _open,
+    "masks": _masks,
     "close": _close,
 }

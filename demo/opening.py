@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.errors import CaseError
+from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.images.intensity import to_uint8
 from lite_medsam.images.reading import IMAGE_SUFFIXES, read_pixels
 from lite_medsam.jobs.listing import MEDICAL_SUFFIXES
 from lite_medsam.phantoms import bundled_cases, make_phantom_volume
+from lite_medsam.prompts.label_files import read_label_objects
+from lite_medsam.prompts.label_objects import LabelObject
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.oct.registry import SHARED_SUFFIXES
 from lite_medsam.scans.oct.stack import is_tiff_stack
@@ -76,6 +78,20 @@ def open_upload(upload: Upload, max_pixels: int) -> Scan:
         raise CaseError(text) from None
     stem = shown if len(upload.names) == 1 else f"series of {len(upload.names)}"
     return replace(scan, name=_stem(stem))
+
+
+def open_masks(upload: Upload, scan: Scan) -> list[LabelObject]:
+    """The objects of an uploaded label file, for the scan that is open.
+
+    Raises:
+        PromptError: If it is no such file, or is for something else.
+    """
+    path, shown = upload.path(0), clean_name(upload.names[0])
+    shape = scan.label_shape
+    try:
+        return read_label_objects(path, shape, scan.geometry, scan.name)
+    except PromptError as error:
+        raise PromptError(str(error).replace(str(path), shown).replace(path.name, shown)) from None
 
 
 def open_file(path: Path, max_pixels: int) -> Scan:

@@ -17,6 +17,7 @@ from lite_medsam.results.take_home import Result, label_png, take_home_files, wr
 from lite_medsam.scans.oct.words import exam_facts
 from lite_medsam.scans.scale import origin_words
 from lite_medsam.session.interactive import Session
+from lite_medsam.volumes.prediction import Ending
 
 ENDINGS = {
     "label": "_label.png",
@@ -127,6 +128,7 @@ def _settled(session: Session, prompts: list[Prompt], shown: list[np.ndarray]):
 def record_of(session: Session, result: Result) -> bytes:
     """How the masks were made, as JSON."""
     spec = session.predictor.spec
+    followed = [item.ended for item in session.now.objects if item.is_settled] if session.scan.is_volume else []
     record = {
         "made_with": f"lite-medsam {importlib.metadata.version('lite-medsam')}" if _installed() else "lite-medsam",
         "notice": "research use only: not a medical device, not for diagnosis",
@@ -146,12 +148,18 @@ def record_of(session: Session, result: Result) -> bytes:
                 "name": name,
                 "target": target,
                 "score": None if result.scores is None else result.scores[i],
+                **({"ended": _ended(followed[i])} if i < len(followed) and followed[i] else {}),
             }
             for i, (name, target) in enumerate(zip(result.names, result.targets, strict=True))
         ],
         "notes": list(session.scan.notes),
     }
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _ended(ends: tuple[Ending, ...]) -> dict:
+    """Where following an object ended, in slices as displayed."""
+    return {side: end._asdict() for side, end in zip(("first", "last"), ends, strict=True)}
 
 
 def reproduce_text(stem: str, is_volume: bool) -> str:

@@ -138,6 +138,7 @@ def object_view(session: Session, item: ObjectState, index: int, unit: str) -> d
         "choices": choices,
         "chosen": None if answer is None or answer.painted is not None else answer.chosen,
         "slices": sorted(item.regions()),
+        "ended": [end._asdict() for end in item.ended],
         "measures": measures_of(session, item, index, unit),
     }
 
@@ -160,6 +161,8 @@ def measures_of(session: Session, item: ObjectState, index: int, unit: str) -> l
                 volume = voxels * float(np.prod(spacing))
                 text = f"{plain(volume)} mm³ ({plain(volume / 1000)} ml)"
             rows.append(["volume", f"{text}, {len(regions)} slice{'s' * (len(regions) != 1)}"])
+        for side, end in zip(("followed down to", "followed up to"), item.ended, strict=False):
+            rows.append([side, end.why if end.slice is None else f"slice {end.slice + 1}: {end.why}"])
     return rows
 
 

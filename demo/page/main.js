@@ -140,6 +140,9 @@ const build = () => {
   ui.file = h("input", { type: "file", id: "lm-file", multiple: true, "aria-label": "Open a file",
     accept: ".png,.jpg,.jpeg,.bmp,.tif,.tiff,.npz,.dcm,.dicom,.ima,.nii,.gz,image/*,application/dicom,*/*",
     onchange: () => ui.file.files.length && openFiles([...ui.file.files]) });
+  ui.masks = h("input", { type: "file", id: "lm-masks", "aria-label": "Open masks of this picture",
+    title: "Masks of the open picture as objects: npz, NIfTI, DICOM-SEG, PNG, TIFF, COCO, Labelme, YOLO, polygons, or our ZIP",
+    onchange: () => ui.masks.files.length && openFiles([...ui.masks.files], "masks") });
   ui.tools = h("div", { className: "lm-tools", role: "group", "aria-label": "Tools" },
     ...TOOLS.map(([name, label, key, help]) => button(label, `${help} (${key})`, () => setTool(name),
       { aria: `${label} tool: ${help}`, node: { id: `lm-tool-${name}` } })));
@@ -186,6 +189,7 @@ const build = () => {
     h("div", { className: "lm-open" },
       field("Sample", ui.sample),
       h("label", { className: "lm-button lm-filebutton" }, h("span", {}, "Open a file …"), ui.file),
+      h("label", { className: "lm-button lm-filebutton" }, h("span", {}, "Open masks …"), ui.masks),
       h("span", { className: "lm-name", id: "lm-name" })),
     h("div", { className: "lm-main" },
       h("div", { className: "lm-left" },

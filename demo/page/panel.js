@@ -28,8 +28,8 @@ const openSample = (name) => {
   return act({ op: "sample", name }).then((answer) => { ui.sample.value = ""; return answer; });
 };
 
-const openFiles = async (files) => {
-  ui.file.value = "";
+const openFiles = async (files, op = "open") => {
+  ui.file.value = ui.masks.value = "";
   const limit = state.about?.max_upload_bytes ?? 0;
   const total = files.reduce((sum, file) => sum + file.size, 0);
   if (total > limit) {
@@ -49,7 +49,7 @@ const openFiles = async (files) => {
     }
   }
   say("Opening …");
-  await act({ op: "open" });
+  await act({ op });
 };
 
 const goTo = (index) => {

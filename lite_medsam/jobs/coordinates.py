@@ -61,6 +61,7 @@ def volume_object(item: dict, found: Mapping[int, SliceMask], asked: VolumeObjec
         geometry: Of the file, cut as the volume is.
     """
     kept = {key: value for key, value in item.items() if key not in ("slices", "prompt")}
+    kept["ended"] = {side: _ended(end, geometry) for side, end in item["ended"].items()}
     ours, theirs = _box_of(found), None
     if ours is not None:
         theirs = _whole(geometry.box_to_voxel(np.array(ours)).tolist())
@@ -73,6 +74,12 @@ def volume_object(item: dict, found: Mapping[int, SliceMask], asked: VolumeObjec
         "box_display": ours,
     }
     return {**kept, **both, "prompt": {"voxel": _asked_voxel(asked, geometry), "display": item["prompt"]}}
+
+
+def _ended(end: dict, geometry: Geometry) -> dict:
+    """Where an object ended, `slice` as displayed."""
+    z = end["slice"]
+    return {**end, "slice_voxel": None if z is None else geometry.slice_to_display(z)}
 
 
 def _asked_voxel(asked: VolumeObject, geometry: Geometry) -> dict:

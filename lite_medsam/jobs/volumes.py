@@ -277,7 +277,7 @@ def _describe(loaded: LoadedVolume, prediction: VolumePrediction, labels: np.nda
             "voxels": voxels,
             **_sizes(voxels, max(counts.values(), default=0), loaded.spacing_mm),
             "slices": [held[0], held[-1]] if held else None,
-            "ended": dict(zip(("first", "last"), prediction.ends[i], strict=True)),
+            "ended": {side: end._asdict() for side, end in zip(("first", "last"), prediction.ends[i], strict=True)},
             "prompt": {"z_range": item.z_range, "bounds": item.bounds, "slices": slices},
         }
         if loaded.geometry is not None:

@@ -66,12 +66,13 @@ def labelme_objects(document: dict, shape: Shape | None) -> list[LabelObject]:
     hw = int(document["imageHeight"]), int(document["imageWidth"])
     collected = _Collected(hw if shape is None else shape)
     collected.check(hw)
+    z = _slice_in(str(document.get("imagePath")), shape)
     for item in document["shapes"]:
         mask = _labelme_mask(item, hw)
         if mask is not None:
             group = item.get("group_id")
             key = ("new", len(collected.masks)) if group is None else (item.get("label"), group)
-            collected.add(key, 0, mask, item.get("label"))
+            collected.add(key, z, mask, item.get("label"))
     return collected.objects()
 
 
@@ -111,7 +112,7 @@ def yolo_objects(text: str, shape: Shape | None, classes: list[str]) -> list[Lab
         shape: (H, W) of the picture.
         classes: Names of the class numbers.
     """
-    if shape is None or len(shape) != 2:
+    if shape is None or (len(shape) == 3 and shape[0] > 1):
         raise PromptError("YOLO's lines do not say how large the picture is; give them with the picture, or image_hw")
     collected = _Collected(shape)
     for number, line in enumerate(text.split("\n"), start=1):
@@ -120,12 +121,12 @@ def yolo_objects(text: str, shape: Shape | None, classes: list[str]) -> list[Lab
         kind, *numbers = line.split()
         if len(numbers) < 6 or len(numbers) % 2:
             raise PromptError(f"line {number} must be a class and three x y at least (segmentation, not boxes)")
-        corners = np.array(numbers, float).reshape(-1, 2) * (shape[1], shape[0]) - 0.5
+        corners = np.array(numbers, float).reshape(-1, 2) * (shape[-1], shape[-2]) - 0.5
         if not np.isfinite(corners).all():
             raise PromptError(f"line {number} must hold finite numbers")
         index = int(kind)
         name = classes[index] if 0 <= index < len(classes) else f"class {index}"
-        collected.add(number, 0, fill_contours([corners], (shape[0], shape[1])), name)
+        collected.add(number, 0, fill_contours([corners], (shape[-2], shape[-1])), name)
     return collected.objects()
 
 
@@ -178,12 +179,24 @@ class _Collected:
         return found
 
 
+def _slice_in(file_name: str, shape: Shape | None) -> int:
+    """The slice that a picture's file name tells, NAME_z012.png; 0 of pictures."""
+    if shape is None or len(shape) == 2 or shape[0] == 1:
+        return 0
+    match = _SLICE.search(file_name)
+    if match is None:
+        raise PromptError(
+            "annotations of one picture must tell their slice of the volume in imagePath, as NAME_z012.png"
+        )
+    return int(match[1])
+
+
 def _coco_images(images: list[dict], shape: Shape | None, stem: str) -> dict[Any, tuple[int, tuple[int, int]]]:
     """Image id -> its slice and (H, W)."""
     sizes = {item["id"]: (int(item["height"]), int(item["width"])) for item in images}
     if shape is not None and len(shape) == 3:
         slices = {item["id"]: _SLICE.search(str(item["file_name"])) for item in images}
-        if len(images) != 1 and not all(slices.values()):
+        if not all(slices.values()) and (len(images) != 1 or shape[0] > 1):
             raise PromptError("COCO of a volume must name its slices in the file names, as NAME_z012.png")
         return {i: (int(match[1]) if match else 0, sizes[i]) for i, match in slices.items()}
     if len(images) != 1:

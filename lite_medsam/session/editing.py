@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from lite_medsam.errors import PromptError
+from lite_medsam.prompts.label_objects import LabelObject
 from lite_medsam.prompts.strokes import brushed, checked_stroke
 from lite_medsam.segment.instances import split_instances
 from lite_medsam.segment.region import Region
-from lite_medsam.session.state import Answer, ObjectState, Snapshot
+from lite_medsam.session.state import MAX_NAME, Answer, ObjectState, Snapshot
 
 
 def without(snapshot: Snapshot, item: ObjectState) -> Snapshot:
@@ -21,7 +22,7 @@ def without(snapshot: Snapshot, item: ObjectState) -> Snapshot:
 def cleared(item: ObjectState, index: int | None) -> ObjectState:
     """An object of which nothing is said on a slice, or on any where the index is None."""
     if index is None:
-        return replace(item, answers={}, followed={}, scores={})
+        return replace(item, answers={}, followed={}, scores={}, ended=())
     answers = {z: answer for z, answer in item.answers.items() if z != index}
     followed = {z: region for z, region in item.followed.items() if z != index}
     return replace(item, answers=answers, followed=followed)
@@ -41,7 +42,7 @@ def merged(snapshot: Snapshot, object_ids: Sequence[int]) -> Snapshot:
     for index in sorted(set().union(*regions)):
         union = np.logical_or.reduce([found[index].full() for found in regions if index in found])
         answers[index] = Answer(painted=Region.of(union))
-    first = replace(items[0], answers=answers, followed={}, scores={})
+    first = replace(items[0], answers=answers, followed={}, scores={}, ended=())
     gone = {item.id for item in items[1:]}
     kept = tuple(other for other in snapshot.objects if other.id not in gone)
     return Snapshot(kept, snapshot.selected).with_object(first)
@@ -92,3 +93,21 @@ def painted(item: ObjectState, index: int, stroke, radius_px: float, add: bool, 
     mask = mask | under if add else mask & ~under
     old = item.answers.get(index, Answer())
     return Answer(old.box, old.points, old.previous, painted=Region.of(mask))
+
+
+def with_labels(
+    snapshot: Snapshot, objects: Sequence[LabelObject], new_object: Callable[[str | None, Snapshot], ObjectState]
+) -> Snapshot:
+    """The objects of a label file beside those that are there, each mask as if it was painted.
+
+    Args:
+        snapshot: All objects.
+        objects: In display coordinates.
+        new_object: Makes an object of a name beside those of a snapshot.
+    """
+    for item in objects:
+        answers = {z: Answer(painted=Region.of(mask)) for z, mask in sorted(item.slices.items())}
+        name = " ".join((item.name or "").split())[:MAX_NAME].strip()
+        made = new_object(name if name.isprintable() and name else None, snapshot)
+        snapshot = snapshot.with_object(replace(made, answers=answers))
+    return snapshot

@@ -40,7 +40,7 @@ def follow(
             if z not in item.answers:
                 followed[z] = Region.of(mask[z])
                 scores[z] = float(found.scores[number, z])
-        snapshot = snapshot.with_object(replace(item, followed=followed, scores=scores))
+        snapshot = snapshot.with_object(replace(item, followed=followed, scores=scores, ended=found.ends[number]))
     return replace(snapshot, selected=selected)
 
 
@@ -48,7 +48,7 @@ def adopted(now: Snapshot, found: Snapshot) -> Snapshot:
     """The objects with the masks that `follow` found; those that were changed meanwhile keep what they have."""
     by_id = {item.id: item for item in found.objects}
     objects = tuple(
-        replace(item, followed=by_id[item.id].followed, scores=by_id[item.id].scores)
+        replace(item, followed=by_id[item.id].followed, scores=by_id[item.id].scores, ended=by_id[item.id].ended)
         if item.id in by_id and by_id[item.id].answers is item.answers
         else item
         for item in now.objects

@@ -1,12 +1,13 @@
 """An interactive session: objects and their prompts on a picture or volume, masks, undo and redo."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from lite_medsam.errors import PromptError
+from lite_medsam.prompts.label_objects import LabelObject
 from lite_medsam.prompts.prompt_set import Prompt, validate
 from lite_medsam.prompts.strokes import checked_stroke, clicks_along
 from lite_medsam.prompts.vocabulary import check_target
@@ -14,7 +15,7 @@ from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
 from lite_medsam.session.asking import asked, asked_anew
-from lite_medsam.session.editing import cleared, divided, merged, painted, without
+from lite_medsam.session.editing import cleared, divided, merged, painted, with_labels, without
 from lite_medsam.session.following import adopted, follow, label_map, volume_objects
 from lite_medsam.session.history import History
 from lite_medsam.session.shown import ShownScan
@@ -128,6 +129,10 @@ class Session(ShownScan, History):
         if pieces > 1:
             self.commit(found)
         return pieces
+
+    def open_labels(self, objects: Sequence[LabelObject]) -> None:
+        """Takes the objects of a label file of this scan, see `label_files.read_label_objects`, to be corrected."""
+        self.commit(with_labels(self.now, objects, self._new_object))
 
     # -- prompts
 

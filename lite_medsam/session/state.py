@@ -9,6 +9,7 @@ from lite_medsam.errors import PromptError
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.segment.choices import Choice
 from lite_medsam.segment.region import Region
+from lite_medsam.volumes.prediction import Ending
 
 MAX_NAME = 60
 
@@ -67,6 +68,7 @@ class ObjectState:
         followed: Masks that propagation found on other slices.
         scores: The model's estimate for the followed ones.
         target: What it is, as `Prompt.target`; None: not said.
+        ended: Where following it ended and why, towards slice 0 and towards the last; () where it was not followed.
     """
 
     id: int
@@ -75,6 +77,7 @@ class ObjectState:
     followed: dict[int, Region] = field(default_factory=dict)
     scores: dict[int, float] = field(default_factory=dict)
     target: str | None = None
+    ended: tuple[Ending, ...] = ()
 
     def region(self, index: int) -> Region | None:
         """The mask on a slice, None where there is none."""

@@ -61,6 +61,20 @@ class SliceMask(NamedTuple):
         return (self.x0, self.y0, self.x0 + width - 1, self.y0 + height - 1) if self.strength.size else None
 
 
+class Ending(NamedTuple):
+    """Where following an object ended on one side.
+
+    Attributes:
+        slice: The outermost slice that has its mask on that side; None where it was found nowhere.
+        why: "end of volume"; the "limit" that was asked for (a 3D box, a z_range, a slice that says it is not there);
+            on the next slice: an "empty" mask, "score" or "strength" too low, no "contrast", "area" jumped; or "stopped" by
+            the user.
+    """
+
+    slice: int | None
+    why: str
+
+
 @dataclass(frozen=True, eq=False)
 class VolumePrediction:
     """Masks of N objects in a volume.
@@ -70,9 +84,7 @@ class VolumePrediction:
         found: For each object, slice index -> mask; slices where the object is not are left out.
         scores: (N, D) float32, the model's estimate of the IoU of each slice, NaN where the object was not segmented.
         names: The objects' names, None where they have none.
-        ends: For each object why it ends (towards slice 0, towards the last slice): "edge" of the volume, "range" that
-            was asked for, "empty" mask, "score" or "strength" too low, no "contrast", "area" jumped, or "stopped" by the
-            user.
+        ends: For each object where it ends and why, towards slice 0 and towards the last slice.
         stopped: Whether the user stopped the work, so that slices may be missing.
     """
 
@@ -80,7 +92,7 @@ class VolumePrediction:
     found: tuple[dict[int, SliceMask], ...]
     scores: np.ndarray
     names: tuple[str | None, ...]
-    ends: tuple[tuple[str, str], ...] = field(default=())
+    ends: tuple[tuple[Ending, Ending], ...] = field(default=())
     stopped: bool = False
 
     def __len__(self) -> int:

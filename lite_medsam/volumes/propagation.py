@@ -21,7 +21,7 @@ from lite_medsam.segment.checks import check_kinds
 from lite_medsam.segment.prediction import Prediction
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.volumes.paths import UP, Path, between, grown, look_of, paths_of, why_different
-from lite_medsam.volumes.prediction import SliceMask, VolumePrediction
+from lite_medsam.volumes.prediction import Ending, SliceMask, VolumePrediction
 
 __all__ = [
     "PropagationLimits",
@@ -200,15 +200,21 @@ class _Follower:
         names = tuple(_name(item) for item in self.objects)
         return VolumePrediction(self.volume.shape[:3], tuple(self.found), self.scores, names, ends, stopped)
 
-    def _ends(self, i: int, stopped: bool) -> tuple[str, str]:
-        reasons = []
-        for direction, edge in ((-UP, 0), (UP, len(self.volume) - 1)):
-            outer = [p for p in self.paths[i] if p.direction == direction and not p.is_seed and p.between is None]
-            ended = next((path.ended for path in outer if path.ended is not None), None)
-            missing = any(z not in self.found[i] for path in outer for z in path.slices)
-            reach = max((abs(z - edge) == 0 for path in self.paths[i] for z in path.slices), default=False)
-            reasons.append(ended or ("stopped" if stopped and missing else "edge" if reach else "range"))
-        return reasons[0], reasons[1]
+    def _ends(self, i: int, stopped: bool) -> tuple[Ending, Ending]:
+        held = [z for z, mask in self.found[i].items() if mask.strength.size]
+        return self._ending(i, -UP, min(held, default=None), stopped), self._ending(
+            i, UP, max(held, default=None), stopped
+        )
+
+    def _ending(self, i: int, direction: int, outermost: int | None, stopped: bool) -> Ending:
+        outer = [p for p in self.paths[i] if p.direction == direction and not p.is_seed and p.between is None]
+        ended = next((path.ended for path in outer if path.ended is not None), None)
+        if ended is not None:
+            return Ending(outermost, ended)
+        if stopped and any(z not in self.found[i] for path in outer for z in path.slices):
+            return Ending(outermost, "stopped")
+        is_edge = outermost == (0 if direction != UP else len(self.volume) - 1)
+        return Ending(outermost, "end of volume" if is_edge else "limit")
 
 
 def _within(bounds: tuple[float, float, float, float], frame: Frame) -> np.ndarray:

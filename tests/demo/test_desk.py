@@ -596,3 +596,29 @@ def test_ten_users_at_once_get_their_own_answers(real_desk):
         thread.join()
     assert wrong == []
     desk.seats.close()
+
+
+def test_masks_open_beside_the_picture_as_objects(fake_desk):
+    page = Page(fake_desk)
+    labels = np.zeros((60, 80), np.uint8)
+    labels[10:20, 10:30], labels[40:50, 50:60] = 1, 2
+    assert not page.upload(("a_label.png", png_of(labels)), op="masks")["ok"]  # nothing is open yet
+    page.upload(("a.png", png_of(gradient(dtype=np.uint8, top=255))))
+    answer = page.upload(("a_label.png", png_of(labels)), op="masks")
+    assert answer["ok"] and "2 objects" in answer["message"]
+    objects = answer["view"]["objects"]
+    assert [np.array_equal(mask_of(item, (60, 80)), labels == i) for i, item in enumerate(objects, 1)] == [True, True]
+    assert all(item["painted"] for item in objects)
+    error = page.upload(("other.png", png_of(labels[1:])), op="masks")["error"]
+    assert "other.png" in error and "(60, 80)" in error
+    assert len(page.ask("look")["view"]["objects"]) == 2
+    assert not page.ask("undo")["view"]["objects"]
+    case = make_phantom_volume("ct")
+    page.ask("sample", name="3D_ct")
+    file = io.BytesIO()
+    np.savez_compressed(file, segs=case.label)
+    answer = page.upload(("segs.npz", file.getvalue()), op="masks")
+    wanted = [value for value in np.unique(case.label) if value]
+    assert answer["ok"] and len(answer["view"]["objects"]) == len(wanted)
+    for item, value in zip(answer["view"]["objects"], wanted, strict=True):
+        assert item["slices"] == np.flatnonzero((case.label == value).any((1, 2))).tolist()

@@ -88,7 +88,8 @@ def test_an_npz_gives_what_propagation_gives(predictor, tmp_path):
         assert item["volume_mm3"] == pytest.approx(item["voxels"] * 3 * 0.75 * 0.5)
         assert item["slices"] == [held[0], held[-1]] == [box[2], box[5]]
         assert item["score"] == 0.9 and item["ended"] == {
-            "first": "range", "last": "range" if box[5] < 5 else "edge",
+            "first": {"slice": box[2], "why": "limit" if box[2] else "end of volume"},
+            "last": {"slice": box[5], "why": "limit" if box[5] < 5 else "end of volume"},
         }  # fmt: skip
         middle = (box[2] + box[5]) // 2
         (asked,) = item["prompt"]["slices"]

@@ -40,7 +40,7 @@ class Page:
         assert answer["ok"], answer
         return answer.get("view", answer)
 
-    def upload(self, *files):
+    def upload(self, *files, op="open"):
         answer = self.ask("upload", files=[{"name": name, "size": len(data)} for name, data in files])
         if not answer["ok"]:
             return answer
@@ -50,7 +50,7 @@ class Page:
                 answer = self.ask("piece", file=number, data=piece)
                 if not answer["ok"]:
                     return answer
-        return self.ask("open")
+        return self.ask(op)
 
 
 def desk_with(catalogue, **limits):

@@ -64,7 +64,7 @@ def test_a_moving_object_is_followed_both_ways_to_its_ends(predictor):
     result = propagate(predictor, volume, [VolumeObject({7: box_of(17, 20)}, "block")])
     assert np.array_equal(result.mask(0), truth)
     assert np.array_equal(result.label_map(), truth.astype(np.uint8))
-    assert result.extent(0) == (3, 11) and result.ends == (("empty", "empty"),)
+    assert result.extent(0) == (3, 11) and result.ends == (((3, "empty"), (11, "empty")),)
     assert result.names == ("block",) and not result.stopped
     found = np.flatnonzero(np.isfinite(result.scores[0]))
     assert found.tolist() == list(range(3, 12)) and np.allclose(result.scores[0, found], 0.9)
@@ -80,10 +80,10 @@ def test_an_object_that_ended_is_not_found_again(predictor):
 def test_the_first_and_last_slice_of_a_range_are_inside(predictor):
     volume, truth = squares({z: (20, 20) for z in range(10)}, 10)
     result = propagate(predictor, volume, [VolumeObject({5: box_of(20, 20)}, z_range=(4, 6))])
-    assert result.extent(0) == (4, 6) and result.ends == (("range", "range"),)
+    assert result.extent(0) == (4, 6) and result.ends == (((4, "limit"), (6, "limit")),)
     assert np.array_equal(result.mask(0)[4:7], truth[4:7])
     whole = propagate(predictor, volume, [VolumeObject({5: box_of(20, 20)})])
-    assert whole.extent(0) == (0, 9) and whole.ends == (("edge", "edge"),)
+    assert whole.extent(0) == (0, 9) and whole.ends == (((0, "end of volume"), (9, "end of volume")),)
 
 
 @pytest.mark.parametrize("z_range", [None, (0, 0)])
@@ -125,7 +125,7 @@ def test_a_low_score_ends_the_object_and_says_so(predictor, backend):
     backend.score = 0.1
     result = propagate(predictor, volume, [VolumeObject({2: box_of(20, 20)})])
     assert result.extent(0) == (2, 2)  # what the user asked for is kept whatever its score
-    assert result.ends == (("score", "score"),)
+    assert [end.why for end in result.ends[0]] == ["score", "score"]
     assert np.isfinite(result.scores[0]).tolist() == [False, True, True, True, False, False]
 
 
@@ -134,7 +134,7 @@ def test_a_leak_ends_the_object(predictor):
     volume[5:, 10:60, 10:60] = 255
     limits = PropagationLimits(margin_px=20, maximum_growth=2)
     result = propagate(predictor, volume, [VolumeObject({2: box_of(20, 20)})], limits=limits)
-    assert result.extent(0) == (0, 4) and result.ends == (("edge", "area"),)
+    assert result.extent(0) == (0, 4) and result.ends == (((0, "end of volume"), (4, "area")),)
     assert np.array_equal(result.mask(0)[:5], truth[:5])
 
 
@@ -142,7 +142,7 @@ def test_an_object_that_no_longer_stands_out_has_ended(predictor):
     volume, _ = squares({z: (20, 20) for z in range(5)}, 9)
     volume[5:, 8:56, 8:56] = 255  # all is bright around it
     result = propagate(predictor, volume, [VolumeObject({2: box_of(20, 20)})])
-    assert result.extent(0) == (0, 4) and result.ends == (("edge", "contrast"),)
+    assert result.extent(0) == (0, 4) and result.ends == (((0, "end of volume"), (4, "contrast")),)
     blind = PropagationLimits(relative_contrast=-np.inf, relative_strength=0)
     assert propagate(predictor, volume, [VolumeObject({2: box_of(20, 20)})], limits=blind).extent(0) == (0, 8)
 
@@ -232,7 +232,7 @@ def test_stop_returns_what_is_finished(predictor):
     )
     assert result.stopped and done == [(1, 10), (2, 10), (3, 10)]
     assert result.extent(0) == (4, 6) and np.array_equal(result.mask(0)[4:7], truth[4:7])
-    assert result.ends == (("stopped", "stopped"),)
+    assert [end.why for end in result.ends[0]] == ["stopped", "stopped"]
 
 
 def test_progress_reaches_the_total_also_when_objects_end_early(predictor):
