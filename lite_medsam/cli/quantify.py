@@ -94,14 +94,24 @@ def command(inputs, masks, table, output, labels, group, eye, visit, spacing_um,
     asking = None
     if prompts or spread or layers:
         asking = _asking(engine, prompts, spread, jitter, seed, layers, coordinates)
-    reports = []
+    reports, failures = [], 0
     for item in named_apart(items):
-        reports.append(quantify(item, options, asking))
+        try:
+            reports.append(quantify(item, options, asking))
+        except ValueError as error:
+            if len(items) == 1:
+                raise
+            failures += 1
+            print(f"error: {shown_path(item.path)}: {error}", file=sys.stderr)
+            continue
         if not quiet:
             _tell(reports[-1])
-    for path in write_results(output, reports):
+    for path in write_results(output, reports) if reports else ():
         if not quiet:
             print(shown_path(path))
+    if failures:
+        print(f"{failures} of {len(items)} scans failed", file=sys.stderr)
+        raise click.exceptions.Exit(2)
 
 
 def _at(said, path: Path):

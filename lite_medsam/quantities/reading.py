@@ -55,7 +55,9 @@ class LabelledScan:
         return self.label if self.label.ndim == 3 else self.label[None]
 
 
-def read_labelled(path: Path, masks: Path | None = None, names: Mapping[int, str] | None = None) -> LabelledScan:
+def read_labelled(
+    path: Path, masks: Path | None = None, names: Mapping[int, str] | None = None, is_image: bool = False
+) -> LabelledScan:
     """Reads what is to be measured.
 
     Args:
@@ -63,11 +65,12 @@ def read_labelled(path: Path, masks: Path | None = None, names: Mapping[int, str
             or a folder of such pictures, one a B-scan in the order of their names.
         masks: Labels of the scan, in any of these forms; or the folder that `segment` wrote them to.
         names: Of label values; None: as the case, or the record that `segment` wrote, says.
+        is_image: `path` is a scan, whatever it looks like.
 
     Raises:
         CaseError: If a file is missing, damaged or no label map, or scan and labels have different shapes.
     """
-    if masks is None and _is_labels(path):
+    if masks is None and not is_image and _is_labels(path):
         label = read_labels(path)
         record = _record(path)
         scale = _scale(path, record, label.ndim)

@@ -187,7 +187,7 @@ def quantify(
         CaseError: If something cannot be read or measured; the message names the file.
         PromptError: If a prompt does not fit.
     """
-    labelled = read_labelled(item.path, item.masks, item.names)
+    labelled = read_labelled(item.path, item.masks, item.names, is_image=asking is not None)
     # files of the clinic have no name of their own that may be shown: results are called as the file is
     labelled = replace(labelled, scan=replace(labelled.scan, name=item.name or _stem(item.path)))
     if item.spacing_um is not None:
@@ -218,10 +218,6 @@ def _segmented(
     """The scan with the labels that are to be measured, the prompts, and what was done."""
     if asking is None:
         return labelled, None, ()
-    if not labelled.has_image:
-        raise PromptError(
-            f"{item.path.name} holds labels and no image; give the image with -i and the labels with --masks"
-        )
     if asking.layers is not None:
         return _with_layers(labelled, asking), None, ()
     labelled, objects = _asked(labelled, item, asking)
@@ -263,7 +259,7 @@ def _with_layers(labelled: LabelledScan, asking: Asking) -> LabelledScan:
     if not targets:
         raise PromptError(f"{asking.predictor.spec.name} knows no names of layers; use other weights")
     image = labelled.scan.to_uint8()
-    image = image if image.ndim == 3 and labelled.scan.is_volume else image[None]
+    image = image if labelled.scan.is_volume else image[None]
     assert asking.layers is not None
     found = segment_layers_through(asking.predictor, image, asking.layers, targets)
     label = np.stack([layers.label_map() for layers in found])

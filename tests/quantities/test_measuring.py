@@ -256,3 +256,60 @@ def test_a_file_of_the_clinic_and_the_masks_of_segment(tmp_path):
     record = read(tmp_path / "two")
     assert [s["scan"] for s in record["scans"]] == ["a_exam", "b_exam"]
     assert {row["scans"] for row in record["visits"]} == {1}  # two persons, not two scans of one
+
+
+def test_one_bad_scan_does_not_stop_the_others(case, tmp_path, capsys):
+    save_case(tmp_path / "good.npz", case)
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    inputs = ("-i", tmp_path / "bad.npz", "-i", tmp_path / "good.npz")
+    assert run("quantify", *inputs, "-o", tmp_path / "out") == 2
+    assert [scan["scan"] for scan in read(tmp_path / "out")["scans"]] == ["good"]
+    error = capsys.readouterr().err
+    assert "bad.npz" in error and "1 of 2 scans failed" in error
+
+
+@pytest.mark.parametrize("form", ["mhd", "tif", "folder", "nifti"])
+def test_labels_of_every_form_give_the_same_volume(case, tmp_path, form):
+    um = (118.0, 3.9, 46.0)
+    if form == "mhd":
+        from oct_files import write_mhd
+
+        path = tmp_path / "labels.mhd"
+        write_mhd(path, case.label, um)
+    elif form == "tif":
+        import tifffile
+
+        path = tmp_path / "labels.tif"
+        tifffile.imwrite(path, case.label, photometric="minisblack")
+    elif form == "folder":
+        path = tmp_path / "labels"
+        path.mkdir()
+        for z, plane in enumerate(case.label):
+            cv2.imwrite(str(path / f"b{z}.png"), plane)
+    else:
+        pytest.importorskip("nibabel")
+        from lite_medsam.scans.geometry import Geometry
+        from lite_medsam.scans.reading import save_nifti
+
+        path = tmp_path / "labels.nii.gz"
+        save_nifti(path, case.label, Geometry.from_spacing(case.label.shape, tuple(v / 1000 for v in um)))
+    given = () if form in ("mhd", "nifti") else ("--spacing-um", ",".join(map(str, um)))
+    assert run("quantify", "-i", path, "--labels", "1=SRF", *given, "-o", tmp_path / "out", "-q") == 0
+    found = number(read(tmp_path / "out")["scans"][0], "fluid volume", "SRF")
+    assert found["unit"] == "nL"
+    assert found["value"] == pytest.approx(np.count_nonzero(case.label) * np.prod(um) / 1e6, rel=1e-3)
+
+
+def test_one_box_on_one_b_scan_is_followed_through_the_volume(tmp_path):
+    case = make_phantom_volume("oct-srf", 3, (13, 160, 192))
+    z = int(case.label.sum((1, 2)).argmax())
+    rows, columns = np.nonzero(case.label[z])
+    box = [int(v) for v in (columns.min(), rows.min(), columns.max(), rows.max())]
+    prompts = {"version": 1, "volume": True, "objects": [{"name": "SRF", "slices": [{"z": z, "box": box}]}]}
+    (tmp_path / "p.json").write_text(json.dumps(prompts))
+    save_case(tmp_path / "scan.npz", Case(case.image, name="scan", spacing_mm=case.spacing_mm, is_volume=True))
+    arguments = ("quantify", "-i", tmp_path / "scan.npz", "--prompts", tmp_path / "p.json")
+    assert run(*arguments, "-o", tmp_path / "out", "-q") == 0
+    found = number(read(tmp_path / "out")["scans"][0], "fluid volume", "SRF")
+    truth = np.count_nonzero(case.label) * np.prod(np.array(case.spacing_mm) * 1000) / 1e6
+    assert found["value"] == pytest.approx(truth, rel=0.4)
