@@ -145,8 +145,13 @@ def test_pictures_have_no_scale(tmp_path):
         assert {step.origin for step in known.scale} == {"user"}
 
 
+class Slice:
+    def __init__(self, meta, image):
+        self.get_meta, self.get_bscan = (lambda: meta), (lambda: image.astype(np.float32))
+
+
 class Series:
-    """What eyepy's series of an .e2e file gives: no public sample ships with the readers, so the object is made here."""
+    """What eyepy's series of an .e2e file gives, for patterns and scales that no file here has."""
 
     def __init__(self, angle=20.0, between=0.4, pattern=3, count=12):
         self.folders = {}
@@ -156,11 +161,9 @@ class Series:
             for k in range(count)
         ]  # fmt: skip
 
-    def get_bscan_meta(self):
-        return self.meta
-
-    def get_bscans(self):
-        return np.stack([IMAGE[k] / 300 for k in range(len(self.meta))]).astype(np.float32)
+    @property
+    def slices(self):
+        return {2 * k: Slice(meta, IMAGE[k] / 300) for k, meta in enumerate(self.meta)}
 
     def get_layers(self):
         return {0: np.full((len(self.meta), 96), 8.0)}
@@ -169,7 +172,7 @@ class Series:
         raise ValueError("none")
 
     def laterality(self):
-        return "Laterality.R"
+        return "LateralityEnum.OD"
 
 
 def test_e2e_takes_the_angles_and_says_that_the_eye_is_assumed():
@@ -186,6 +189,22 @@ def test_e2e_takes_the_angles_and_says_that_the_eye_is_assumed():
     assert 20 / 512 * 295 == pytest.approx(11.58, rel=0.01)
     star = scan_of(exam_of(Series(pattern=5), 10**9))
     assert star.scale[0].um is None and star.spacing_mm == pytest.approx((0.00387, 0.295 * 20 / 96))
+
+
+def test_e2e_as_a_file(tmp_path):
+    pytest.importorskip("eyepy")
+    scan = load_volume(oct_files.write_e2e(tmp_path / "a.E2E", IMAGE))
+    assert np.abs(scan.values.astype(int) - IMAGE).max() <= 2
+    assert [step.um for step in scan.scale] == pytest.approx([0.4 * 295, 3.87, 20 * 295 / 96], rel=1e-4)
+    assert (scan.laterality, scan.enface.image.shape) == ("R", (50, 60)) and oct_files.PATIENT not in repr(scan)
+    assert scan.visit_date is not None and scan.visit_date.startswith("202")
+    assert fluid_nl(scan) == pytest.approx(expected_nl([step.um for step in scan.scale]), rel=0.02)
+    front = load_volume(oct_files.write_e2e(tmp_path / "b.e2e", IMAGE, structure="Anterior Segment"))
+    assert front.scale[2].um == pytest.approx(20 * 555 / 96) and "anterior" in front.scale[2].basis
+    whole = (tmp_path / "b.e2e").read_bytes()
+    (tmp_path / "b.e2e").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CaseError, match=r"b\.e2e"):
+        load_volume(tmp_path / "b.e2e")
 
 
 @pytest.mark.parametrize("layout", ["vol", "fda", "bioptigen", "mhd", "xml"])

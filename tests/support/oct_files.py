@@ -210,3 +210,49 @@ def write_folder(folder, volume):
     for k, b_scan in enumerate(volume, 1):
         cv2.imwrite(str(folder / f"b{k}.png"), b_scan)
     return folder
+
+
+def _e2e_floats(values: np.ndarray) -> bytes:
+    """Values of 0 up to below 2 as floats of .e2e: 10 bits of mantissa, 6 of exponent, no sign."""
+    codes = np.arange(2**16, dtype=np.uint32)
+    bits = sum(((codes >> k) & 1) << (9 - k) for k in range(10))
+    table = (1 + bits / 1024) * np.exp2((codes >> 10).astype(float) - 63)
+    order = np.argsort(table)
+    nearest = np.searchsorted(table[order], values.ravel()).clip(0, 2**16 - 1)
+    return order[nearest].astype("<u2").tobytes()
+
+
+def write_e2e(path, volume, degrees=20.0, between_degrees=0.4, scale_y_mm=0.00387, structure="Retina"):
+    """One series of B-scans with its places in degrees, the eye, the examined structure, an SLO picture and a patient."""
+    count, height, width = volume.shape
+    grey = np.exp(volume.astype(np.float64) / 255 * 8.285 - 8.3) - 2.44e-4
+    text = structure.encode("utf-16-le")
+    parts = [
+        (9, -1, 0, struct.pack("<31s66sI1s25s", b"Erika", PATIENT.encode(), 0, b"F", b"4711")),
+        (11, -1, 0, b"\0" * 14 + b"R" + b"\0" * 12),
+        (9005, -1, 0, struct.pack("<II256s", 1, 256, text)),
+        (1073741824, -1, 0, struct.pack("<5I", 50 * 60, 33620481, 50 * 60, 50, 60) + b"\x5a" * 3000),
+    ]
+    for k in range(count):
+        y = (k - count / 2) * between_degrees
+        ticks = 134_000_000_000_000_000
+        meta = struct.pack("<3I4fIf f f I 2f I I I I I 2f I Q I f f", 0, height, width, -degrees / 2, y, degrees / 2, y, 0, 0.0,
+                           scale_y_mm, 0.0, 0, 0.0, 0.0, 0, width, count, k, 3, 0.0, y, 0, ticks, 1, 0.9, 0.0)  # fmt: skip
+        parts.append((10004, 2 * k, 0, meta.ljust(428, b"\0")))
+        picture = struct.pack("<5I", 2 * height * width, 35652097, height * width, height, width) + _e2e_floats(grey[k])
+        parts.append((1073741824, 2 * k, 1, picture))
+    chunk, folders, data = 88, b"", b""
+    start = chunk + 52 + 44 * len(parts)
+    for number, (kind, piece, ind, content) in enumerate(parts):
+        here, ids = start + len(data), (1, 2, 3, piece)
+        folders += struct.pack("<4I4iHHII", chunk + 52 + 44 * number, here, len(content), 0, *ids, ind, 0, kind, 0)
+        data += (
+            struct.pack("<12s5I4iHHII", b"MDbData", 0, here, here + 60, len(content), 0, *ids, ind, 0, kind, 0)
+            + content
+        )
+    head = b"".join([
+        struct.pack("<12sI20s", b"CMDb", 100, b""), struct.pack("<12sI20s4I", b"MDbMDir", 100, b"", len(parts), 36, chunk, 0),
+        struct.pack("<12sI20s4I", b"MDbDir", 100, b"", len(parts), chunk, 0, 0),
+    ])  # fmt: skip
+    path.write_bytes(head + folders + data)
+    return path

@@ -29,6 +29,7 @@ RETINA_MM_PER_DEGREE = 0.295
 # with the anterior module (OCT-Converter issue 66)
 ANTERIOR_MM_PER_DEGREE = 0.555
 _CIRCLE, _STAR = 2, 5
+_SIDE, _STRUCTURE, _IMAGE, _LOCALIZER = 11, 9005, 1073741824, 33620481  # types of eyepy's folders and pictures
 
 
 def is_e2e(path: Path, start: bytes) -> bool:
@@ -62,22 +63,29 @@ def exam_of(series: Any, max_voxels: int, others: int = 0) -> Exam:
     """What eyepy's series of an .e2e file says.
 
     Args:
-        series: An `E2ESeriesStructure`, or what has its methods: `get_bscan_meta`, `get_bscans`, `get_layers`,
-            `get_localizer`, `laterality`.
+        series: An `E2ESeriesStructure`, or what has its parts: `slices`, `folders`, `get_layers`, `get_localizer`, `laterality`.
         max_voxels: Larger ones are refused.
         others: How many other scans the file holds.
     """
-    metas = series.get_bscan_meta()
-    first = metas[0]
-    checked_size((len(metas), first["size_y"], first["size_x"]), max_voxels)
+    slices = [piece for _, piece in sorted(series.slices.items())]
+    known = [(meta, piece) for meta, piece in ((_try(piece.get_meta), piece) for piece in slices) if meta is not None]
+    if not known:
+        raise CaseError("holds no OCT scan")
+    metas, first = [meta for meta, _ in known], known[0][0]
+    shape = checked_size((len(known), first["size_y"], first["size_x"]), max_voxels)
     grey = package("eyepy.core.utils", "reading Heidelberg .e2e").from_e2e_intensity
-    values = np.stack([grey(np.array(b_scan, np.float32)) for b_scan in series.get_bscans()])
+    values = np.empty(shape, np.uint8)
+    for k, (_, piece) in enumerate(known):
+        b_scan = np.array(piece.get_bscan(), np.float32)
+        if b_scan.shape != shape[1:]:
+            raise CaseError(f"B-scans must have one size, number {k + 1} has {b_scan.shape}, not {shape[1:]}")
+        values[k] = grey(b_scan)
     notes = [f"the largest of {others + 1} scans in the file"] if others else []
     is_anterior, structure = _is_anterior(series)
     return Exam(
         values,
         _scale(metas, is_anterior, structure, notes),
-        laterality=_try(series.laterality),
+        laterality=_side(series),
         device="Heidelberg Spectralis",
         visit_date=first["acquisitionTime"],
         enface=_localizer(series),
@@ -107,6 +115,12 @@ def _scale(metas: list, is_anterior: bool, structure: str, notes: list[str]):
     return oct_scale(between, depth, lateral, "the file has no places of B-scans that lie side by side")
 
 
+def _side(series) -> str | None:
+    """The eye, which eyepy's own method turns into the text of a number."""
+    stored = [_try(lambda f=folder: f.data) for folder in (getattr(series, "folders", None) or {}).get(_SIDE, [])]
+    return next((item.laterality for item in stored if item is not None), None) or _try(series.laterality)
+
+
 def _is_anterior(series) -> tuple[bool, str]:
     """Whether the file says that the front of the eye was scanned, and what is assumed of it, in words."""
     said = " ".join(str(text) for text in _structure_texts(series)).lower()
@@ -116,14 +130,18 @@ def _is_anterior(series) -> tuple[bool, str]:
 
 
 def _structure_texts(series) -> list[str]:
-    folders = (getattr(series, "folders", None) or {}).get(9005, [])
-    return [text for folder in folders for text in (_try(lambda f=folder: f.data.text) or [])]
+    folders = (getattr(series, "folders", None) or {}).get(_STRUCTURE, [])
+    stored = [_try(lambda f=folder: f.data.text) for folder in folders]
+    return [text for texts in stored for text in texts or []]
 
 
 def _localizer(series) -> Enface | None:
-    picture = _try(series.get_localizer)
+    picture = _try(lambda: series.get_localizer().data)
+    if picture is None:  # it wants to know the kind of picture, which not every file says
+        stored = [_try(lambda f=folder: f.data) for folder in (getattr(series, "folders", None) or {}).get(_IMAGE, [])]
+        picture = next((item.data for item in stored if item is not None and item.type == _LOCALIZER), None)
     # eyepy takes 30 degrees for every picture: its scale is left out, and where the B-scans lie with it
-    return None if picture is None else Enface(np.array(picture.data, np.uint8), "SLO")
+    return None if picture is None else Enface(np.array(picture, np.uint8), "SLO")
 
 
 def _surfaces(series, shape: tuple[int, ...]) -> dict[str, np.ndarray]:

@@ -91,7 +91,7 @@ def scan_of(exam: Exam, name: str = "oct") -> Scan:
 
 def eye_side(text: Any) -> str | None:
     """ "R" or "L" of what a file says of the eye; None for anything else."""
-    word = str(text or "").strip().strip("\0").strip().upper().removeprefix("LATERALITY.")
+    word = str(getattr(text, "name", text) or "").strip().strip("\0").strip().upper().rpartition(".")[2]
     if word in ("R", "OD", "RIGHT"):
         return "R"
     return "L" if word in ("L", "OS", "LEFT") else None
