@@ -88,8 +88,9 @@ class Upload:
     def path(self, number: int) -> Path:
         """Where a file is written; its own name is used only where the content of an OCT exam needs it, else its ending."""
         if any(name.lower().endswith(_NAMING) for name in self.names):
-            plain = re.sub(r"[^\w.+ -]", "_", re.split(r"[\\/]", self.names[number])[-1])[-120:]
-            return self.folder / (plain if plain.strip(". ") else f"{number:05d}")
+            plain = [re.sub(r"[^\w.+ -]", "_", re.split(r"[\\/]", name)[-1])[-120:] for name in self.names]
+            if plain[number].strip(". ") and plain[number] not in plain[:number]:
+                return self.folder / plain[number]
         suffixes = "".join(Path(self.names[number]).suffixes[-2:]).lower()
         keep = suffixes if suffixes.replace(".", "").isalnum() and len(suffixes) <= 12 else ""
         return self.folder / f"{number:05d}{keep}"

@@ -145,7 +145,8 @@ def command(
     if window is not None:
         centre, width = _numbers("--window", window, "centre,width")
         values = centre, width
-    sizes = None if spacing_um is None else tuple(_numbers("--spacing-um", spacing_um, "um,um,um"))
+    form = "um,um" if spacing_um is not None and spacing_um.count(",") == 1 else "um,um,um"
+    sizes = None if spacing_um is None else tuple(_numbers("--spacing-um", spacing_um, form))
     options = SegmentOptions(
         names,
         overlap,
