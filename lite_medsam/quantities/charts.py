@@ -9,7 +9,7 @@ import numpy as np
 from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.quantities.etdrs import RADII_MM, EtdrsGrid
 from lite_medsam.quantities.grid import EyeGrid
-from lite_medsam.quantities.pictures import directions_shown, en_face_picture, palette_bar
+from lite_medsam.quantities.pictures import coloured, palette_bar, turned_en_face
 from lite_medsam.quantities.visits import Series
 
 _WIDTH = 420.0
@@ -31,26 +31,22 @@ def en_face_svg(
         title: Read out in place of the picture.
         unit: Of the values.
         fields: The ETDRS grid, None for none.
-        colours: See `pictures.en_face_picture`.
+        colours: See `pictures.coloured`.
     """
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    depth, width = values.shape
-    step_z, step_x = grid.steps[0].um or 1.0, grid.steps[2].um or 1.0
-    if grid.steps[0].um is None or grid.steps[2].um is None:
-        step_z, step_x = width / depth, 1.0  # unknown: drawn as a square
-    scale = _WIDTH / (width * step_x)
-    tall = depth * step_z * scale
-    picture = en_face_picture(values, grid, (low, high), colours)
+    shown = turned_en_face(values, grid)
+    (step_y, step_x), (y, x) = shown.step_yx, shown.fovea_yx
+    rows, columns = shown.values.shape
+    scale = _WIDTH / (columns * step_x)
+    tall = rows * step_y * scale
     parts = [
         f'<svg viewBox="0 0 {_WIDTH:g} {tall + 46:.1f}" role="img" aria-label="{html.escape(title)}">',
         f'<svg width="{_WIDTH:g}" height="{tall:.1f}">',  # what reaches beyond the scan is cut off
-        f'<image href="{data_uri(picture)}" width="{_WIDTH:g}" height="{tall:.1f}" preserveAspectRatio="none"/>',
+        f'<image href="{data_uri(coloured(shown.values, (low, high), colours))}" width="{_WIDTH:g}" height="{tall:.1f}" '
+        'preserveAspectRatio="none"/>',
     ]
-    right, up = directions_shown(grid)
-    z, x = grid.fovea_zx
-    centre_x = (x + 0.5 if right > 0 else width - 0.5 - x) * step_x * scale
-    centre_y = (depth - 0.5 - z if up > 0 else z + 0.5) * step_z * scale
+    centre_x, centre_y = (x + 0.5) * step_x * scale, (y + 0.5) * step_y * scale
     if fields is not None:
         parts += _grid_lines(centre_x, centre_y, 1000 * scale)
         parts += _field_values(fields, values, (centre_x, centre_y), 1000 * scale)

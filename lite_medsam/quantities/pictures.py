@@ -1,9 +1,12 @@
 """Pictures of a report: B-scans with what was measured on them, and maps of the retina seen from the front."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from lite_medsam.quantities.grid import EyeGrid
 from lite_medsam.quantities.measure import Measured
+from lite_medsam.quantities.names import FLUIDS
 from lite_medsam.results.overlay import PALETTE, draw_masks
 
 WIDTH_PX, MOST_HEIGHT_PX = 900, 900
@@ -11,8 +14,9 @@ _EMPTY = (225, 225, 225)
 
 
 def shown_structures(measured: Measured) -> list[str]:
-    """Structures in the order of their colours."""
-    return [kind for kind, mask in measured.masks.items() if mask.any()]
+    """Structures in the order of their colours: fluid first, because there are seven colours and often more layers."""
+    there = [kind for kind, mask in measured.masks.items() if mask.any()]
+    return [kind for kind in there if kind in FLUIDS] + [kind for kind in there if kind not in FLUIDS]
 
 
 def colour_of(index: int) -> str:
@@ -51,14 +55,44 @@ def um_per_shown_px(measured: Measured, picture: np.ndarray) -> float | None:
     return None if um is None else um * measured.labelled.scan.label_shape[-1] / picture.shape[1]
 
 
-def en_face_picture(
-    values: np.ndarray, grid: EyeGrid, limits: tuple[float, float], colours: str = "viridis"
-) -> np.ndarray:
-    """(D, W, 3) uint8: a map over B-scans and A-scans, superior up where that is known, else the last B-scan.
+class EnFace(NamedTuple):
+    """A map over the retina turned as a fundus picture shows it: superior up, A-scans to the right where nothing is known.
+
+    Attributes:
+        values: (h, w).
+        step_yx: Distance of its rows and columns in um; 1 along both as a square where one is unknown.
+        fovea_yx: Row and column of the fovea.
+    """
+
+    values: np.ndarray
+    step_yx: tuple[float, float]
+    fovea_yx: tuple[float, float]
+
+
+def turned_en_face(values: np.ndarray, grid: EyeGrid) -> EnFace:
+    """A (D, W) map, turned by quarters and mirrored; without the direction of the B-scans the last one is up."""
+    depth, width = values.shape
+    step_z, step_x = grid.steps[0].um, grid.steps[2].um
+    steps = (width / depth, 1.0) if step_z is None or step_x is None else (step_z, step_x)
+    fovea = grid.fovea_zx
+    to_fundus = np.eye(2) if grid.to_fundus is None else grid.to_fundus
+    right, up = to_fundus[0, 0], to_fundus[1, 1]
+    if abs(to_fundus[0, 1]) > abs(to_fundus[0, 0]):  # B-scans run up and down
+        values, steps, fovea = values.T, steps[::-1], fovea[::-1]
+        right, up = to_fundus[0, 1], to_fundus[1, 0]
+    y, x = fovea
+    if up >= 0:
+        values, y = values[::-1], len(values) - 1 - y
+    if right < 0:
+        values, x = values[:, ::-1], values.shape[1] - 1 - x
+    return EnFace(values, steps, (y, x))
+
+
+def coloured(values: np.ndarray, limits: tuple[float, float], colours: str = "viridis") -> np.ndarray:
+    """(h, w, 3) uint8: a map in colours, grey where NaN.
 
     Args:
-        values: (D, W), grey where NaN.
-        grid: Of the scan.
+        values: (h, w).
         limits: Values of the first and the last colour.
         colours: "viridis" or "inferno", a map of OpenCV.
     """
@@ -66,19 +100,10 @@ def en_face_picture(
 
     low, high = limits
     scaled = np.clip((np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-9), 0, 1)
-    grey = np.rint(255 * scaled).astype(np.uint8)
     table = {"viridis": cv2.COLORMAP_VIRIDIS, "inferno": cv2.COLORMAP_INFERNO}[colours]
-    picture = cv2.applyColorMap(grey, table)[..., ::-1].copy()
+    picture = cv2.applyColorMap(np.rint(255 * scaled).astype(np.uint8), table)[..., ::-1].copy()
     picture[~np.isfinite(values)] = _EMPTY
-    right, up = directions_shown(grid)
-    return picture[:: -1 if up > 0 else 1, :: 1 if right > 0 else -1]
-
-
-def directions_shown(grid: EyeGrid) -> tuple[int, int]:
-    """Whether A-scans run to the right (1) or left (-1) in an en-face picture, and B-scans upwards (1) or downwards (-1)."""
-    if grid.to_fundus is None:
-        return 1, 1
-    return (1 if grid.to_fundus[0, 0] >= 0 else -1), (1 if grid.to_fundus[1, 1] >= 0 else -1)
+    return picture
 
 
 def palette_bar(colours: str, steps: int = 12) -> list[str]:

@@ -109,7 +109,7 @@ def _scan(scan: ScanReport) -> str:
         parts.append(f"<h3>Spread over {count} sets of jittered prompts</h3>")
         parts.append(_table(("Quantity", "Of", "Where", "As prompted", "Mean", "SD", "Unit"), [
             (s.quantity.quantity, s.quantity.of, s.quantity.where, _shown(s.quantity.value), _shown(s.mean), _shown(s.sd),
-             s.quantity.unit) for s in scan.spread], numeric=(3, 4, 5)))  # fmt: skip
+             _unit(s.quantity.unit)) for s in scan.spread], numeric=(3, 4, 5)))  # fmt: skip
     if layers:
         parts.append(f"<details><summary>Layers by field ({len(layers)})</summary>{_quantities(layers)}</details>")
     if single:
@@ -192,7 +192,7 @@ def _trends(series: Sequence[Series]) -> str:
     )
     rows = [
         (s.group, s.eye or "", s.quantity.quantity, s.quantity.of, s.quantity.where, _shown(s.values[0]), _shown(s.values[-1]),
-         _shown(s.values[-1] - s.values[0]), _shown(s.per_year), s.quantity.unit, f"{s.dates[0]} to {s.dates[-1]}")
+         _shown(s.values[-1] - s.values[0]), _shown(s.per_year), _unit(s.quantity.unit), f"{s.dates[0]} to {s.dates[-1]}")
         for s in several
     ]  # fmt: skip
     header = ("Person", "Eye", "Quantity", "Of", "Where", "First", "Last", "Change", "Per year", "Unit", "Visits")
@@ -208,7 +208,7 @@ def _named(series: Series) -> str:
 
 def _quantities(quantities: Iterable[Quantity]) -> str:
     rows = [
-        (q.quantity, q.of, q.where if q.b_scan is None else f"{q.where} B-scan {q.b_scan}".strip(), _shown(q.value), q.unit,
+        (q.quantity, q.of, q.where if q.b_scan is None else f"{q.where} B-scan {q.b_scan}".strip(), _shown(q.value), _unit(q.unit),
          "" if q.covered is None else f"{q.covered:.0%}", q.note) for q in quantities
     ]  # fmt: skip
     return _table(("Quantity", "Of", "Where", "Value", "Unit", "Covered", "Note"), rows, numeric=(3, 5))
@@ -223,7 +223,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequen
     body = "".join(
         "<tr>"
         + "".join(
-            f'<td class="n">{_unit(cell)}</td>' if i in numeric else f"<td>{_unit(cell)}</td>"
+            f'<td class="n">{html.escape(cell)}</td>' if i in numeric else f"<td>{html.escape(cell)}</td>"
             for i, cell in enumerate(row)
         )
         + "</tr>"
@@ -233,9 +233,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]], numeric: Sequen
 
 
 def _unit(text: str) -> str:
-    """A text of a cell, with units as they are printed."""
-    shown = {"um": "µm", "um2": "µm²", "mm2": "mm²", "1": ""}.get(text, text)
-    return html.escape(shown)
+    """A unit as it is printed."""
+    return {"um": "µm", "um2": "µm²", "mm2": "mm²", "1": ""}.get(text, text)
 
 
 def _shown(value: float | None) -> str:

@@ -67,6 +67,7 @@ def test_the_report_asks_no_host(case, tmp_path):
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert not re.findall(r"(?:src|href)=\"(?!data:)", page) and "url(" not in page
     assert "scan&lt;b&gt;" in page and "scan<b>" not in page
+    assert '<td>fluid pockets</td><td>SRF</td><td></td><td class="n">1</td><td>count</td>' in page
     assert page.count("data:image/png") >= 2 and "default-src 'none'" in page
 
 
