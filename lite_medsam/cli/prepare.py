@@ -63,6 +63,8 @@ Examples:
   lite-medsam prepare image-folder -i REFUGE -o cases --modality Fundus --values 255=ground,128=disc,0=cup
   lite-medsam prepare tjdr -i TJDR -o cases --instances --split train=0.9,val=0.1
   lite-medsam prepare medsam-npz -i npz -o npy --as npy
+  lite-medsam prepare nifti -i Task09_Spleen -o cases --modality CT --split train=0.8,val=0.2
+  lite-medsam prepare dicom -i studies -o cases --write-mapping private/who.csv
 """,
 )
 @click.argument("adapter")
@@ -86,13 +88,19 @@ Examples:
               help="tjdr: which kind of label.")  # fmt: skip
 @click.option("--attention-threshold", type=float, default=0.5, show_default=True,
               help="lag: where a region begins, as a share of the attention map's maximum.")  # fmt: skip
+@click.option("--frame", type=click.IntRange(0), metavar="N",
+              help="nifti: which volume of files of several (time, channels), from 0.")  # fmt: skip
+@click.option("--write-mapping", "mapping", type=click.Path(path_type=Path), metavar="FILE",
+              help="dicom: a CSV of which hash is which patient and series. It names patients: keep it apart from the cases.  "
+              "[default: none is written]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar.")
-def command(adapter, source, output, check, split, seed, layout, as_json, quiet, **wishes) -> None:
+def command(adapter, source, output, check, split, seed, layout, mapping, as_json, quiet, **wishes) -> None:
     """Turn a data set into cases, with the patient kept, or check it.
 
     ADAPTER is image-folder (any images and masks; nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG pair by
-    themselves), medsam-npz (the CVPR 2024 challenge's files), cme-oct (cystoid
+    themselves), nifti (NIfTI, NRRD and MetaImage volumes with label maps; nnU-Net and MSD), dicom (series with the DICOM
+    segmentations that refer to them; patients become hashes), medsam-npz (the CVPR 2024 challenge's files), cme-oct (cystoid
     macular edema), tjdr (fundus lesions), lag (glaucoma attention), oct (files of OCT scanners with labels beside them), or one of
     the OCT sets: retouch, duke-dme, duke-amd, umn, aroi, oimhs, amd-sd, goals, oct5k, nr206. `lite-medsam datasets` says where they
     come from, `datasets check RAW` which one a folder is.
@@ -113,11 +121,18 @@ def command(adapter, source, output, check, split, seed, layout, as_json, quiet,
         raise click.UsageError("give either -o CASES to write, or --check to only look")
     fractions = parse_fractions(split) if split else None
     opened = open_adapter(adapter, source, _options(**wishes))
+    write_mapping = getattr(opened, "write_mapping", None)
+    if mapping is not None and write_mapping is None:
+        raise click.UsageError(f"--write-mapping is for dicom: {adapter} hides no names")
+    if mapping is not None and output is not None and mapping.resolve().is_relative_to(output.resolve()):
+        raise click.UsageError("--write-mapping names patients: give a file outside the folder of the cases")
     with _Progress(quiet) as on_item:
         if check:
             report = check_source(opened, opened.settings, on_item)
         else:
             report = prepare_cases(opened, opened.settings, output, fractions, seed, layout, on_item)
+    if write_mapping is not None and mapping is not None:
+        write_mapping(mapping)
     if as_json:
         print_json(_as_json(report))
     else:

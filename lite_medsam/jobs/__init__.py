@@ -10,6 +10,9 @@
 - naming: Where the results of each input go: no two inputs write the same file, and a second run finds the first's
 - outputs: The results of one segmented input as files, all of them or none, and how finished work is recognised
 - parts: One part of the work: a machine of many takes every n-th input and needs to know of no other
+- prepare_dicom: The adapter `dicom` of `lite-medsam prepare`: series with DICOM segmentations, nobody named
+- prepare_nifti: The adapter `nifti` of `lite-medsam prepare`: NIfTI, NRRD and MetaImage volumes with label maps
+- prepare_volumes: What the adapters `nifti` and `dicom` of `lite-medsam prepare` share: a scan and its labels to a case
 - prompt_cells: Prompts as a cell of a manifest says them: a box, boxes, or the JSON of a prompt file
 - ray_batches: The same jobs on a Ray cluster: actors that open the model once, blocks of jobs, retries after a death
 - remote: Inputs that lie in object stores and on servers: listed and fetched by fsspec, one file at a time

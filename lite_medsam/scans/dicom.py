@@ -27,7 +27,7 @@ from lite_medsam.scans.oct.dicom_opt import refuse_zeiss, with_opt_facts
 from lite_medsam.scans.scan import DicomSource, Scan
 from lite_medsam.storage.paths import shown_path
 
-__all__ = ["is_dicom", "load_dicom_file", "load_dicom_series"]
+__all__ = ["is_dicom", "load_dicom_file", "load_dicom_files", "load_dicom_series"]
 
 
 def load_dicom_file(path: str | os.PathLike, max_voxels: int) -> Scan:
@@ -61,7 +61,8 @@ def load_dicom_file(path: str | os.PathLike, max_voxels: int) -> Scan:
             values, padding = values[0], None if padding is None else padding[0]
         scan = _scan(values, padding, dataset, positions, notes)
         frames = tuple(range(form.frames) if order is None else order.tolist()) if form.frames > 1 else ()
-        return replace(scan, dicom=DicomSource(path, (str(dataset.get("SOPInstanceUID") or ""),), frames))
+        instance = str(dataset.get("SOPInstanceUID") or "")
+        return replace(scan, dicom=DicomSource(path, (instance,), frames, _heights(positions, dataset)))
 
 
 def load_dicom_series(path: str | os.PathLike, max_voxels: int, series: str | None = None) -> Scan:
@@ -105,11 +106,22 @@ def _chosen_series(path: Path, files: list[Path], others: int, max_voxels: int, 
         notes.append(f"{len(unread)} files could not be read and were left out, such as {shown_path(unread[0].name)}")
     if len(found) > 1:
         notes.append(f"series {chosen.line()}, one of {len(found)}")
-    if len(chosen.files) == 1:
-        scan = load_dicom_file(chosen.files[0], max_voxels)
-    else:
-        scan = _of_headers([(file, named_header(file)) for file in chosen.files], others, max_voxels)
+    scan = _of_headers([(file, named_header(file)) for file in chosen.files], others, max_voxels)
     return replace(scan, notes=(*scan.notes, *notes), dicom=replace(_known(scan), path=path))
+
+
+def load_dicom_files(files: list[Path], max_voxels: int) -> Scan:
+    """Reads files that are known to be one series, as `load_dicom_series` does."""
+    with one_line_errors(shown_path(files[0])):
+        return _of_headers([(file, named_header(file)) for file in files], 0, max_voxels)
+
+
+def _heights(positions: np.ndarray | None, dataset) -> tuple[float, ...]:
+    """How far the slices lie along their normal, in mm."""
+    axes = directions(dataset)
+    if positions is None or axes is None or len(positions) < 2:
+        return ()
+    return tuple((positions @ np.cross(*axes)).tolist())
 
 
 def _known(scan: Scan) -> DicomSource:
@@ -142,7 +154,9 @@ def _of_headers(headers: list, others: int, max_voxels: int) -> Scan:
             padding[k] = padded[0]
     scan = _scan(values, padding, headers[order[0]][1], positions, notes + left_out)
     instances = tuple(str(headers[i][1].get("SOPInstanceUID") or "") for i in order)
-    return replace(scan, dicom=DicomSource(headers[0][0].parent, instances))
+    return replace(
+        scan, dicom=DicomSource(headers[0][0].parent, instances, (), _heights(positions, headers[order[0]][1]))
+    )
 
 
 def _checked_series(headers: list, max_voxels: int) -> list[PixelFormat]:

@@ -244,6 +244,7 @@ def _unpacked(path: Path, folder: Path, max_bytes: int) -> tuple[list[Path], int
                     out.write(start)
                     while piece := file.read(1 << 20):
                         out.write(piece)
+                os.utime(target, (path.stat().st_mtime,) * 2)  # so that work on the same ZIP is known again
                 files.append(target)
         if not files:
             raise CaseError("must be a ZIP of DICOM files, holds none")

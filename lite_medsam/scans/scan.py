@@ -41,11 +41,13 @@ class DicomSource:
         path: What was read: a file, a folder, a DICOMDIR, a ZIP.
         instances: SOPInstanceUID of each slice in the order of the voxels' k; a single one for a file of several frames.
         frames: For k the index of the frame in that file; empty where each slice has a file of its own.
+        heights_mm: For k how far the slice lies along their normal; empty where that is not known.
     """
 
     path: Path
     instances: tuple[str, ...]
     frames: tuple[int, ...] = ()
+    heights_mm: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,6 +59,8 @@ ADAPTERS = {
     "oct5k": "layer_sets:Oct5k",
     "nr206": "layer_sets:Nr206",
     "oct": "lite_medsam.scans.oct.adapter",  # reads scans, so it stands above the cases
+    "nifti": "lite_medsam.jobs.prepare_nifti",
+    "dicom": "lite_medsam.jobs.prepare_dicom",
 }
 _FOR_ALL = {"group_regex", "unlabelled", "instances", "min_area_px", "resize_px"}
 
@@ -89,7 +91,8 @@ def open_adapter(name: str, root: Path, options: Options | None = None) -> Adapt
     """
     kind = adapter_class(name)
     root, options = Path(root), options or Options()
-    if not root.is_dir():
+    takes = getattr(kind, "takes", None)  # adapters that read more than folders say so
+    if not (takes(root) if takes else root.is_dir()):
         raise CaseError(f"the input must be a folder, {root} is {'a file' if root.exists() else 'not there'}")
     for field in fields(Options):
         is_set = getattr(options, field.name) != getattr(Options(), field.name)

@@ -26,6 +26,7 @@ __all__ = [
     "KINDS",
     "LEFT_OUT",
     "PUBLISHED_SPLIT",
+    "SLICE_FACTS",
     "WARNING",
     "Facts",
     "Seen",
@@ -38,6 +39,8 @@ __all__ = [
 ERROR, LEFT_OUT, WARNING = "error", "left out", "warning"
 # keys of a case's metadata: the part of the data set's own split, and what copies of one original share
 PUBLISHED_SPLIT, COPY_KEY = "published_split", "copy_key"
+# and where the slices of a volume lie along their normal, which the manifest has too
+SLICE_FACTS = ("slice_positions_mm", "slice_gaps")
 MAX_SHOWN = 20  # labels in a report; instances without names have a label each
 # kind -> (how bad, what it says). An error's case is not written and the command ends with code 2; what is left out
 # is not written either, to keep a data set's parts apart or because it has nothing to learn from, and that is no fault
@@ -73,6 +76,8 @@ KINDS = {
     "faint-map": (WARNING, "an attention map without attention"),
     "assumed-spacing": (WARNING, "a voxel size that is assumed, not measured"),
     "no-spacing": (WARNING, "the voxel size is not known"),
+    "reading-note": (WARNING, "how a volume was read"),
+    "slice-gap": (WARNING, "slices that are missing or further apart than the others"),
     "left-over": (WARNING, "from an earlier run"),
 }
 
@@ -99,6 +104,7 @@ class Facts:
         drops: Objects of the source that are not in the case.
         problems: What is odd about it; an error means that there is no case.
         twin: Key shared by copies whose bytes differ.
+        slices: Where the slices of a volume lie, by `SLICE_FACTS`; empty where that is not known.
     """
 
     name: str
@@ -113,6 +119,7 @@ class Facts:
     drops: tuple[Drop, ...] = ()
     problems: tuple[Problem, ...] = ()
     twin: str | None = None
+    slices: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_usable(self) -> bool:
@@ -129,8 +136,11 @@ def inspect(adapter: Adapter, item: Item, options: Options) -> tuple[Facts, Case
         The facts, and the case; None when a problem is an error.
     """
     root = adapter.root
-    labels = tuple(relative(path, root) for path in item.labels)
-    facts = Facts(item.name, relative(item.image, root), labels, item.split, item.group)
+    if item.shown is None:
+        labels = tuple(relative(path, root) for path in item.labels)
+    else:
+        labels = tuple(f"label {number} of {item.shown}" for number in range(1, len(item.labels) + 1))
+    facts = Facts(item.name, item.shown or relative(item.image, root), labels, item.split, item.group)
     try:
         reading = adapter.read(item)
         case, drops = _finished(reading.case, options, reading.has_objects)
@@ -149,6 +159,7 @@ def inspect(adapter: Adapter, item: Item, options: Options) -> tuple[Facts, Case
     facts = replace(
         facts, group=case.group, modality=case.modality, sha256=pixel_sha256(case.image), size=case.label_shape,
         objects=objects, drops=tuple(drops), problems=tuple(problems), twin=reading.twin,
+        slices={key: value for key, value in (case.metadata or {}).items() if key in SLICE_FACTS},
     )  # fmt: skip
     return facts, _marked(case, facts.split, facts.twin)
 

@@ -132,15 +132,14 @@ def unread_layout(root: Path) -> str | None:
     return next((_MESSAGES[ending] for ending in ("nii", "mhd", "mat", "dcm") if found[ending]), None)
 
 
-_LINES = "docs/datasets.md has the lines for it"
 _MESSAGES = {
-    "msd": "looks like the Medical Segmentation Decathlon or nnU-Net with NIfTI volumes, which image-folder does not read; "
-    f"write each volume as npz with imgs and gts and take the adapter medsam-npz ({_LINES})",
+    "msd": "looks like the Medical Segmentation Decathlon or nnU-Net with NIfTI volumes, which image-folder does not read: "
+    "take the adapter nifti",
     "retouch": "looks like RETOUCH, folders with oct.mhd and reference.mhd: take the adapter retouch",
     "duke": "looks like Duke's DME set, Subject_NN.mat: take the adapter duke-dme",
-    "nii": f"holds NIfTI volumes, which image-folder does not read; write each as npz with imgs and gts ({_LINES})",
-    "mhd": "holds MetaImage volumes, which image-folder does not read: take the adapter oct (or write npz)",
+    "nii": "holds NIfTI volumes, which image-folder does not read: take the adapter nifti",
+    "mhd": "holds MetaImage volumes, which image-folder does not read: take the adapter nifti, or oct for OCT",
     "mat": "holds MATLAB files, which image-folder does not read; duke-dme, duke-amd and umn are adapters of such sets, of "
     "others save images and masks as PNG",
-    "dcm": "holds DICOM files, which image-folder does not read; save images and masks as PNG, or volumes as npz",
+    "dcm": "holds DICOM files, which image-folder does not read: take the adapter dicom",
 }

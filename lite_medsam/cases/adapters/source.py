@@ -57,6 +57,7 @@ class Options:
         names: Names of label values.
 
         annotation: "png", "json" or "auto": which of a data set's two kinds of label is used.
+        frame: Which volume of files of several (time, channels), from 0.
         attention_threshold: Where an attention map's region begins, as a share of the map's maximum.
     """
 
@@ -82,6 +83,7 @@ class Options:
     colours: tuple[tuple[tuple[int, int, int], str], ...] = ()
     names: Mapping[int, str] = field(default_factory=dict)
 
+    frame: int | None = None
     annotation: str = "auto"
     attention_threshold: float = 0.5
 
@@ -116,6 +118,7 @@ class Item:
         others: Further files that it is made of.
         split: The part of the data set's own split that it belongs to: "train", "val", "test", or None.
         group: Patient, eye, video or volume; None when the source does not tell.
+        shown: What outputs call it in place of its path, which may hold a name; None: the path.
     """
 
     name: str
@@ -124,6 +127,7 @@ class Item:
     others: tuple[Path, ...] = ()
     split: str | None = None
     group: str | None = None
+    shown: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from lite_medsam.cases.adapters.check import ERROR, LEFT_OUT, Facts, Seen, inspect, severity
+from lite_medsam.cases.adapters.check import ERROR, LEFT_OUT, SLICE_FACTS, Facts, Seen, inspect, severity
 from lite_medsam.cases.adapters.npy_pairs import info_path, pair_paths, write_npy_pairs
 from lite_medsam.cases.adapters.source import Adapter, Drop, Item, Options, Problem
 from lite_medsam.cases.adapters.split import Entry, Split, make_split
@@ -192,6 +192,8 @@ def _remove(out: Path, facts: Facts, layout: str) -> None:
 def _key(adapter: Adapter, item: Item, options: Options, layout: str) -> str:
     """Names what a case is made of: its files as they are now, and everything that is done to them."""
     asked = {f.name: getattr(options, f.name) for f in fields(options)}
+    if asked["frame"] is None:  # as before there was such an option: what was finished stays so
+        del asked["frame"]
     state: list = [_VERSION, adapter.name, adapter.decision, layout, item.name, item.split, item.group]
     state.append(str(sorted(asked.items(), key=str)))
     for path in (item.image, *item.labels, *item.others):
@@ -252,6 +254,7 @@ def _manifest(usable: list[Facts]) -> list[dict]:
                 "sha256": facts.sha256,
                 "labels": ";".join(facts.objects),
                 "objects": ";".join(f"{label}={count}" for label, count in facts.objects.items()),
+                **{key: facts.slices.get(key, "") for key in SLICE_FACTS},
                 "dropped": ";".join(f"{d.count} x {d.label}: {d.reason}" for d in facts.drops),
             }
         )
@@ -259,7 +262,8 @@ def _manifest(usable: list[Facts]) -> list[dict]:
 
 
 _MANIFEST_FIELDS = (
-    "name", "file", "label_files", "group", "split", "modality", "size", "sha256", "labels", "objects", "dropped"
+    "name", "file", "label_files", "group", "split", "modality", "size", "sha256", "labels", "objects",
+    *SLICE_FACTS, "dropped",
 )  # fmt: skip
 
 
