@@ -41,6 +41,7 @@ def command(host, port, api_key_file, api_key, is_open, allow_origin, weights, e
     """
     from lite_medsam.errors import MissingExtraError
 
+    key = read_key(api_key_file) if api_key_file is not None else api_key or None
     try:
         for module in ("fastapi", "nnInteractive.inference.remote", "python_multipart", "uvicorn"):
             importlib.import_module(module)
@@ -50,7 +51,6 @@ def command(host, port, api_key_file, api_key, is_open, allow_origin, weights, e
     from lite_medsam.serve.limits import Limits
     from lite_medsam.serve.running import Settings, serve
 
-    key = read_key(api_key_file) if api_key_file is not None else api_key or None
     settings = Settings(weights, engine, threads, zoom, key, allow_origin, is_open, Limits(**limits))
     serve(settings, host, port, lambda address: click.echo(f"lite-medsam answers at {address} (Ctrl-C ends it)"))
 

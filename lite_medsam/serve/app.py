@@ -124,7 +124,7 @@ class _Routes:
         body = await read_body(request, self._limits.upload_bytes)
 
         def work(workspace: Workspace) -> Response:
-            image = unpacked(body, 3 * self._limits.max_voxels)
+            image = unpacked(body, 3 * self._limits.max_voxels, self._limits.memory_bytes)
             if image.ndim == 4 and math.prod(image.shape[1:]) > self._limits.max_voxels:
                 raise Refused(413, f"a volume must have at most {self._limits.max_voxels} voxels; crop it")
             self._leases.room_for(workspace, 2 * image.size)  # as 8 bit, and the buffer
@@ -171,7 +171,7 @@ class _Routes:
         bounds = meta.get("interaction_bbox")
 
         def work(workspace: Workspace) -> Changed:
-            mask = unpacked(body, self._limits.max_voxels)
+            mask = unpacked(body, self._limits.max_voxels, self._limits.memory_bytes)
             add = workspace.add_lasso if is_lasso else workspace.add_scribble
             return add(mask, bounds, include, run)
 
@@ -180,8 +180,11 @@ class _Routes:
     async def add_initial(self, request: Request) -> Response:
         meta, body = await self._array(request)
         run = said_bool(meta, "run_prediction", False)
-        most = self._limits.max_voxels
-        return await self._work(request, lambda workspace: workspace.add_initial(unpacked(body, most), run))
+
+        def work(workspace: Workspace) -> Changed:
+            return workspace.add_initial(unpacked(body, self._limits.max_voxels, self._limits.memory_bytes), run)
+
+        return await self._work(request, work)
 
     async def _array(self, request: Request) -> tuple[dict, bytes]:
         self._leases.find(_token(request))

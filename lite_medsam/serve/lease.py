@@ -144,7 +144,7 @@ class Leases:
         """
         with self._lock:
             others = sum(each.workspace.nbytes for each in self._leases.values() if each.workspace is not workspace)
-        if others + nbytes > self.limits.max_memory_mb * 2**20:
+        if others + nbytes > self.limits.memory_bytes:
             raise Refused(413, "the server has no memory left for this volume; crop it, or come back later")
 
     def sweep(self) -> None:

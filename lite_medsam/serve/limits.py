@@ -35,6 +35,11 @@ class Limits:
         """The most bytes of a request."""
         return self.max_upload_mb * 2**20
 
+    @property
+    def memory_bytes(self) -> int:
+        """The most bytes of all volumes and masks, and of one array while it is read."""
+        return self.max_memory_mb * 2**20
+
 
 class Refused(Exception):
     """A request that is not served.

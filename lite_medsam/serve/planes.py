@@ -71,7 +71,7 @@ def _window_of(properties: Mapping) -> tuple[float, float] | None:
     if (
         not isinstance(given, list | tuple)
         or len(given) != 2
-        or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in given)
+        or not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e30 for v in given)
     ):
         raise CaseError("window of the image properties must be two numbers, centre and width of the grey values")
     return float(given[0]), float(given[1])
@@ -87,7 +87,7 @@ def _usual_axis(shape: tuple[int, int, int], spacing) -> int:
         return shape.index(fewest)
     try:
         steps = np.asarray(spacing, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0
     if steps.shape == (3,) and np.isfinite(steps).all() and (steps > 0).all():
         thick, next_thick = np.sort(steps)[::-1][:2]

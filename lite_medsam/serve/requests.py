@@ -73,24 +73,25 @@ def said_bool(fields: Mapping, name: str, usual: bool | None = None) -> bool:
     return bool(value)
 
 
-def unpacked(body: bytes, max_values: int) -> np.ndarray:
+def unpacked(body: bytes, max_values: int, max_bytes: int) -> np.ndarray:
     """The array of a body. What it says of itself is checked before any memory is taken for it.
 
     Args:
         body: As the client's `pack_array` makes it.
         max_values: More are refused.
+        max_bytes: The same for what they take.
 
     Raises:
         Refused: If it is damaged, too large, or no array of numbers.
     """
     try:
-        _check_packed(body, max_values)
+        _check_packed(body, max_values, max_bytes)
         return unpack_array(body)
     except (ValueError, TypeError, RuntimeError, IndexError, OverflowError, struct.error) as error:
         raise Refused(400, f"the array in the body could not be read ({' '.join(str(error).split())[:120]})") from None
 
 
-def _check_packed(body: bytes, max_values: int) -> None:
+def _check_packed(body: bytes, max_values: int, max_bytes: int) -> None:
     if len(body) < 8 or body[:4] != MAGIC:
         raise ValueError("no packed array")
     dimensions, length = body[6], body[7]
@@ -103,8 +104,7 @@ def _check_packed(body: bytes, max_values: int) -> None:
     shape = struct.unpack_from(f"<{dimensions}q", body, offset)
     if min(shape) < 1:
         raise ValueError(f"every side at least 1, got {list(shape)}")
-    if math.prod(shape) > max_values:
-        raise Refused(413, f"an array must have at most {max_values} values, got {list(shape)}; crop the volume")
+    _check_size(shape, np.dtype(name), max_values, max_bytes)
     offset += 8 * dimensions
     (pieces,) = struct.unpack_from("<I", body, offset)
     offset += 4
@@ -118,12 +118,23 @@ def _check_packed(body: bytes, max_values: int) -> None:
         offset += packed
 
 
-def npy_array(data: bytes, max_values: int, is_gzipped: bool) -> np.ndarray:
+def _check_size(shape: tuple[int, ...], dtype: np.dtype, max_values: int, max_bytes: int) -> None:
+    count = math.prod(shape)
+    if count > max_values:
+        raise Refused(413, f"an array must have at most {max_values} values, got {list(shape)}; crop the volume")
+    if count * dtype.itemsize > max_bytes:
+        raise Refused(
+            413, f"an array must have at most {max_bytes // 2**20} MB unpacked; send 16-bit values, or crop it"
+        )
+
+
+def npy_array(data: bytes, max_values: int, max_bytes: int, is_gzipped: bool) -> np.ndarray:
     """The array of an .npy file.
 
     Args:
         data: The file.
         max_values: More are refused.
+        max_bytes: The same for what they take.
         is_gzipped: Whether the file is compressed.
 
     Raises:
@@ -138,9 +149,8 @@ def npy_array(data: bytes, max_values: int, is_gzipped: bool) -> np.ndarray:
         shape, by_columns, dtype = read(stream)
         if dtype.name not in NUMBER_TYPES:
             raise ValueError(f"values must be numbers, got {dtype.name[:20]}")
+        _check_size(shape, dtype, max_values, max_bytes)
         count = math.prod(shape)
-        if count > max_values:
-            raise Refused(413, f"an array must have at most {max_values} values, got {list(shape)}; crop the volume")
         raw = stream.read(count * dtype.itemsize)
         values = np.frombuffer(raw, dtype, count)
         return values.reshape(shape, order="F" if by_columns else "C")

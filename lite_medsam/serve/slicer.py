@@ -40,10 +40,9 @@ class SlicerRoutes:
         data, _ = await self._form(request)
         lease = self._leases.named(_who(request), make=True)
         assert lease is not None  # a place was made, or refused
-        most = self._leases.limits.max_voxels
 
         def work(workspace: Workspace) -> Response:
-            image = npy_array(data, most, is_gzipped=False)
+            image = self._array(data, is_gzipped=False)
             if image.ndim != 3:
                 raise ValueError(f"an image must have three axes, got shape {list(image.shape)}")
             self._leases.room_for(workspace, 2 * image.size)
@@ -57,7 +56,7 @@ class SlicerRoutes:
         data, _ = await self._form(request)
 
         def work(workspace: Workspace) -> Response:
-            mask = npy_array(data, self._leases.limits.max_voxels, is_gzipped=True)
+            mask = self._array(data)
             if (mask > 0).any():
                 workspace.add_initial(mask, run=False)
             else:
@@ -97,12 +96,16 @@ class SlicerRoutes:
         include = _clicked(fields.get("positive_click"))
 
         def work(workspace: Workspace) -> Response:
-            mask = npy_array(data, self._leases.limits.max_voxels, is_gzipped=True)
+            mask = self._array(data)
             add = workspace.add_lasso if is_lasso else workspace.add_scribble
             add(mask, None, include, True)
             return _whole(workspace)
 
         return await self._prompted(request, work)
+
+    def _array(self, data: bytes, is_gzipped: bool = True) -> np.ndarray:
+        limits = self._leases.limits
+        return npy_array(data, limits.max_voxels, limits.memory_bytes, is_gzipped)
 
     async def _form(self, request: Request) -> tuple[bytes, Mapping[str, Any]]:
         """The file of a form, and its other fields."""

@@ -111,6 +111,8 @@ def test_memory_of_all_clients_is_bounded(address):
     with running(max_memory_mb=1, max_voxels=10**6) as url, Client(url) as one:
         volume = pack_array(np.zeros((1, 10, 250, 250), np.uint8))
         assert "memory" in refused(one, "/set_image", 413, content=volume)
+        wide = pack_array(np.zeros((1, 10, 125, 125), np.float64))
+        assert "16-bit" in refused(one, "/set_image", 413, content=wide)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +126,18 @@ def test_shapes_of_volumes(client, volume, shape, status):
     if status == 400:
         assert "(C, X, Y, Z)" in answer.json()["detail"]
     client.set_image(volume[None])
+    client.set_target_buffer(np.zeros(volume.shape, np.uint8))
+
+
+@pytest.mark.parametrize("text", ("[10, 1" + "0" * 400 + "]", "[NaN, 1]", "[0, 0]", '"ct"', "[true, 5]", "[1]"))
+def test_windows_that_are_none(client, volume, text):
+    meta = {"X-Meta": '{"image_properties": {"window": ' + text + ', "spacing": [1' + "0" * 400 + ", 1, 1]}}"}
+    assert "window" in refused(client, "/set_image", content=pack_array(volume[None]), headers=meta)
+
+
+def test_a_spacing_that_is_none_says_nothing(client, volume):
+    meta = {"X-Meta": '{"image_properties": {"spacing": [1' + "0" * 400 + ", {}, 1]}}"}
+    assert client._http.post("/set_image", content=pack_array(volume[None]), headers=meta).status_code == 200
     client.set_target_buffer(np.zeros(volume.shape, np.uint8))
 
 

@@ -225,6 +225,27 @@ def test_two_clients_have_their_own_volumes_and_a_third_has_to_wait(address, cas
         third = httpx.post(f"{address}/claim")
         assert third.status_code == 503 and "2 places" in third.json()["detail"]
     with Client(address) as three:
+        own = three._http.headers["X-Lease-Token"]
         three._http.headers["X-Lease-Token"] = "x" * 43
         with pytest.raises(SessionExpiredError):
             three.undo()
+        three._http.headers["X-Lease-Token"] = own
+
+
+def test_clients_that_work_at_the_same_time_get_what_they_would_get_alone(address, case):
+    from concurrent.futures import ThreadPoolExecutor
+
+    def all_of(label: int) -> list[np.ndarray]:
+        _, coords, _ = drawn_box(case.label == label, 0)
+        with Client(address) as session:
+            session.set_image(case.image[None])
+            session.set_target_buffer(np.zeros(case.image.shape, np.uint8))
+            session.add_bbox_interaction(coords, True)
+            boxed = session.target_buffer.copy()
+            session.add_point_interaction((coords[0][0], coords[1][0], coords[2][0]), False)
+            return [boxed, session.target_buffer]
+
+    alone = [all_of(label) for label in (1, KIDNEY)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(all_of, (1, KIDNEY)))
+    assert np.array_equal(alone, together)
