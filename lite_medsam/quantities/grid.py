@@ -39,6 +39,8 @@ class EyeGrid:
             raise CaseError(
                 f"a grid must have three axes with a step each, got {self.shape} and {len(self.steps)} steps"
             )
+        if min(self.shape) < 1:
+            raise CaseError(f"a grid must have a voxel along each axis, got {self.shape}")
         z, x = self.fovea_zx
         if not (-0.5 <= z <= self.shape[0] - 0.5 and -0.5 <= x <= self.shape[2] - 0.5):
             raise CaseError(
