@@ -9,6 +9,7 @@
 - fovea: Finding the fovea: where the retina is thinnest near the middle, or where a user or the file says
 - fundus: Fundus photographs: cup-disc ratios, the load of lesions, and how far they are from the fovea
 - grid: The grid on which an eye was scanned: voxel sizes with their origins, the fovea, the directions
+- layer_study: How well all layers are found from one box: mean Dice by layer, with and without order
 - layers: All layers of a B-scan at once: from the top down in their order, none crossing another
 - loss: What is lost in the retina: the ellipsoid zone en face, and the order of the inner layers (DRIL)
 - measure: Everything that the labels of one scan allow to be measured

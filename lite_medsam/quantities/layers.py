@@ -109,12 +109,12 @@ def segment_layers(
     Raises:
         PromptError: If the model does not know a name, or the box does not fit the image.
     """
-    first = order_layers(_logits(predictor, image, [corners_of(box)] * len(targets), targets), targets, smooth_px)
+    first = order_layers(layer_logits(predictor, image, [corners_of(box)] * len(targets), targets), targets, smooth_px)
     boxes = [_box_of(first, i) or corners_of(box) for i in range(len(targets))]
-    return order_layers(_logits(predictor, image, boxes, targets), targets, smooth_px)
+    return order_layers(layer_logits(predictor, image, boxes, targets), targets, smooth_px)
 
 
-def _logits(predictor: Predictor, image: np.ndarray, boxes: Sequence[Box], targets: Sequence[str]) -> np.ndarray:
+def layer_logits(predictor: Predictor, image: np.ndarray, boxes: Sequence[Box], targets: Sequence[str]) -> np.ndarray:
     """(N, H, W) logits of the targets, each asked for with its box; cut off at 10, where a layer is sure."""
     prompts = [Prompt(box=box, target=target) for box, target in zip(boxes, targets, strict=True)]
     prediction = predictor.segment(image, prompts)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lite_medsam.errors import PromptError
+from lite_medsam.model.encoding_cache import EncodingCache
 from lite_medsam.prompts.prompt_object import Prompt
 from lite_medsam.prompts.volume_objects import VolumeObject
 from lite_medsam.quantities.measure import Measured, MeasureOptions, measure_scan, with_label
@@ -110,6 +111,8 @@ def prompt_spread(
     if count < 2:
         raise PromptError(f"the spread needs 2 sets of jittered prompts at least, got {count}")
     rng = np.random.default_rng(seed)
+    if predictor.cache is None:  # views that do not move with the box are encoded once for all sets
+        predictor = Predictor(predictor.backend, predictor.zoom, EncodingCache())
     labelled = measured.labelled
     image = labelled.scan.to_uint8()
     if measured.grid is not None:

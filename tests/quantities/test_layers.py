@@ -50,3 +50,16 @@ def test_bad_input():
         order_layers(np.full((1, 2, 2), np.nan), ("a",))
     with pytest.raises(CaseError, match="odd"):
         order_layers(np.zeros((1, 2, 2)), ("a",), smooth_px=2)
+
+
+def test_the_study_scores_every_way():
+    from lite_medsam.cases.case import Case
+    from lite_medsam.phantoms import make_phantom
+    from lite_medsam.quantities.layer_study import WAYS, study
+    from lite_medsam.segment.predictor import Predictor
+
+    case = make_phantom("oct-healthy", 3, (248, 384))
+    layers = Case(case.image, np.where(case.label <= 7, case.label, 0).astype(np.uint8))
+    table = study(Predictor.open(), [layers])
+    assert table.shape == (len(WAYS), 7) and ((table >= 0) & (table <= 1)).all()
+    assert table[3, 0] > 0.5  # the true box of the uppermost layer finds it, in a phantom as well
