@@ -13,6 +13,7 @@ from lite_medsam.bench.contenders import OURS
 from lite_medsam.bench.context import Context
 from lite_medsam.bench.processes import run_python
 from lite_medsam.bench.timing import Sample
+from lite_medsam.jobs.manifest import read_manifest
 from lite_medsam.phantoms import make_phantom
 from lite_medsam.segment.predictor import Predictor
 
@@ -22,6 +23,7 @@ FEW, MANY, QUICK_MANY = 8, 128, 48  # the difference is what one more slice cost
 PROCESSES = (1, 2)
 ROUNDS = 3
 CALLS = 20
+ROWS = 20_000
 MILLION, HOUR = 1e6, 3600.0
 
 
@@ -47,7 +49,8 @@ def measure_scale(context: Context) -> None:
         words = {"unit": "core h", "source": "computed"}
         context.add(SECTION, f"{title}, a million slices", OURS, Sample(core_hours), **words)
     context.add(SECTION, "start of a process, CPU time", OURS, Sample(tuple(found[1, "start CPU"])))
-    _measure_model(context, folder)
+    _measure_model(context)
+    _measure_manifest(context, folder)
     _measure_bytes(context, folder, tables[FEW])
 
 
@@ -92,7 +95,7 @@ def _children_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _measure_model(context: Context, folder: Path) -> None:
+def _measure_model(context: Context) -> None:
     """CPU seconds of the model alone, and bytes of an encoding: what keeping it would save and take."""
     predictor = Predictor(context.ours.open(context.engine, 1), "off")
     image = make_phantom("ct", 0, (SIDE, SIDE)).image
@@ -110,6 +113,17 @@ def _measure_model(context: Context, folder: Path) -> None:
         context.add(SECTION, what, OURS, Sample(tuple(seconds[1:])))
     size = sum(array.nbytes for array in encoded.features) / 1e3
     context.add(SECTION, "an encoding", OURS, Sample((size,)), unit="kB")
+
+
+def _measure_manifest(context: Context, folder: Path) -> None:
+    """CPU seconds of reading and checking one row of a long manifest, which one process does for all workers."""
+    lines = (f"in/{i:06d}.png;1,1,9,9;{i // 1000:03d}/{i:06d}" for i in range(ROWS))
+    manifest = folder / "long.csv"
+    manifest.write_text("\n".join(["path;prompts;output", *lines]), encoding="utf-8")
+    before = time.process_time()
+    read_manifest(manifest, folder / "out")
+    each = (time.process_time() - before) / ROWS
+    context.add(SECTION, "a row of a manifest, CPU time", OURS, Sample((each,)))
 
 
 def _measure_bytes(context: Context, folder: Path, manifest: Path) -> None:

@@ -238,10 +238,11 @@ def replaced_inputs(jobs: Iterable[Job]) -> dict[int, str]:
     given = [*here, *(job.prompt_file for job in jobs if job.prompt_file is not None)]
     found: dict[int, str] = {}
     folders = {folder: folder.resolve() for folder in {*(p.parent for p in given), *(j.target.parent for j in jobs)}}
-    inputs = {path.resolve() for path in given} | {folders[path.parent] / path.name for path in given}
+    # texts: of a million paths
+    inputs = {str(path.resolve()) for path in given} | {str(folders[path.parent] / path.name) for path in given}
     for number, job in enumerate(jobs):
-        folder = folders[job.target.parent]
-        replaced = next((end for end in OUTPUT_ENDINGS if folder / (job.target.name + end) in inputs), None)
+        stem = str(folders[job.target.parent] / job.target.name)
+        replaced = next((end for end in OUTPUT_ENDINGS if stem + end in inputs), None)
         if replaced is not None:
             found[number] = (
                 f"the output folder must not be that of the input {job.path}: {job.target.name}{replaced} "

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import pickle
+import socket
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -236,6 +237,7 @@ def _cluster(address: str, workers: int | None, cpus: int) -> Iterator[None]:
         local = cpus * (workers or max(physical_cores() // cpus, 1))
         ray.init("local", num_cpus=local, object_store_memory=LOCAL_STORE_BYTES, include_dashboard=False, **quiet)
     elif ours:
+        _check_listening(address)
         ray.init(address, **quiet)
     context = ray.data.DataContext.get_current()
     before = context.enable_progress_bars, context.max_errored_blocks
@@ -247,6 +249,17 @@ def _cluster(address: str, workers: int | None, cpus: int) -> Iterator[None]:
         context.enable_progress_bars, context.max_errored_blocks = before
         if ours:
             ray.shutdown()
+
+
+def _check_listening(address: str) -> None:
+    """Raises OSError if nobody listens at host:port, which Ray notices after minutes only."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        raise OSError(f"there is no Ray cluster at {address} ({error.strerror or error})") from None
 
 
 def _ray() -> Any:
