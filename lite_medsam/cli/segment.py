@@ -1,6 +1,7 @@
 """`lite-medsam segment`: masks of images, volumes and folders from boxes and points."""
 
-from contextlib import ExitStack
+import sys
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 
 import click
@@ -176,7 +177,8 @@ def command(
             table = stack.enter_context(mask_table(mask_table_path(output, share), output))
         report = stack.enter_context(Report(len(jobs), quiet, as_json, table))
         if ray:
-            run_jobs_on_ray(predictor, jobs, options, report, ray, workers)
+            with redirect_stdout(sys.stderr):  # where Ray tells of dead workers
+                run_jobs_on_ray(predictor, jobs, options, report, ray, workers)
         else:
             run_jobs(predictor, jobs, options, report, read_ahead, report.slices)
     if report.failures:
