@@ -27,6 +27,7 @@ class Report:
         from tqdm import tqdm
 
         self.count, self.quiet, self.as_json, self.table = count, quiet, as_json, table
+        self.out = sys.stdout
         self.bar = tqdm(total=count, unit="file", disable=quiet or count < 2, leave=False)
         self.slices = SliceBar(quiet)
         self.records: list[dict] = []
@@ -45,7 +46,7 @@ class Report:
         if self.as_json:
             self.records.append(record)
         elif not self.quiet:
-            self.bar.write(_line(job, record), file=sys.stdout)
+            self.bar.write(_line(job, record), file=self.out)
         for note in () if self.quiet or record.get("skipped") else record.get("notes", ()):
             self.bar.write(f"note: {shown_path(job.path.name)}: {note}", file=sys.stderr)
 
