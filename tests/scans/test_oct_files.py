@@ -71,6 +71,19 @@ def test_fluid_scale_and_origin_come_back(tmp_path, layout):
     assert np.corrcoef(grey.ravel(), IMAGE.ravel())[0, 1] > 0.98  # nothing turned or mirrored
 
 
+def test_vol_whose_places_contradict_its_header_says_so(tmp_path):
+    pytest.importorskip("eyepy")
+    data = bytearray(as_vol(tmp_path).read_bytes())
+    data[32:40] = np.array([0.2], "<f8").tobytes()  # the distance of the header
+    (tmp_path / "a.vol").write_bytes(data)
+    scan = load_volume(tmp_path / "a.vol")
+    assert scan.scale[0].um == pytest.approx(200) and "their places 120 um" in " ".join(scan.notes)
+    data[96:100] = np.array([5], "<i4").tobytes()  # a star
+    (tmp_path / "a.vol").write_bytes(data)
+    star = load_volume(tmp_path / "a.vol")
+    assert star.scale[0].um is None and star.spacing_mm == pytest.approx((0.00387, 0.0115))
+
+
 def test_vol_brings_surfaces_slo_day_and_no_patient(tmp_path):
     pytest.importorskip("eyepy")
     scan = load_volume(as_vol(tmp_path))

@@ -86,22 +86,25 @@ def _exam(parsed, shape: tuple[int, ...], reader) -> Exam:
 
 
 def _between(parsed, starts: np.ndarray, ends: np.ndarray, notes: list[str]):
-    """The header's distance, where the places of the B-scans do not contradict it."""
+    """The header's distance, else that of the B-scans' places; None where the B-scans do not lie side by side."""
     if len(starts) == 1 or parsed.scan_pattern in (_CIRCLE, _STAR):
         if parsed.scan_pattern == _CIRCLE:
             notes.append("a circle about the optic disc, unrolled: it makes no volume")
         return None
     placed, note = between_b_scans(starts, ends)
     notes += [note] if note else []
-    if placed is None and note and (starts != ends).any():
+    if note is not None and "star" in note:
         return None
     given = parsed.distance
-    if placed is not None and given > 0 and abs(placed - given) > 0.05 * given:
-        notes.append(f"the header has {1000 * given:.4g} um between B-scans, their places {1000 * placed:.4g}: taken")
-        return step("B-scans", 1000 * placed, "file", "mean distance of the B-scans' places")
-    if given > 0:
-        return step("B-scans", 1000 * given, "file", "Distance of the header")
-    return None if placed is None else step("B-scans", 1000 * placed, "file", "mean distance of the B-scans' places")
+    if not given > 0:
+        return (
+            None if placed is None else step("B-scans", 1000 * placed, "file", "mean distance of the B-scans' places")
+        )
+    if placed is not None and abs(placed - given) > 0.05 * given:
+        notes.append(
+            f"the header has {1000 * given:.4g} um between B-scans, which counts; their places {1000 * placed:.4g} um"
+        )
+    return step("B-scans", 1000 * given, "file", "Distance of the header")
 
 
 def _slo(parsed, starts: np.ndarray, ends: np.ndarray) -> Enface | None:
