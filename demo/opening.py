@@ -117,7 +117,7 @@ def clean_name(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    for suffix in (*MEDICAL_SUFFIXES, *SHARED_SUFFIXES, ".npz", *IMAGE_SUFFIXES):
+    for suffix in (*MEDICAL_SUFFIXES, *SHARED_SUFFIXES, ".npz", ".zip", *IMAGE_SUFFIXES):
         if name.lower().endswith(suffix):
             name = name[: -len(suffix)]
             break

@@ -138,7 +138,7 @@ const section = (title, open, ...children) =>
 const build = () => {
   ui.sample = h("select", { id: "lm-sample", onchange: () => ui.sample.value && openSample(ui.sample.value) });
   ui.file = h("input", { type: "file", id: "lm-file", multiple: true, "aria-label": "Open a file",
-    accept: ".png,.jpg,.jpeg,.bmp,.tif,.tiff,.npz,.dcm,.dicom,.ima,.nii,.gz,image/*,application/dicom,*/*",
+    accept: ".png,.jpg,.jpeg,.bmp,.tif,.tiff,.npz,.dcm,.dicom,.ima,.nii,.gz,.nrrd,.mha,.zip,image/*,application/dicom,*/*",
     onchange: () => ui.file.files.length && openFiles([...ui.file.files]) });
   ui.masks = h("input", { type: "file", id: "lm-masks", "aria-label": "Open masks of this picture",
     title: "Masks of the open picture as objects: npz, NIfTI, DICOM-SEG, PNG, TIFF, COCO, Labelme, YOLO, polygons, or our ZIP",

@@ -31,7 +31,8 @@ MEDICAL_SUFFIXES = (*NIFTI_SUFFIXES, *DICOM_SUFFIXES, *ITK_SUFFIXES, *OWN_SUFFIX
 INPUT_SUFFIXES = (*IMAGE_SUFFIXES, ".npz", *MEDICAL_SUFFIXES)
 # of prompt files and label files in a folder, in this order
 PROMPT_ENDINGS = (
-    ".json", ".npz", "_label.nii.gz", ".nii.gz", ".nii", "_label.png", ".png", "_label.tif", ".tif", "_coco.json",
+    ".json", ".npz", "_label.nii.gz", ".nii.gz", ".nii", "_label.nrrd", ".nrrd", "_label.mha", ".mha",
+    "_label.png", ".png", "_label.tif", ".tif", "_coco.json",
     "_labelme.json", "_polygons.json", "_yolo.txt", ".txt", "_lite-medsam.zip", ".zip", ".dcm",
 )  # fmt: skip
 OVERLAP_CHOICES = (*OVERLAPS, "stack")

@@ -24,9 +24,11 @@ from lite_medsam.prompts.label_objects import LabelObject, objects_of_array
 from lite_medsam.prompts.label_volumes import dicom_seg_objects, nifti_objects, tiff_pages
 from lite_medsam.scans.dicom import is_dicom
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.itk_files import ITK_SUFFIXES
 from lite_medsam.storage.paths import shown_path
 from lite_medsam.storage.strict_json import read_json
 
+# ("nifti": NRRD and MetaImage too, which lie in the patient as well)
 KINDS = ("npz", "zip", "picture", "nifti", "dicom", "coco", "labelme", "polygons", "yolo")
 MAX_ANNOTATION_BYTES = 500_000_000
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -50,6 +52,8 @@ def label_kind(path: str | os.PathLike) -> str | None:
     # (a packed file is a NIfTI file or nothing that is read here)
     if start.startswith(b"\x1f\x8b") or start[344:347] in (b"n+1", b"ni1") or start[4:7] == b"n+2":
         return "nifti"
+    if start.startswith(b"NRRD") or (path.suffix.lower() in ITK_SUFFIXES and b"ElementDataFile" in start):
+        return "nifti"
     if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         try:
             return kind_of_document(read_json(path, PromptError, MAX_ANNOTATION_BYTES))
@@ -64,8 +68,8 @@ def read_label_objects(
     """Reads the objects of a label file.
 
     Args:
-        path: An npz with `segs` (or `gts`), NIfTI, DICOM-SEG, a label PNG, BMP or TIFF (pages are slices, or a mask for each
-            object), COCO, Labelme, YOLO segmentation, polygons, or a ZIP of the demo.
+        path: An npz with `segs` (or `gts`), NIfTI, NRRD, MetaImage, DICOM-SEG, a label PNG, BMP or TIFF (pages are slices, or a
+            mask for each object), COCO, Labelme, YOLO segmentation, polygons, or a ZIP of the demo.
         shape: (H, W) or (D, H, W) of what they are for; None: a picture of the size that the file says.
         geometry: Of that scan, for NIfTI and DICOM-SEG, which lie in the patient.
         stem: The picture's name without ending, for COCO of several pictures.

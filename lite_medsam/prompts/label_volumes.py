@@ -7,6 +7,7 @@ import numpy as np
 from lite_medsam.errors import CaseError, MissingExtraError, PromptError
 from lite_medsam.prompts.label_objects import LabelObject, check_names, objects_of_array
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.itk_files import ITK_SUFFIXES, load_itk
 from lite_medsam.scans.limits import voxels_in_memory
 from lite_medsam.scans.nifti import load_nifti
 
@@ -15,12 +16,13 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def nifti_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geometry | None) -> list[LabelObject]:
-    """The objects of a NIfTI label map, in the slices of the scan.
+    """The objects of a NIfTI, NRRD or MetaImage label map, in the slices of the scan.
 
     Raises:
         PromptError: If it lies on other voxels than the scan.
     """
-    scan = load_nifti(path, voxels_in_memory())
+    load = load_itk if path.suffix.lower() in ITK_SUFFIXES else load_nifti
+    scan = load(path, voxels_in_memory())
     if geometry is None:
         labels = scan.values if shape is None or len(shape) == 3 or len(scan.values) > 1 else scan.values[0]
         return objects_of_array(labels, shape or labels.shape[-2:])

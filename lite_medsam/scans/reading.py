@@ -1,5 +1,6 @@
 """Medical files in, label maps out: NIfTI, DICOM, MetaImage, OCT of the clinic, npz cases, by one function."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -90,7 +91,9 @@ def load_volume(
         raise CaseError(f"{shown}: the file is empty (0 bytes)")
     if name.endswith(NIFTI_SUFFIXES):
         return load_nifti(source, max_voxels, 0 if first_volume and frame is None else frame, plane)
-    if name.endswith(METAIMAGE_SUFFIXES) and frame is None and is_oct_metaimage(source):
+    # (without SimpleITK a MetaImage is read in the order of its file)
+    has_itk = importlib.util.find_spec("SimpleITK") is not None
+    if name.endswith(METAIMAGE_SUFFIXES) and frame is None and (not has_itk or is_oct_metaimage(source)):
         return load_metaimage(source, max_voxels)
     if name.endswith(ITK_SUFFIXES):
         return load_itk(source, max_voxels, 0 if first_volume and frame is None else frame, plane)
