@@ -51,6 +51,7 @@ WRITERS = {
     "bioptigen": ("oct_converter", lambda p: oct_files.write_bioptigen(p / "eye_OD_1.OCT", IMAGE, UM), "file", "R"),
     "opt": ("pydicom", lambda p: oct_files.write_opt(p / "a.dcm", IMAGE, UM), "file", "R"),
     "mhd": ("numpy", lambda p: oct_files.write_mhd(p / "oct.mhd", IMAGE.astype(np.uint16) * 200, UM), "file", None),
+    "mhd-folder": ("numpy", lambda p: oct_files.write_mhd(p / "oct.mhd", IMAGE, UM).parent, "file", None),
     "mhd-packed": ("numpy", lambda p: oct_files.write_mhd(p / "oct.mhd", IMAGE, UM, packed=True), "file", None),
     "tiff": ("tifffile", lambda p: oct_files.write_tiff(p / "a.tif", IMAGE, UM), "file", None),
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lite_medsam.errors import CaseError
+from lite_medsam.scans.metaimage import load_metaimage
 from lite_medsam.scans.oct.bioptigen import is_bioptigen, load_bioptigen
 from lite_medsam.scans.oct.cirrus import is_cirrus, load_cirrus
 from lite_medsam.scans.oct.duke import load_duke
@@ -80,7 +81,10 @@ def is_oct_file(path: Path) -> bool:
 
 
 def folder_loader(folder: Path) -> Callable[[int], Scan] | None:
-    """How to read a folder that is one exam: with the XML of Heyex, or of B-scans as pictures; None for other folders."""
+    """How to read a folder that is one exam: oct.mhd of RETOUCH, the XML of Heyex, or B-scans as pictures; None for others."""
+    volumes = [p for p in sorted(folder.iterdir()) if p.name.lower() in ("oct.mhd", "oct.mha") and p.is_file()]
+    if volumes:
+        return lambda most: load_metaimage(volumes[0], most)
     exports = [p for p in sorted(folder.glob("*.[xX][mM][lL]")) if is_heyex_xml(p, first_bytes(p))]
     if len(exports) == 1:
         return lambda most: load_heyex_xml(exports[0], most)

@@ -7,6 +7,7 @@ import numpy as np
 from lite_medsam.cases.adapters.naming import natural
 from lite_medsam.errors import CaseError
 from lite_medsam.images.reading import IMAGE_SUFFIXES, read_pixels
+from lite_medsam.images.silence import quiet
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.oct.vendor import checked_size, one_line_errors
 from lite_medsam.scans.scale import Scale, Step, spacing_of
@@ -26,7 +27,7 @@ def is_tiff_stack(path: Path) -> bool:
     if not path.name.lower().endswith(TIFF_SUFFIXES):
         return False
     try:
-        with tifffile.TiffFile(path) as file:
+        with quiet(), tifffile.TiffFile(path) as file:
             return len(_pages(file)) > 1 or _imagej_images(file) > 1
     except (OSError, ValueError, KeyError, IndexError, TypeError, tifffile.TiffFileError):
         return False  # whatever else it is, the reader of pictures says it
