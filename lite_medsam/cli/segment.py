@@ -58,10 +58,14 @@ Examples:
               help="Who gets a pixel that several objects claim; stack keeps one mask per object (pictures).")  # fmt: skip
 @click.option("--window", metavar="CENTRE,WIDTH",
               help="Grey values of NIfTI and DICOM to show.  [default: the file's or 40,400 for CT]")  # fmt: skip
-@click.option("--coordinates", type=click.Choice(["voxel", "display"]), default="voxel", show_default=True,
+@click.option("--coordinates", type=click.Choice(["voxel", "display", "lps_mm", "ras_mm"]), default="voxel", show_default=True,
               help="What --box, --point and prompt files count in NIfTI and DICOM: voxel, the indices i, j, k of the file as "
-              "ITK-SNAP, nibabel and SimpleITK show them; display, columns, rows and slices as they are shown here. "
+              "ITK-SNAP, nibabel and SimpleITK show them; display, columns, rows and slices as they are shown here; lps_mm and "
+              "ras_mm, millimetres of the patient. "
               'A prompt file that names its "coordinates" wins.')  # fmt: skip
+@click.option("--axis", type=click.Choice(["i", "j", "k"]),
+              help="Axis of a NIfTI or DICOM volume that its slices are to lie across; the model sees that plane. "
+              "[default: as shown]")  # fmt: skip
 @click.option("--max-voxels", type=click.IntRange(1), help="Refuse larger volumes.  [default: what memory allows]")
 @click.option("--spacing-um", metavar="B,DEPTH,A",
               help="Voxel size in um that you know, instead of the file's: B-scans, depth, A-scans of OCT; z, y, x of "
@@ -96,6 +100,7 @@ def command(
     overlap,
     window,
     coordinates,
+    axis,
     max_voxels,
     spacing_um,
     as_stack,
@@ -134,7 +139,7 @@ def command(
     from lite_medsam.jobs.ray_batches import run_jobs_on_ray
     from lite_medsam.prompts.vocabulary import check_target
 
-    prompts = objects_from_options(boxes, points)
+    prompts = objects_from_options(boxes, points, in_space=coordinates.endswith("_mm"))
     if prompts and prompt_path:
         raise click.UsageError("give either --prompts or --box and --point, not both")
     if bool(inputs) == bool(manifest) or (manifest and (prompts or prompt_path)):
@@ -161,6 +166,7 @@ def command(
         refine,
         frame,
         seg_type,
+        axis,
     )
     share = None if part is None else Part.parse(part)
     asked = tuple(prompts) or None, prompt_path, as_stack, series
@@ -185,17 +191,20 @@ def command(
         raise click.exceptions.Exit(2 if any(wrong_input for *_, wrong_input in report.failures) else 1)
 
 
-def objects_from_options(boxes: tuple[str, ...], points: tuple[str, ...]) -> list:
+def objects_from_options(boxes: tuple[str, ...], points: tuple[str, ...], in_space: bool = False) -> list:
     """--box and --point as prompts: each box an object; points belong to the only box, or are one object together.
 
-    Boxes of six numbers are objects of a volume.
+    Boxes of six numbers are objects of a volume; in mm they have no slices until the volume is known.
     """
     import numpy as np
 
     from lite_medsam.prompts.prompt_object import Prompt, corners_of
+    from lite_medsam.prompts.spatial_objects import SpatialObject
 
     corners = [_numbers("--box", text, "x0,y0,x1,y1", "x0,y0,z0,x1,y1,z1") for text in boxes]
     clicks = [_numbers("--point", text, "x,y,label") for text in points]
+    if in_space and not clicks and all(len(box) == 6 for box in corners):
+        return [SpatialObject(np.array(box)) for box in corners]
     if any(len(box) == 6 for box in corners):
         return _volume_objects(corners, clicks)
     if not clicks:

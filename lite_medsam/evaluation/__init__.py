@@ -4,6 +4,7 @@
 - columns: Further columns of a row of scores: every measure of a mask, and the scores after each click
 - evaluate: How good is it: a segmenter prompted over labelled cases as a protocol says, or finished segmentations
 - int8: An int8 version of a model: calibrated, compared with the full one, and written with what it gains and loses
+- line_study: Which prompt stands best for a line across a lesion: mean Dice of objects by rule
 - metrics/: Scores of a predicted mask against the true one: overlap, distance, lesions, layers, clicks, agreement
 - object_scores: The scores of one object: its mask against the true one, in pixels and millimetres
 - predictions: Finished segmentations beside their cases: which file belongs to which, and whether numbers meet

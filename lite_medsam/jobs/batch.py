@@ -40,6 +40,7 @@ from lite_medsam.jobs.references import Reference, check_reference
 from lite_medsam.jobs.volumes import LoadedVolume, compute_volume, read_volume, run_volume_with_quirks, write_volume
 from lite_medsam.prompts.prompt_object import corners_of
 from lite_medsam.prompts.prompt_set import Prompt, validate
+from lite_medsam.prompts.spatial_objects import MM
 from lite_medsam.scans.reading import is_other_volume, unreadable
 from lite_medsam.segment.predictor import Predictor
 
@@ -205,9 +206,11 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
 
 def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | LoadedVolume:
     started = time.perf_counter()
-    asked, boxes, facts = given_objects(job, options.coordinates, options.refine), None, {}
+    asked, boxes, facts = given_objects(job, options.coordinates, options.refine, options.axis), None, {}
     reference: Reference | None = None
     objects = asked.objects
+    if not job.is_medical and (asked.frame.coordinates in MM or options.axis is not None):
+        raise PromptError(f"{job.path.name} has no place in a patient: leave --axis and coordinates in mm out")
     unread: Mapping[str, str] = {}
     if job.is_medical or job.path.suffix.lower() == ".npz":
         scan, objects = asked.placed(read_scan(job, options))

@@ -13,6 +13,7 @@ from lite_medsam.jobs.remote import fetched
 from lite_medsam.prompts.from_labels import prompts_from_labels
 from lite_medsam.prompts.label_files import label_kind
 from lite_medsam.prompts.prompt_set import MAX_PROMPT_FILE_BYTES, Prompt, prompts_from_document
+from lite_medsam.prompts.spatial_objects import SpatialObject
 from lite_medsam.prompts.volume_coordinates import (
     AXES,
     Frame,
@@ -21,7 +22,7 @@ from lite_medsam.prompts.volume_coordinates import (
     slice_axis,
     volume_to_display,
 )
-from lite_medsam.prompts.volume_objects import VolumeObject, target_of_object
+from lite_medsam.prompts.volume_objects import VolumeObject, as_box, target_of_object
 from lite_medsam.prompts.volume_prompt_set import volume_prompts_from_document
 from lite_medsam.scans.oct.words import exam_facts
 from lite_medsam.scans.reading import load_volume
@@ -95,12 +96,14 @@ class Asked:
         frame: What their numbers count.
         label_file: Masks to take as objects, in place of `objects`.
         refine: Those masks are refined by the model; else they are the answer.
+        axis: Of the file, i, j or k, that slices are to lie across; None: as they are shown, or as prompts say.
     """
 
     objects: list[Any] | None
     frame: Frame
     label_file: Path | None = None
     refine: bool = False
+    axis: str | None = None
 
     def placed(self, scan: Scan) -> tuple[Scan, list[Prompt] | list[VolumeObject] | None]:
         """The scan, cut so that the objects lie in its slices, and the objects in its display coordinates.
@@ -108,6 +111,8 @@ class Asked:
         Raises:
             PromptError: If the objects lie across another axis than the slices, and the scan can't be cut anew.
         """
+        if self.axis is not None:
+            return self._across(scan, AXES.index(self.axis))
         if self.label_file is not None:
             is_picture = not scan.is_volume or (len(scan.values) == 1 and scan.boxes is None)
             return scan, self.of_labels(scan.label_shape[-2:] if is_picture else scan.label_shape, scan)
@@ -122,6 +127,17 @@ class Asked:
             scan = scan.across(axis)
         return scan, volume_to_display(self.objects, self.frame, scan.geometry)
 
+    def _across(self, scan: Scan, axis: int) -> tuple[Scan, list[VolumeObject]]:
+        objects, own = self.objects or [], self.frame.axis
+        in_space = all(isinstance(item, SpatialObject) or as_box(item) is not None for item in objects)
+        if not objects or not are_of_volume(objects) or self.frame.coordinates == "display":
+            raise PromptError("--axis goes with boxes, points and lines of a volume in voxel or mm coordinates")
+        if not in_space and (2 if own is None else own) != axis:
+            raise PromptError("--axis must be that of the prompts on slices; their file names it")
+        scan = scan.across(axis)
+        frame = Frame(self.frame.coordinates, None if in_space else axis)
+        return scan, volume_to_display(objects, frame, scan.geometry)
+
     def of_labels(self, shape: tuple[int, ...], scan: Scan | None = None, stem: str = "") -> list[Any]:
         """The objects of the label file for a picture or volume of this shape.
 
@@ -133,33 +149,35 @@ class Asked:
         return prompts_from_labels(self.label_file, shape, geometry, final=not self.refine, stem=stem)
 
 
-def given_objects(job: Job, coordinates: str = "voxel", refine: bool = False) -> Asked:
+def given_objects(job: Job, coordinates: str = "voxel", refine: bool = False, axis: str | None = None) -> Asked:
     """The objects that were asked for with the job or in its prompt file, of whichever kind, as they were said.
 
     Args:
         job: The job.
         coordinates: What numbers count that do not say it, see `SegmentOptions`.
         refine: Masks of a label file are refined by the model.
+        axis: See `SegmentOptions`.
 
     Raises:
         PromptError: If the file or a mask is missing or not valid.
     """
     if job.prompts is not None:
-        return Asked(list(job.prompts), Frame(coordinates))
+        return Asked(list(job.prompts), Frame(coordinates), axis=axis)
     if job.prompt_cell is not None:
         check = Checker(f"prompts of {job.path.name}", PromptError)
         document, folder = cell_document(job.prompt_cell, check), job.prompt_folder
     elif job.prompt_file is not None and label_kind(job.prompt_file) is not None:
-        return Asked(None, Frame("display"), job.prompt_file, refine)
+        return Asked(None, Frame("display"), job.prompt_file, refine, axis)
     elif job.prompt_file is not None:
         check = Checker(job.prompt_file, PromptError)
         document, folder = read_json(job.prompt_file, PromptError, MAX_PROMPT_FILE_BYTES), job.prompt_file.parent
     else:
-        return Asked(None, Frame(coordinates))
+        return Asked(None, Frame(coordinates), axis=axis)
     if isinstance(document, dict) and "volume" in document:
-        return Asked(*volume_prompts_from_document(check, document, folder, coordinates))
+        objects, frame = volume_prompts_from_document(check, document, folder, coordinates)
+        return Asked(objects, frame, axis=axis)
     prompts = prompts_from_document(check, document, folder)
-    return Asked(prompts, frame_of(check, document, coordinates))
+    return Asked(prompts, frame_of(check, document, coordinates), axis=axis)
 
 
 def with_target(objects: Sequence[Prompt] | Sequence[VolumeObject], target: str | None) -> list:
@@ -171,9 +189,9 @@ def with_target(objects: Sequence[Prompt] | Sequence[VolumeObject], target: str 
     return [replace(item, target=target) if target is not None and own(item) is None else item for item in objects]
 
 
-def are_of_volume(objects: Sequence[Prompt | VolumeObject] | None) -> bool:
+def are_of_volume(objects: Sequence[Prompt | VolumeObject | SpatialObject] | None) -> bool:
     """Whether the objects say on which slices they lie."""
-    return any(isinstance(item, VolumeObject) for item in objects or ())
+    return any(isinstance(item, (VolumeObject, SpatialObject)) for item in objects or ())
 
 
 def is_one_picture(scan: Scan, objects: Sequence[Prompt | VolumeObject] | None) -> bool:

@@ -51,8 +51,11 @@ class SegmentOptions:
         window: Centre and width for the grey values of NIfTI and DICOM files; None: the default window for CT, percentiles
             for others.
         target: What objects are whose prompts do not say it, as `Prompt.target`; None: not said.
-        coordinates: What the numbers of prompts count in NIfTI and DICOM files: "voxel", the indices i, j, k of the file,
-            or "display", columns, rows and slices as they are shown. A prompt file that names its own wins.
+        coordinates: What the numbers of prompts count in NIfTI and DICOM files: "voxel", the indices i, j, k of the file;
+            "display", columns, rows and slices as they are shown; "lps_mm", "ras_mm", millimetres of the patient. A
+            prompt file that names its own wins.
+        axis: Of the file, "i", "j" or "k", that the slices of a NIfTI or DICOM volume are to lie across, so that the model
+            sees those; for prompts in space (boxes, points, lines). None: as they are shown, or as the prompts say.
         refine: Masks of label files given as prompts are refined by the model; else they are taken as they are.
         max_voxels: Larger scans are refused; None: what memory allows.
         spacing_um: Voxel size that the user says, in array order, instead of the file's; None: the file's.
@@ -72,11 +75,14 @@ class SegmentOptions:
     refine: bool = False
     frame: int | None = None
     seg_type: str = SEG_TYPES[0]
+    axis: str | None = None
 
     def __post_init__(self):
         unknown = [name for name in self.save if name not in ALL_OUTPUTS]
         if unknown:
             raise ValueError(f"save must be some of {', '.join(ALL_OUTPUTS)}, got {unknown[0]!r}")
+        if self.axis not in (None, "i", "j", "k"):
+            raise ValueError(f"axis must be i, j or k, got {self.axis!r}")
         if self.overlap not in OVERLAP_CHOICES:
             raise ValueError(f"overlap must be one of {', '.join(OVERLAP_CHOICES)}, got {self.overlap!r}")
         if self.coordinates not in COORDINATES:

@@ -1,5 +1,6 @@
 """What a user says about an object: boxes, clicks, strokes, names; in memory, in files, and as simulated users say it.
 
+- diameter_lines: A line drawn across a lesion, as its longest diameter is measured (RECIST): what a model is asked with
 - first_prompts: First prompts made from label maps, as a protocol's user gives them
 - from_labels: Existing masks opened as objects to be corrected: prompts of a picture or of a volume
 - label_annotations: Objects of annotations: COCO, Labelme, YOLO segmentation, and polygons like GeoJSON
@@ -11,6 +12,7 @@
 - protocol: Simulated users: how boxes and clicks are made from a label map, the same way on every machine
 - simulated_user: A simulated user: clicks where the segmentation is most wrong, as often as a protocol allows
 - snomed: Codes for names of objects: SNOMED CT where it is known, see `prompts/snomed.json`
+- spatial_objects: Objects said in space, not on slices: in voxels of a file or in mm of the patient
 - strokes: What a hand draws: a scribble as clicks along it, a brush as the pixels under it
 - targets: What an object is called: names by data set and label, and the families that the card shows apart
 - vocabulary: The names that an object may be given beside its prompt: `prompts/targets.json`

@@ -11,6 +11,7 @@ import numpy as np
 
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.images.masks import MaskError, object_of, stored_mask
+from lite_medsam.prompts.diameter_lines import prompt_of_line
 from lite_medsam.prompts.label_files import label_kind, read_label_objects
 from lite_medsam.prompts.label_objects import picture_prompts
 from lite_medsam.prompts.prompt_object import MAX_NAME, Prompt, as_prompts, corners_of, validate
@@ -174,9 +175,9 @@ def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
     Raises:
         PromptError: If it is not valid; the message says the place.
     """
-    item = check.mapping(item, place, (), ("name", "target", "box", "points", "mask", "final"))
-    if not item.keys() & {"box", "points", "mask"}:
-        raise check.fail(place, "have a box, points or a mask")
+    item = check.mapping(item, place, (), ("name", "target", "box", "points", "line", "mask", "final"))
+    if not item.keys() & {"box", "points", "line", "mask"}:
+        raise check.fail(place, "have a box, points, a line or a mask")
 
     def coordinate(value, where: str) -> float:
         return check.number(value, where, -MAX_COORDINATE, MAX_COORDINATE)
@@ -194,6 +195,16 @@ def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
         x, y, label = check.array(row, where, 3)
         points.append((coordinate(x, f"{where}[0]"), coordinate(y, f"{where}[1]")))
         labels.append(check.integer(label, f"{where}[2]", 0, 1))
+    if "line" in item:
+        if "box" in item:
+            raise check.fail(place, "have a box or a line, not both")
+        ends = check.array(item["line"], f"{place}.line", 2)
+        ends = [[coordinate(v, f"{place}.line") for v in check.array(end, f"{place}.line", 2)] for end in ends]
+        if ends[0] == ends[1]:
+            raise check.fail(f"{place}.line", "have two different ends")
+        box, more = prompt_of_line(np.array(ends))
+        points += [(x, y) for x, y in more.tolist()]
+        labels += [1] * len(more)
     if "mask" in item:
         mask = _read_mask(check, check.text(item["mask"], f"{place}.mask", 1000), f"{place}.mask", folder)
     name, target = (check.text(item[k], f"{place}.{k}", MAX_NAME) if k in item else None for k in ("name", "target"))

@@ -7,13 +7,15 @@ import numpy as np
 
 from lite_medsam.errors import PromptError
 from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.prompts.spatial_objects import MM, SpatialObject
 from lite_medsam.prompts.volume_objects import VolumeObject, as_box, seeds_from_boxes, target_of_object
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.storage.strict_json import Checker
 
 # "voxel": i, j, k of the file's own array, as ITK-SNAP, nibabel and SimpleITK show them;
-# "display": x, y, z of the slices as this program and its demo show them
-COORDINATES = ("voxel", "display")
+# "display": x, y, z of the slices as this program and its demo show them;
+# "lps_mm", "ras_mm": millimetres of the patient, to the left, back and head, or to the right, front and head
+COORDINATES = ("voxel", "display", *MM)
 AXES = "ijk"
 
 
@@ -45,22 +47,25 @@ def frame_of(check: Checker, document: dict, default: str) -> Frame:
         return Frame(coordinates)
     if not isinstance(axis, str) or axis not in tuple(AXES):
         raise check.fail("axis", "be the axis of the file that slices count along: i, j or k", axis)
-    if coordinates != "voxel":
+    if coordinates == "display":
         raise check.fail("axis", "be left out beside display coordinates, whose slices are those that are shown", axis)
     return Frame(coordinates, AXES.index(axis))
 
 
-def slice_axis(objects: Sequence[VolumeObject], frame: Frame, geometry: Geometry) -> int:
+def slice_axis(objects: Sequence[VolumeObject | SpatialObject], frame: Frame, geometry: Geometry) -> int:
     """The axis of the file that a volume must be cut along, so that every object lies in its slices.
 
     3D boxes lie in any slices; prompts on slices in voxel coordinates lie across one axis.
     """
-    if frame.coordinates == "display" or (frame.axis is None and all(as_box(item) is not None for item in objects)):
+    anywhere = all(isinstance(item, SpatialObject) or as_box(item) is not None for item in objects)
+    if frame.coordinates == "display" or (frame.axis is None and anywhere):
         return geometry.axes[0]
     return 2 if frame.axis is None else frame.axis
 
 
-def volume_to_display(objects: Sequence[VolumeObject], frame: Frame, geometry: Geometry) -> list[VolumeObject]:
+def volume_to_display(
+    objects: Sequence[VolumeObject | SpatialObject], frame: Frame, geometry: Geometry
+) -> list[VolumeObject]:
     """Objects of a volume in display coordinates.
 
     Args:
@@ -68,9 +73,19 @@ def volume_to_display(objects: Sequence[VolumeObject], frame: Frame, geometry: G
         frame: What their numbers count.
         geometry: Of the volume, cut along `slice_axis`.
     """
-    if frame.coordinates == "display":
-        return list(objects)
-    return [_object_to_display(item, 2 if frame.axis is None else frame.axis, geometry) for item in objects]
+    axis = 2 if frame.axis is None else frame.axis
+    placed = []
+    for i, item in enumerate(objects):
+        if isinstance(item, SpatialObject):
+            try:
+                placed.append(item.placed(frame.coordinates, geometry))
+            except PromptError as error:
+                raise PromptError(f"object {i + 1}: {error}") from None
+        elif frame.coordinates in MM:
+            raise PromptError(f"object {i + 1}: in mm there are boxes, points and lines of x y z, no slices")
+        else:
+            placed.append(item if frame.coordinates == "display" else _object_to_display(item, axis, geometry))
+    return placed
 
 
 def picture_to_display(prompts: Sequence[Prompt], frame: Frame, geometry: Geometry) -> list[Prompt]:

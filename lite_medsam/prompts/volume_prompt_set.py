@@ -23,6 +23,7 @@ from lite_medsam.prompts.prompt_set import (
     prompt_from_json,
     prompt_json,
 )
+from lite_medsam.prompts.spatial_objects import MM, SpatialObject, spatial_from_json
 from lite_medsam.prompts.volume_coordinates import AXES, Frame, frame_of, slice_axis, volume_to_display
 from lite_medsam.prompts.volume_objects import VolumeObject, as_box, seeds_from_boxes
 from lite_medsam.scans.geometry import Geometry
@@ -85,20 +86,24 @@ def load_volume_prompts(path: str | os.PathLike, geometry: Geometry | None = Non
         items = read_label_objects(path, geometry.shape, geometry)
         return [volume_object_of(item, geometry.shape[1:]) for item in items]
     objects, frame = read_volume_prompts(path, "display")
-    if frame.coordinates == "voxel":
+    is_spatial = any(isinstance(item, SpatialObject) for item in objects)
+    if frame.coordinates != "display" or is_spatial:
         if geometry is None:
-            raise PromptError(f"{path}: has voxel coordinates, which need the geometry of the scan; pass scan.geometry")
+            raise PromptError(
+                f"{path}: has {frame.coordinates} coordinates, which need the geometry of the scan; pass scan.geometry"
+            )
         if slice_axis(objects, frame, geometry) != geometry.axes[0]:
             axis = AXES[slice_axis(objects, frame, geometry)]
             raise PromptError(f"{path}: its slices lie along {axis} of the file; pass a scan cut so, see Scan.across")
-        objects = volume_to_display(objects, frame, geometry)
-    return objects
+        return volume_to_display(objects, frame, geometry)
+    return [item for item in objects if isinstance(item, VolumeObject)]
 
 
-def read_volume_prompts(path: str | os.PathLike, default: str) -> tuple[list[VolumeObject], Frame]:
+def read_volume_prompts(path: str | os.PathLike, default: str) -> tuple[list[VolumeObject | SpatialObject], Frame]:
     """Reads the prompts of a volume as they were said, with the frame of their numbers.
 
-    Beside what `volume_prompt_files` writes, an object may have `"box": [x0, y0, z0, x1, y1, z1]` in place of slices.
+    Beside what `volume_prompt_files` writes, an object may have `"box": [x0, y0, z0, x1, y1, z1]` in place of slices, or
+    `"points": [[x, y, z, label]]` and `"line": [[x, y, z], [x, y, z]]`.
 
     Args:
         path: The file.
@@ -113,7 +118,7 @@ def read_volume_prompts(path: str | os.PathLike, default: str) -> tuple[list[Vol
 
 def volume_prompts_from_document(
     check: Checker, document: Any, folder: Path, default: str
-) -> tuple[list[VolumeObject], Frame]:
+) -> tuple[list[VolumeObject | SpatialObject], Frame]:
     """The prompts of a parsed document, as `read_volume_prompts` gives them.
 
     Args:
@@ -132,11 +137,23 @@ def volume_prompts_from_document(
     if document["volume"] is not True:
         raise check.fail("volume", "be true", document["volume"])
     frame = frame_of(check, document, default)
-    objects = check.array(document["objects"], "objects", maximum=MAX_OBJECTS)
-    slices = [entry for item in objects if isinstance(item, dict) for entry in _list(item.get("slices"))]
+    items = check.array(document["objects"], "objects", maximum=MAX_OBJECTS)
+    slices = [entry for item in items if isinstance(item, dict) for entry in _list(item.get("slices"))]
     if sum(isinstance(entry, dict) and "mask" in entry for entry in slices) > MAX_MASKS:
         raise check.fail("objects", f"have at most {MAX_MASKS} masks")
-    return [_object(check, item, f"objects[{i}]", folder) for i, item in enumerate(objects)], frame
+    return [_any_object(check, item, f"objects[{i}]", folder, frame) for i, item in enumerate(items)], frame
+
+
+def _any_object(check: Checker, item, place: str, folder: Path, frame: Frame) -> VolumeObject | SpatialObject:
+    """An object on slices or in space. Boxes are in space where their numbers are not those of slices along k."""
+    keys = item.keys() if isinstance(item, dict) else set()
+    if keys & {"points", "line"} or ("box" in keys and (frame.coordinates in MM or frame.axis is not None)):
+        return spatial_from_json(check, item, place)
+    if frame.coordinates in MM:
+        raise check.fail(
+            place, f"have a box, points or a line in {frame.coordinates} coordinates; slices are for voxels"
+        )
+    return _object(check, item, place, folder)
 
 
 def _object(check: Checker, item, place: str, folder: Path) -> VolumeObject:
@@ -174,7 +191,7 @@ def _prompts(check: Checker, slices, place: str, folder: Path) -> dict[int, Prom
     prompts: dict[int, Prompt] = {}
     for k, entry in enumerate(check.array(slices, f"{place}.slices", maximum=MAX_OBJECTS)):
         where = f"{place}.slices[{k}]"
-        entry = dict(check.mapping(entry, where, ("z",), ("name", "target", "box", "points", "mask", "final")))
+        entry = dict(check.mapping(entry, where, ("z",), ("name", "target", "box", "points", "line", "mask", "final")))
         z = check.integer(entry.pop("z"), f"{where}.z", -MAX_SLICE, MAX_SLICE)
         if z in prompts:
             raise check.fail(f"{where}.z", "be a slice that comes once", z)

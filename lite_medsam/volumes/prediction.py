@@ -86,6 +86,8 @@ class VolumePrediction:
         names: The objects' names, None where they have none.
         ends: For each object where it ends and why, towards slice 0 and towards the last slice.
         stopped: Whether the user stopped the work, so that slices may be missing.
+        axis: Of the array that was given, which the slices lie across; `mask` and `label_map` have its shape, all else
+            counts slices.
     """
 
     shape: tuple[int, int, int]
@@ -94,6 +96,7 @@ class VolumePrediction:
     names: tuple[str | None, ...]
     ends: tuple[tuple[Ending, Ending], ...] = field(default=())
     stopped: bool = False
+    axis: int = 0
 
     def __len__(self) -> int:
         return len(self.found)
@@ -104,11 +107,11 @@ class VolumePrediction:
         return (min(slices), max(slices)) if slices else None
 
     def mask(self, index: int) -> np.ndarray:
-        """(D, H, W) bool mask of one object, also where another object claims the voxel in `label_map`."""
+        """Bool mask of one object in the shape of the array that was given, other objects' voxels included."""
         full = np.zeros(self.shape, bool)
         for z, mask in self.found[index].items():
             full[z][mask.window] = mask.strength > 0
-        return full
+        return np.moveaxis(full, 0, self.axis)
 
     def slice_masks(self, z: int) -> np.ndarray:
         """(N, H, W) bool masks of one slice, overlaps kept."""
@@ -140,4 +143,4 @@ class VolumePrediction:
                 claimed = mask.strength > best[mask.window]
                 np.copyto(best[mask.window], mask.strength, where=claimed)
                 np.copyto(labels[z][mask.window], dtype(i + 1), where=claimed)
-        return labels
+        return np.moveaxis(labels, 0, self.axis)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lite_medsam.errors import PromptError
+from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.model.preprocessing import Frame
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.vocabulary import check_target
@@ -40,6 +40,7 @@ def propagate(
     limits: PropagationLimits | None = None,
     on_slice: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] | None = None,
+    axis: int = 0,
 ) -> VolumePrediction:
     """Segments objects in a volume from prompts on a few of its slices.
 
@@ -56,6 +57,8 @@ def propagate(
         limits: How to follow, and when an object has ended.
         on_slice: Called after each slice of the two passes with how many are done, and how many there are at most.
         stop: Asked before each slice; when it says True, what is finished is returned.
+        axis: Of the array, which slices lie across: the model sees the plane of the two others, the earlier one as rows.
+            Prompts count slices along it, and columns and rows in that plane.
 
     Returns:
         The masks; memory grows with the objects' boxes, not with the number of slices times objects.
@@ -66,7 +69,10 @@ def propagate(
             target that the model does not know.
     """
     check_volume(volume)
-    objects = checked_objects(seeds, volume.shape[:3])
+    if axis not in (0, 1, 2):
+        raise CaseError(f"axis must be 0, 1 or 2 of the volume's (D, H, W), got {axis!r}")
+    volume = np.ascontiguousarray(np.moveaxis(volume, axis, 0))
+    objects = checked_objects(seeds, (volume.shape[0], volume.shape[1], volume.shape[2]))
     for i, item in enumerate(objects):
         place = f"object {i + 1}"
         try:
@@ -91,7 +97,7 @@ def propagate(
         follower.visit(z, members)
         if on_slice is not None:
             on_slice(done, len(steps))
-    return follower.result(stopped)
+    return replace(follower.result(stopped), axis=axis)
 
 
 class _Follower:

@@ -412,3 +412,24 @@ def test_the_default_model_follows_the_kidneys_of_a_phantom():
     for i, value in enumerate(values):
         truth = case.label == value
         assert 2 * (result.mask(i) & truth).sum() / (result.mask(i).sum() + truth.sum()) > 0.75
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_slices_across_any_axis_of_the_array(predictor, axis):
+    volume = np.zeros((20, 24, 28), np.uint8)
+    volume[5:12, 6:15, 8:19] = 200
+    cut = np.moveaxis(volume, axis, 0)
+    z = int(np.flatnonzero(cut.any((1, 2)))[2])
+    rows, columns = np.nonzero(cut[z])
+    box = (columns.min(), rows.min(), columns.max(), rows.max())
+    seeds = [VolumeObject({z: Prompt(box=box)}, "cube")]
+    result, wanted = propagate(predictor, volume, seeds, axis=axis), propagate(predictor, cut.copy(), seeds)
+    assert result.shape == cut.shape and result.ends == wanted.ends and result.extent(0) == wanted.extent(0)
+    assert result.mask(0).shape == result.label_map().shape == volume.shape and result.mask(0).any()
+    assert np.array_equal(np.moveaxis(result.mask(0), axis, 0), wanted.mask(0))
+    assert np.array_equal(np.moveaxis(result.label_map(), axis, 0), wanted.label_map())
+
+
+def test_an_axis_that_is_none(predictor):
+    with pytest.raises(CaseError, match="axis must be 0, 1 or 2"):
+        propagate(predictor, np.zeros((4, 5, 6), np.uint8), [], axis=3)
