@@ -7,7 +7,7 @@ import types
 import numpy as np
 import pytest
 
-from lite_medsam.bench import contenders, files, graphs, processes, run, volumes, zooming
+from lite_medsam.bench import contenders, files, graphs, processes, run, scale, volumes, zooming
 from lite_medsam.bench.contenders import OURS, REFERENCE, Contender, RecordingBackend
 from lite_medsam.bench.context import BenchSettings, Context
 from lite_medsam.bench.report import format_report
@@ -19,6 +19,7 @@ from lite_medsam.cli import main
 from lite_medsam.errors import CaseError, MissingExtraError, WeightsError
 from lite_medsam.model.spec import Architecture, ModelSpec, save_spec, sha256_of
 from lite_medsam.phantoms import make_phantom
+from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
 from lite_medsam.storage.machine import peak_memory_bytes
 
 from fakes import FakeBackend  # isort: skip
@@ -327,3 +328,22 @@ def test_every_part_is_in_the_list():
         "graphs", "roofline", "threads", "other engines", "files", "stages", "volumes", "cold processes", "memory",
         "folders", "zoom", "scale",
     ]  # fmt: skip
+
+
+def test_scale_counts_processes_bytes_and_core_hours(tmp_path, monkeypatch):
+    pytest.importorskip("resource")
+    for name, value in {"FEW": 1, "QUICK_MANY": 3, "SIDE": 128, "ROWS": 50, "CALLS": 3}.items():
+        monkeypatch.setattr(scale, name, value)
+    settings = BenchSettings(engines=("onnxruntime",), repeats=1, quick=True)
+    context = Context(settings, Contender(OURS, DEFAULT_WEIGHTS), None, 1, tmp_path)
+    scale.measure_scale(context)
+    for title in ("1 process", "2 processes"):
+        each = context.measured(f"{title}, CPU time per slice", OURS).sample.median
+        hours = context.measured(f"{title}, a million slices", OURS)
+        assert hours.sample.median == pytest.approx(each * 1e6 / 3600) and hours.source == "computed"
+        assert np.isfinite(context.measured(f"{title}, wall time per slice", OURS).sample.median)
+    assert context.measured("encode a slice, CPU time", OURS).sample.median > 0
+    png = tmp_path / "scale" / "in" / "0000.png"
+    assert context.measured("input", OURS).sample.median == pytest.approx(png.stat().st_size / 1e3)
+    assert context.measured("mask, npz", OURS).unit == "kB"
+    assert load_image(png).shape[:2] == (128, 128)
