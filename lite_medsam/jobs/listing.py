@@ -35,6 +35,7 @@ PROMPT_ENDINGS = (
     "_label.png", ".png", "_label.tif", ".tif", "_coco.json",
     "_labelme.json", "_polygons.json", "_yolo.txt", ".txt", "_lite-medsam.zip", ".zip", ".dcm",
 )  # fmt: skip
+NAME_ENDINGS = (*INPUT_SUFFIXES, *SHARED_SUFFIXES, ZIP_SUFFIX)  # what the names of results do not have
 OVERLAP_CHOICES = (*OVERLAPS, "stack")
 
 
@@ -173,7 +174,7 @@ def find_jobs(
     sources = list({_place(source): source for source in reversed(sources)}.values())
     sources.reverse()
     jobs = []
-    for source, target in zip(sources, targets(sources, (*INPUT_SUFFIXES, *SHARED_SUFFIXES, ZIP_SUFFIX)), strict=True):
+    for source, target in zip(sources, targets(sources, NAME_ENDINGS), strict=True):
         file = _prompt_file(prompt_path, source, target)
         jobs.append(Job(source.path, out / target, prompts, file, url=source.url, series=source.series))
     replacing = replaced_inputs(jobs)

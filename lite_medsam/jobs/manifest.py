@@ -7,11 +7,10 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from lite_medsam.errors import CaseError, MissingExtraError
-from lite_medsam.jobs.listing import INPUT_SUFFIXES, Job, replaced_inputs
+from lite_medsam.jobs.listing import NAME_ENDINGS, Job, replaced_inputs
 from lite_medsam.jobs.naming import STEM_BYTES, Source, targets
 from lite_medsam.jobs.prompt_cells import is_cell
 from lite_medsam.jobs.remote import is_url
-from lite_medsam.scans.oct.registry import SHARED_SUFFIXES
 from lite_medsam.storage.names import name_key, writable_folder, writable_name
 from lite_medsam.storage.paths import shown_path
 from lite_medsam.storage.tables import read_table
@@ -62,7 +61,7 @@ def read_manifest(manifest: Path, out: Path) -> list[Job]:
         for row, job in zip(rows, jobs, strict=True)
         if job.problem is None and not row.output
     }
-    named = dict(zip(unnamed, targets(list(unnamed.values()), (*INPUT_SUFFIXES, *SHARED_SUFFIXES)), strict=True))
+    named = dict(zip(unnamed, targets(list(unnamed.values()), NAME_ENDINGS), strict=True))
     for i, (row, job) in enumerate(zip(rows, jobs, strict=True)):
         if job.problem is None and not row.output:
             jobs[i] = replace(job, target=out / named[job.url or str(job.path.absolute())])

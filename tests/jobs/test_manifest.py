@@ -192,7 +192,7 @@ def test_addresses_are_inputs(folder):
     out, here = folder / "out", (folder / "in").as_uri()
     write_png(folder / "in" / "deep" / "s0.png")
     jobs = find_jobs([here], out, prompt_path=None)
-    assert [job.target for job in jobs] == [job.target for job in find_jobs([folder / "in"], out)]
+    assert {job.target for job in jobs} == {job.target for job in find_jobs([folder / "in"], out)}
     table = write_csv(
         folder / "m.csv", (f"{here}/s0.png", BOX, "a"), (f"{here}/none.png", BOX, "b"), ("none://x/a.png", BOX, "c")
     )
