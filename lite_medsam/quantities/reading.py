@@ -12,17 +12,19 @@ import numpy as np
 from lite_medsam.cases.npz import read_npz
 from lite_medsam.errors import CaseError
 from lite_medsam.evaluation.predictions import PredictionFiles, read_prediction
-from lite_medsam.images.metaimage import METAIMAGE_SUFFIXES
+from lite_medsam.images.masks import read_mask
 from lite_medsam.images.reading import IMAGE_SUFFIXES
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.itk_files import ITK_SUFFIXES
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES
 from lite_medsam.scans.oct.stack import is_tiff_stack, pictures_of
 from lite_medsam.scans.reading import load_volume
-from lite_medsam.scans.scale import Scale, Step, scale_from, spacing_of
+from lite_medsam.scans.scale import OCT_AXES, Scale, Step, scale_from, spacing_of
 from lite_medsam.scans.scan import Scan
 from lite_medsam.storage.paths import shown_path
 
 _MAX_RECORD_BYTES = 100_000_000
+_VOLUMES = (*NIFTI_SUFFIXES, *ITK_SUFFIXES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,20 +82,19 @@ def read_labelled(
             np.zeros(label.shape, np.uint8), spacing_of(scale), None, geometry, name, is_volume=label.ndim == 3, scale=scale,
             laterality=_laterality(record), visit_date=_visit(record),
         )  # fmt: skip
-        return LabelledScan(scan, label, dict(names or _names_of(record)), False, _orientation_note(path))
+        return LabelledScan(scan, label, dict(names or _names_of(record)), False, _axes_note(path, scan))
     scan = load_volume(path)
+    notes = (*scan.notes, *_axes_note(path, scan))
     if masks is None:
-        return LabelledScan(scan, scan.label, dict(names or scan.label_names or {}), True, scan.notes)
+        return LabelledScan(scan, scan.label, dict(names or scan.label_names or {}), True, notes)
     source = masks if masks.is_file() or _is_stack(masks, path) else PredictionFiles(masks).of(path)
-    beside = read_labels(source)
-    if beside.shape != scan.label_shape and beside.shape == (1, *scan.label_shape):
-        beside = beside[0]
+    beside = _on_voxels_of(scan, source)
     if beside.shape != scan.label_shape:
         raise CaseError(
             f"{shown_path(source)}: the labels must have the shape {scan.label_shape} of {shown_path(path)}, have {beside.shape}"
         )
     found = dict(names or _names_of(_record(source)) or scan.label_names or {})
-    return LabelledScan(replace(scan, label=beside), beside, found, True, scan.notes)
+    return LabelledScan(replace(scan, label=beside), beside, found, True, notes)
 
 
 def read_labels(path: Path) -> np.ndarray:
@@ -106,26 +107,48 @@ def read_labels(path: Path) -> np.ndarray:
         CaseError: If it cannot be read or holds no whole numbers from 0.
     """
     if path.is_dir():
-        pages = pictures_of(path)
-        if not pages:
-            raise CaseError(f"{shown_path(path)}: must hold label pictures, one a B-scan, holds none")
-        planes = [read_prediction(page) for page in pages]
-        if len({plane.shape for plane in planes}) > 1:
-            raise CaseError(f"{shown_path(path)}: the label pictures must have one size, have several")
-        label = np.stack(planes)
-    elif is_tiff_stack(path) or path.name.lower().endswith(METAIMAGE_SUFFIXES):
+        label = _stack(path)
+    elif is_tiff_stack(path) or path.name.lower().endswith(_VOLUMES):
         label = _whole(load_volume(path).values)
     else:
         label = read_prediction(path)
-    if (
-        label.dtype.kind not in "bui"
-        or label.ndim not in (2, 3)
-        or (label.dtype.kind == "i" and label.min(initial=0) < 0)
-    ):
+    return _checked(label, path)
+
+
+def _checked(label: np.ndarray, path: Path) -> np.ndarray:
+    """Whole numbers from 0; 0 and 255 alone are one object, as in pictures."""
+    is_whole = label.dtype.kind in "bu" or (label.dtype.kind == "i" and label.min(initial=0) >= 0)
+    if not is_whole or label.ndim not in (2, 3):
         raise CaseError(
             f"{shown_path(path)}: must hold whole label numbers (H, W) or (D, H, W), got {label.dtype} {label.shape}"
         )
-    return label.astype(np.uint8) if label.dtype == bool else label
+    is_one = label.dtype == bool or set(np.unique(label).tolist()) == {0, 255}
+    return (label > 0).astype(np.uint8) if is_one else label
+
+
+def _stack(folder: Path) -> np.ndarray:
+    """The pictures of a folder as one volume, by the numbers that they store: what they mean, all of them together say."""
+    pages = pictures_of(folder)
+    if not pages:
+        raise CaseError(f"{shown_path(folder)}: must hold label pictures, one a B-scan, holds none")
+    planes = [read_mask(page) for page in pages]
+    if any(plane.ndim != 2 for plane in planes) or len({plane.shape for plane in planes}) > 1:
+        raise CaseError(f"{shown_path(folder)}: the label pictures must be grey and of one size")
+    return np.stack(planes)
+
+
+def _on_voxels_of(scan: Scan, path: Path) -> np.ndarray:
+    """Labels in the slices of a scan; those of files with axes of their own are brought there voxel by voxel."""
+    if path.name.lower().endswith(_VOLUMES):
+        other = load_volume(path)
+        label = _checked(_whole(other.values), path)
+        voxels = other.geometry.uncut(label if label.ndim == 3 else label[None])
+        if voxels.shape == (*scan.geometry.file_shape, 1)[:3]:
+            cut = scan.geometry.cut(voxels)
+            return cut if scan.is_volume else cut[0]
+        return label
+    label = read_labels(path)
+    return label[0] if label.shape == (1, *scan.label_shape) else label
 
 
 def _is_labels(path: Path) -> bool:
@@ -139,7 +162,7 @@ def _is_labels(path: Path) -> bool:
         except CaseError:
             return False
         return True
-    return name.endswith((*NIFTI_SUFFIXES, *METAIMAGE_SUFFIXES, *IMAGE_SUFFIXES)) and _holds_labels(path)
+    return name.endswith((*_VOLUMES, *IMAGE_SUFFIXES)) and _holds_labels(path)
 
 
 def _holds_labels(path: Path) -> bool:
@@ -189,7 +212,7 @@ def _names_of(record: Mapping) -> dict[int, str]:
 
 def _scale(path: Path, record: Mapping, ndim: int) -> Scale:
     """The voxel size of labels alone: of their own file, else of the record that `segment` wrote beside them."""
-    if path.name.lower().endswith((*NIFTI_SUFFIXES, *METAIMAGE_SUFFIXES)):
+    if path.name.lower().endswith(_VOLUMES):
         return load_volume(path).steps[-ndim:]
     steps, sizes = record.get("scale"), record.get("spacing_mm")
     try:
@@ -212,7 +235,8 @@ def _visit(record: Mapping) -> str | None:
         return None
 
 
-def _orientation_note(path: Path) -> tuple[str, ...]:
-    if path.name.lower().endswith(NIFTI_SUFFIXES):
-        return ("slices and rows of the NIfTI file are taken for B-scans and depth, as they are shown",)
+def _axes_note(path: Path, scan: Scan) -> tuple[str, ...]:
+    """For volumes of which the file does not say which axis is the depth."""
+    if scan.is_volume and path.name.lower().endswith(_VOLUMES) and scan.steps[0].along != OCT_AXES[0]:
+        return ("slices and rows of the file, as they are shown, are taken for B-scans and depth",)
     return ()

@@ -329,3 +329,25 @@ def test_all_layers_of_a_volume_at_once(tmp_path):
     assert {"RNFL", "GCL+IPL", "ONL"} <= set(found)
     truth = (case.label == 1).sum(1).mean() * case.spacing_mm[1] * 1000
     assert found["RNFL"] == pytest.approx(truth, rel=0.7)  # phantoms are not what the model was trained on
+
+
+def test_a_stack_means_the_same_on_every_page(tmp_path):
+    """One page with 0 and 255 alone beside one with a third number: 255 is the same label on both."""
+    pages = np.zeros((2, 20, 30), np.uint8)
+    pages[0, 3:6], pages[1, 3:6], pages[1, 10:12] = 255, 255, 170
+    for z, plane in enumerate(pages):
+        cv2.imwrite(str(tmp_path / f"b{z}.png"), plane)
+    assert (read_labels(tmp_path) == pages).all()
+
+
+def test_labels_with_axes_of_their_own_lie_on_the_voxels_of_the_scan(tmp_path):
+    """NIfTI labels of a scan that is shown turned and mirrored: voxel i, j, k is the same in both files."""
+    nibabel = pytest.importorskip("nibabel")
+    rng = np.random.default_rng(0)
+    image, label = rng.integers(0, 200, (12, 7, 9)).astype(np.uint8), np.zeros((12, 7, 9), np.uint8)
+    label[2, 3, 4] = 1
+    affine = np.array([[0, 0, 0.1, 0], [-0.01, 0, 0, 0], [0, -0.004, 0, 0], [0, 0, 0, 1]])
+    nibabel.save(nibabel.Nifti1Image(image, affine), tmp_path / "scan.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(label, np.eye(4)), tmp_path / "label.nii.gz")
+    found = read_labelled(tmp_path / "scan.nii.gz", tmp_path / "label.nii.gz", {1: "IRF"})
+    assert found.label.sum() == 1 and found.scan.values[found.label == 1] == image[2, 3, 4]
