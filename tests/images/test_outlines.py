@@ -1,11 +1,15 @@
 """Outlines: masks come back from them exactly, whatever their shape."""
 
 import numpy as np
+import PIL
 import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from lite_medsam.images.outlines import border_contours, edge_outlines, fill_contours, fill_outlines
+
+# older ones leave out pixels of thin polygons
+EXACT_PILLOW = tuple(map(int, PIL.__version__.split(".")[:2])) >= (11, 3)
 
 
 def masks():
@@ -38,6 +42,8 @@ def test_masks_without_holes_come_back_from_contours_as_opencv_and_pillow_fill_t
     for mask in solid:
         rings = [part.outer for part in border_contours(mask)]
         assert np.array_equal(fill_contours(rings, mask.shape), mask)
+        if not EXACT_PILLOW:
+            continue
         picture = Image.new("L", mask.shape[::-1])
         for ring in rings:
             corners = [tuple(corner) for corner in np.resize(ring, (max(3, len(ring)), 2)).tolist()]
