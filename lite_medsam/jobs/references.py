@@ -40,11 +40,15 @@ def check_reference(job: Job, options: SegmentOptions, scan: Scan | None) -> Non
     """Raises, before the work, if a result could not be written after it.
 
     Raises:
-        CaseError: If a DICOM segmentation is asked for of another file.
+        CaseError: If a DICOM segmentation is asked for of another file, or of one that is not on this machine's disk.
         MissingExtraError: If a library is missing.
     """
     if DICOM_SEG not in options.save:
         return
+    if job.url is not None:
+        raise CaseError(
+            f"--save {DICOM_SEG} reads the DICOM images again, {job.path.name} is at an address; fetch it first"
+        )
     if scan is None or scan.dicom is None:
         raise CaseError(f"--save {DICOM_SEG} refers to DICOM images, {job.path.name} holds none; save label instead")
     check_highdicom()

@@ -13,6 +13,7 @@ from lite_medsam.jobs.batch import SegmentOptions, find_jobs, run_jobs
 from lite_medsam.jobs.manifest import read_manifest
 from lite_medsam.jobs.mask_table import mask_table, mask_table_path
 from lite_medsam.jobs.parts import Part
+from lite_medsam.jobs.references import check_reference
 from lite_medsam.segment.predictor import Predictor
 
 BOX = "5,5,40,30"
@@ -201,6 +202,9 @@ def test_addresses_are_inputs(folder):
     assert missing["wrong_input"] and unknown["wrong_input"]
     assert outcomes(read_manifest(table, out), save=("npz",))[0]["skipped"]
     assert outcomes(read_manifest(table, out), save=("label",))[0]["source"] == good["source"]
+    job = read_manifest(table, out)[0]
+    with pytest.raises(CaseError, match="at an address"):
+        check_reference(job, SegmentOptions(("dicom-seg",)), None)
 
 
 def test_the_command_runs_a_manifest_and_its_parts(folder):
