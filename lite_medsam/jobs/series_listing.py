@@ -65,7 +65,7 @@ def sources_below(
             at_top = folder == given
             name = PurePath(top.name or "scan") if at_top else PurePath(folder.relative_to(given))
             sources.append(Source(folder, name, top.parent.name if at_top else top.name))
-    return sources, problems
+    return sorted(sources, key=lambda source: source.path), problems
 
 
 def _source(given: Path, path: Path, folder: str) -> Source:

@@ -116,6 +116,7 @@ def write_dicom_seg(
     if is_stack and seg_type == "labelmap":
         raise CaseError("a label map holds one object per pixel; objects that overlap need the type binary")
     images = source_headers(source)
+    _complete_measures(images, geometry)
     pixels = _in_file_order(labels, geometry, source, is_stack)
     seed = [
         *source.instances,
@@ -181,6 +182,17 @@ def source_headers(source: DicomSource) -> list[Any]:
                 if keyword not in header:
                     setattr(header, keyword, None)
         return headers
+
+
+def _complete_measures(images: list[Any], geometry: Geometry) -> None:
+    """Makes the size of voxels whole or leaves it out: a pixel size without a thickness makes a file that highdicom refuses."""
+    for image in images:
+        if "PixelSpacing" not in image or image.get("SliceThickness") not in (None, ""):
+            continue
+        if len(images) > 1:  # the distance of the slices is as thick as they can be
+            image.SliceThickness = round(float(np.linalg.norm(geometry.affine[:3, 2])), 6)
+        elif "FrameOfReferenceUID" not in image:  # a picture that lies nowhere, such as an X-ray
+            del image.PixelSpacing
 
 
 @contextlib.contextmanager

@@ -157,6 +157,47 @@ def test_overlapping_objects_of_a_picture(tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize("syntax", ["RLELossless", "JPEGLSLossless"])
+def test_images_may_be_packed(tmp_path, syntax):
+    folder = write_series(tmp_path / "s", shape=(16, 24), **TAGS)
+    for path in folder.iterdir():
+        data = pydicom.dcmread(path)
+        data.PixelRepresentation = 0
+        try:
+            data.compress(getattr(pydicom.uid, syntax))
+        except (RuntimeError, NotImplementedError) as error:
+            pytest.skip(str(error).splitlines()[0])
+        data.save_as(path)
+    scan = load_volume(folder)
+    labels = (scan.values > scan.values[2].mean()).astype(np.uint8)
+    save_dicom_seg(tmp_path / "a", labels, scan.geometry, scan.dicom, SEGMENTS[:1], ALGORITHM)
+    found = hd.seg.segread(tmp_path / "a").get_pixels_by_source_instance(
+        list(scan.dicom.instances), combine_segments=True, assert_missing_frames_are_empty=True
+    )
+    assert np.array_equal(found, labels)
+
+
+def test_sizes_without_a_thickness(tmp_path):
+    """Slices are as thick as they are apart; a picture that lies nowhere has no size in its segmentation. Both are read back."""
+    folder = write_series(tmp_path / "s", **TAGS)
+    for path in folder.iterdir():
+        data = pydicom.dcmread(path)
+        del data.SliceThickness
+        data.save_as(path)
+    keys = {"StudyInstanceUID": TAGS["StudyInstanceUID"], "SOPClassUID": pydicom.uid.ComputedRadiographyImageStorage}
+    film = write(tmp_path / "cr.dcm", np.zeros((6, 7), np.uint16), Modality="CR", PixelSpacing=[0.1, 0.1], **keys)
+    for source, thickness in ((folder, 2.5), (film, None)):
+        scan = load_volume(source)
+        labels = np.ones(scan.label_shape, np.uint8)
+        save_dicom_seg(tmp_path / "a", labels, scan.geometry, scan.dicom, SEGMENTS[:1], ALGORITHM)
+        seg = hd.seg.segread(tmp_path / "a")
+        assert seg.pixel_array.all()
+        shared = seg.SharedFunctionalGroupsSequence[0]
+        assert ("PixelMeasuresSequence" in shared) == (thickness is not None)
+        if thickness:
+            assert shared.PixelMeasuresSequence[0].SliceThickness == thickness
+
+
 def test_what_cannot_be_referred_to(tmp_path):
     scan = load_volume(write_series(tmp_path / "s"))
     with pytest.raises(CaseError, match="its images must have StudyInstanceUID"):
