@@ -43,7 +43,7 @@ def command(host, port, api_key_file, api_key, is_open, allow_origin, weights, e
 
     key = read_key(api_key_file) if api_key_file is not None else api_key or None
     try:
-        for module in ("fastapi", "nnInteractive.inference.remote", "python_multipart", "uvicorn"):
+        for module in ("fastapi", "python_multipart", "uvicorn", "lite_medsam.serve.protocol"):
             importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise MissingExtraError("the service", "serve", error.name) from None

@@ -7,6 +7,7 @@
 - limits: What a client may send and hold, and how a request is refused
 - models: The model that all clients share: one inference at a time, with and without zoom
 - planes: A volume cut into slices along any of its axes
+- protocol: The client package's own modules for the wire: paths, headers, arrays as bytes; imported without torch
 - requests: What a request says, checked: bodies, JSON, packed arrays, and the answer as bytes
 - running: The service on a port
 - slicer: The routes of the older 3D Slicer server, which knows no leases

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping
 
 from fastapi import FastAPI
-from nnInteractive.inference.remote import _protocol as protocol
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from lite_medsam.serve.lease import Leases
 from lite_medsam.serve.limits import Refused
 from lite_medsam.serve.models import SharedModel
+from lite_medsam.serve.protocol import names as protocol
 from lite_medsam.serve.requests import buffer_of, packed, read_body, read_json, read_meta, said_bool, unpacked
 from lite_medsam.serve.slicer import SlicerRoutes
 from lite_medsam.serve.wire_prompts import NO_3D_BOX

@@ -9,12 +9,11 @@ from collections.abc import Mapping
 
 import blosc2
 import numpy as np
-from nnInteractive.inference.remote._protocol import CONTENT_TYPE_OCTET_STREAM, META_HEADER
-from nnInteractive.inference.remote.serialization import MAGIC, pack_array, unpack_array
 from starlette.requests import Request
 from starlette.responses import Response
 
 from lite_medsam.serve.limits import JSON_BYTES, Refused
+from lite_medsam.serve.protocol import MAGIC, names, pack_array, unpack_array
 from lite_medsam.serve.workspace import Changed
 from lite_medsam.storage.machine import usable_cpus
 
@@ -57,8 +56,8 @@ def read_meta(request: Request) -> dict:
     Raises:
         Refused: If it is no JSON object.
     """
-    text = request.headers.get(META_HEADER)
-    return {} if text is None else _json_object(text.encode("utf-8"), META_HEADER)
+    text = request.headers.get(names.META_HEADER)
+    return {} if text is None else _json_object(text.encode("utf-8"), names.META_HEADER)
 
 
 def said_bool(fields: Mapping, name: str, usual: bool | None = None) -> bool:
@@ -190,8 +189,8 @@ def packed(changed: Changed) -> Response:
             "shape": list(values.shape),
         }
         content = pack_array(values, filters=[blosc2.Filter.NOFILTER], nthreads=usable_cpus())
-    headers = {META_HEADER: json.dumps(meta, separators=(",", ":"))}
-    return Response(content, media_type=CONTENT_TYPE_OCTET_STREAM, headers=headers)
+    headers = {names.META_HEADER: json.dumps(meta, separators=(",", ":"))}
+    return Response(content, media_type=names.CONTENT_TYPE_OCTET_STREAM, headers=headers)
 
 
 def _json_object(data: bytes, what: str) -> dict:

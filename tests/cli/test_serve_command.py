@@ -58,6 +58,12 @@ def test_others_are_let_in_only_with_a_key_or_on_purpose(tmp_path):
         assert "--api-key-file" in refused("--api-key-file", str(tmp_path / name))
 
 
+def test_the_service_does_without_torch_where_it_is_installed():
+    code = "import sys, lite_medsam.serve.running; print('torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
+    assert told.stdout.strip() == "False"
+
+
 def test_a_taken_port_is_told(tmp_path):
     import socket
 
