@@ -111,6 +111,7 @@ class _Follower:
         self.found: list[dict[int, SliceMask]] = [{} for _ in objects]
         self.scores = np.full((len(objects), len(volume)), np.nan, np.float32)
         self.paths = [paths_of(item, len(volume)) for item in objects]
+        self.same: dict[tuple[int, int], bool] = {}  # whether two neighbours are one picture
         self.logits: dict[tuple[int, int], np.ndarray] = {}  # (object, path) -> what the mask prompt is made of
 
     def steps(self) -> list[tuple[int, list[tuple[int, Path]]]]:
@@ -130,7 +131,9 @@ class _Follower:
         """Segments the objects that need this slice."""
         asked: list[tuple[int, Path, Prompt]] = []
         for i, path in members:
-            if path.ended is None:
+            if path.ended is None and self._is_repeated(i, path, z):
+                self._keep(i, z, self.found[i][z - path.direction])
+            elif path.ended is None:
                 prompt = self._prompt(i, path, z)
                 if prompt is None:
                     path.ended = "empty"
@@ -150,6 +153,21 @@ class _Follower:
                     self.logits[i, path.direction] = prediction.image_logits(k)
             elif path.ended != "empty":
                 self.scores[i, z] = mask.score
+
+    def _is_repeated(self, i: int, path: Path, z: int) -> bool:
+        """Whether a slice is the one before once more, as in volumes that were resampled by repeating: then so is the mask.
+
+        Asking again and again with the box of the answer before would let the mask drift where nothing has changed.
+        """
+        before = z - path.direction
+        if path.is_seed or path.between is not None or before not in self.found[i]:
+            return False
+        drawn = self.objects[i].prompts.get(before)
+        if drawn is not None and is_finished(drawn):  # what was drawn is for its slice
+            return False
+        if (z, before) not in self.same:
+            self.same[z, before] = np.array_equal(self.volume[z], self.volume[before])
+        return self.same[z, before]
 
     def _keep(self, i: int, z: int, mask: SliceMask) -> None:
         self.scores[i, z] = mask.score
@@ -195,10 +213,10 @@ class _Follower:
             return "area"
         look = look_of(mask, self.volume[z])
         if path.look is None:
-            start = z - path.direction
+            start = path.slices[0] - path.direction  # the prompted slice
             # a mask that the user drew says nothing of how sure the model is: then the first answer is what counts
             is_drawn = is_finished(self.objects[i].prompts[start])
-            path.look = look if is_drawn else look_of(before, self.volume[start])
+            path.look = look if is_drawn else look_of(self.found[i][start], self.volume[start])
         return why_different(look, path.look, self.limits)
 
     def result(self, stopped: bool) -> VolumePrediction:

@@ -52,7 +52,9 @@ def squares(places, depth, side=12):
     truth = np.zeros((depth, *HW), bool)
     for z, (x, y) in places.items():
         truth[z, y : y + side, x : x + side] = True
-    return truth.astype(np.uint8) * np.uint8(255), truth
+    volume = truth.astype(np.uint8) * np.uint8(255)
+    volume[:, -1, -1] = np.arange(depth)  # no slice is the one before once more
+    return volume, truth
 
 
 def box_of(x, y, side=12):
@@ -433,3 +435,13 @@ def test_slices_across_any_axis_of_the_array(predictor, axis):
 def test_an_axis_that_is_none(predictor):
     with pytest.raises(CaseError, match="axis must be 0, 1 or 2"):
         propagate(predictor, np.zeros((4, 5, 6), np.uint8), [], axis=3)
+
+
+def test_repeated_slices_have_repeated_masks(predictor):
+    volume = make_phantom_volume("ct", 1, (8, 128, 128)).image
+    seed = {3: Prompt(box=(40, 45, 70, 80))}
+    once = propagate(predictor, volume, [VolumeObject(seed)])
+    for times, z in ((6, 3 * 6), (6, 3 * 6 + 2), (2, 7)):
+        repeated = propagate(predictor, volume.repeat(times, axis=0), [VolumeObject({z: seed[3]})])
+        assert once.mask(0).any() and np.array_equal(repeated.mask(0), once.mask(0).repeat(times, axis=0))
+        assert [end.why for end in repeated.ends[0]] == [end.why for end in once.ends[0]]
