@@ -71,6 +71,8 @@ def command(inputs, masks, table, output, labels, group, eye, visit, spacing_um,
     visits.csv the eyes over their visits; report.html is one page with pictures, maps, trends and definitions. Where the scale is
     unknown, results are in px and say so.
     """
+    from tqdm import tqdm
+
     from lite_medsam.quantities.names import parse_names
     from lite_medsam.quantities.outputs import write_results
     from lite_medsam.quantities.run import Input, inputs_from_table, named_apart, parse_eye, parse_numbers, quantify
@@ -95,9 +97,10 @@ def command(inputs, masks, table, output, labels, group, eye, visit, spacing_um,
     if prompts or spread or layers:
         asking = _asking(engine, prompts, spread, jitter, seed, layers, coordinates)
     reports, failures = [], 0
+    bar = tqdm(total=spread * len(items), unit="set of prompts", delay=1, leave=False, disable=quiet or not spread)
     for item in named_apart(items):
         try:
-            reports.append(quantify(item, options, asking))
+            reports.append(quantify(item, options, asking, lambda done: bar.update(1)))
         except ValueError as error:
             if len(items) == 1:
                 raise
@@ -106,6 +109,7 @@ def command(inputs, masks, table, output, labels, group, eye, visit, spacing_um,
             continue
         if not quiet:
             _tell(reports[-1])
+    bar.close()
     for path in write_results(output, reports) if reports else ():
         if not quiet:
             print(shown_path(path))

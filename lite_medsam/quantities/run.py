@@ -20,6 +20,7 @@ from lite_medsam.quantities.reading import LabelledScan, read_labelled
 from lite_medsam.quantities.report_html import ScanReport
 from lite_medsam.quantities.spread import Objects, Spread, prompt_spread, segment_objects
 from lite_medsam.quantities.visits import Visit, checked_date
+from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.storage.tables import read_table
 
@@ -173,7 +174,7 @@ def parse_numbers(text: str, what: str, count: int | None = None) -> tuple[float
 
 
 def quantify(
-    item: Input, options: MeasureOptions, asking: Asking | None = None, on_done: Callable[[int], None] | None = None
+    item: Input, options: MeasureOptions, asking: Asking | None = None, on_done: Callable[[int], object] | None = None
 ) -> ScanReport:
     """Everything of one scan.
 
@@ -220,16 +221,20 @@ def _segmented(
         return labelled, None, ()
     if asking.layers is not None:
         return _with_layers(labelled, asking), None, ()
-    labelled, objects = _asked(labelled, item, asking)
+    objects = _asked(labelled.scan, item, asking)
     if item.masks is not None:
-        return labelled, objects, ()
+        return (
+            labelled,
+            objects,
+            ("the numbers are of the masks that were given, the spread is of masks from the prompts",),
+        )
     label, names = segment_objects(asking.predictor, labelled.scan.to_uint8(), objects)
     names = {value: (item.names or {}).get(value, name) for value, name in names.items()}
     return with_label(labelled, label, names), objects, (f"segmented from {len(objects)} prompted objects",)
 
 
-def _asked(labelled: LabelledScan, item: Input, asking: Asking) -> tuple[LabelledScan, Objects]:
-    scan = labelled.scan
+def _asked(scan: Scan, item: Input, asking: Asking) -> Objects:
+    """The prompts of a file, or the boxes of a case, with the names that the user gives."""
     if asking.prompts is not None:
         asked = given_objects(Job(item.path, item.path, prompt_file=asking.prompts), asking.coordinates)
         placed, objects = asked.placed(scan)
@@ -240,13 +245,13 @@ def _asked(labelled: LabelledScan, item: Input, asking: Asking) -> tuple[Labelle
                 f"{item.path.name}: the prompts must be those of a {'volume' if scan.is_volume else 'picture'}"
             )
         said = item.names or {}
-        return labelled, [replace(o, name=said.get(i, o.name)) for i, o in enumerate(_typed(objects), 1)]
+        return [replace(o, name=said.get(i, o.name)) for i, o in enumerate(_typed(objects), 1)]
     if scan.boxes is None or not len(scan.boxes):
         raise PromptError(f"{item.path.name} has no boxes of its own; give --prompts")
     names = [(item.names or scan.label_names or {}).get(i) for i in range(1, len(scan.boxes) + 1)]
     if scan.is_volume:
-        return labelled, seeds_from_boxes(scan.boxes, names)
-    return labelled, [Prompt(box=corners_of(box), name=name) for box, name in zip(scan.boxes, names, strict=True)]
+        return seeds_from_boxes(scan.boxes, names)
+    return [Prompt(box=corners_of(box), name=name) for box, name in zip(scan.boxes, names, strict=True)]
 
 
 def _typed(objects: list[Any]) -> list[Prompt | VolumeObject]:

@@ -88,7 +88,7 @@ def prompt_spread(
     *,
     jitter: float = 0.05,
     seed: int = 0,
-    on_done: Callable[[int], None] | None = None,
+    on_done: Callable[[int], object] | None = None,
 ) -> list[Spread]:
     """Segments and measures again from `count` sets of moved prompts; the fovea stays where it was.
 
