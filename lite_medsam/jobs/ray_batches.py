@@ -83,9 +83,9 @@ class Segmenter:
             return [pickle.loads(job) for job in batch["job"].to_pylist()]  # our own, a moment old
         jobs = []
         for cells in batch.select([n for n in batch.column_names if n in ("path", "prompts", "output")]).to_pylist():
-            row = Row(f"row of {cells.get('path')}", **{key: cell or "" for key, cell in cells.items()})
-            problem = row.problem or (None if row.output else "output must name the results, got an empty cell")
-            jobs.append(row_job(Row(**{**vars(row), "problem": problem}), self.folder, self.out))
+            problem = None if cells.get("output") else "output must name the results, got an empty cell"
+            given = {key: cell or "" for key, cell in cells.items()}
+            jobs.append(row_job(Row(f"row of {cells.get('path')}", **given, problem=problem), self.folder, self.out))
         return jobs
 
 
