@@ -14,7 +14,7 @@ from lite_medsam.storage.strict_json import Checker
 # right, anterior, superior as NIfTI has it; left, posterior, superior as DICOM and ITK have it
 MM = ("lps_mm", "ras_mm")
 _MAX_POINTS = 10_000  # per object
-_MAX_COORDINATE = 1e6
+_MAX_COORDINATE = 1e9
 
 
 @dataclass(frozen=True, eq=False)
