@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
-from lite_medsam.errors import CaseError
+from lite_medsam.errors import CaseError, MissingExtraError
 from lite_medsam.jobs.naming import Source
 from lite_medsam.scans.dicom_study import ZIP_SUFFIX, choose_series, find_series, is_study, stacks_in, study_files
 
@@ -49,7 +49,10 @@ def sources_below(
     top = given.resolve()
     sources, problems = [], []
     for folder, names in _folders(given, own):
-        series, dicom = stacks_in(folder, names, passed)
+        try:
+            series, dicom = stacks_in(folder, names, passed)
+        except MissingExtraError:  # each file says so by itself, and does not stop the others
+            series, dicom = [], set()
         pictures = [s for s in series if s.is_image]
         if not any(s.is_stack for s in pictures):
             wanted = {*dicom, *(path.name for path in files if path.parent == folder)}

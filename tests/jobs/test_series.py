@@ -1,6 +1,7 @@
 """DICOM series as inputs of `segment`: which folder is a volume, which a folder of pictures; where results lie; whose they are."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -51,6 +52,14 @@ def test_a_folder_of_slices_is_one_volume_and_pictures_stay_pictures(tmp_path):
     assert all(job.is_medical for job in jobs[1:])
     assert targets(find_jobs([one], out), out) == ["P1"]
     assert targets(find_jobs([films], out), out) == ["a", "b"]
+
+
+def test_without_pydicom_other_inputs_go_on(tmp_path, monkeypatch):
+    folder = series(tmp_path / "s", 3)
+    np.savez(folder / "2D_CT_x.npz", imgs=np.zeros(SHAPE, np.uint8))
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    jobs = find_jobs([folder], tmp_path / "out")
+    assert [job.path.name for job in jobs] == ["2D_CT_x.npz", *(f"IM{i:04d}.dcm" for i in range(5))]
 
 
 def test_slices_of_several_series_need_a_choice(tmp_path):
