@@ -39,6 +39,8 @@ def label_kind(path: str | os.PathLike) -> str | None:
     """Which kind of label file this is, by its content: one of `KINDS`; None for others, prompt files among them."""
     path = Path(path)
     try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            return None
         with open(path, "rb") as file:
             start = file.read(4096)
     except (OSError, ValueError):
