@@ -4,6 +4,7 @@
 - coordinates: Boxes, points and slices of records of medical files, in voxels of the file and as displayed
 - failures: What went wrong with one input: whether the others can go on, and how it is told
 - inputs: The input of one job: what its file holds, which objects were asked for, a picture or a volume
+- leftovers: Temporary files of workers that were killed while they wrote: found by their names and removed
 - listing: Which files to segment, with which prompts, and where their results go
 - manifest: Manifests: tables of inputs with their prompts and the names of their results, as CSV or Parquet
 - mask_table: The masks of many inputs as one Parquet table of run lengths

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from lite_medsam.errors import MissingExtraError
 from lite_medsam.jobs.batch import Job, SegmentOptions, run_jobs
+from lite_medsam.jobs.leftovers import remove_leftovers
 from lite_medsam.jobs.manifest import Row, row_job
 from lite_medsam.model.runtime import physical_cores, recipe_of
 from lite_medsam.segment.predictor import Predictor
@@ -174,6 +175,7 @@ def run_jobs_on_ray(
         lost = {"error": f"its worker died {RETRIES + 1} times; is there enough memory for it?", "wrong_input": False}
         for number in range(told, len(jobs)):
             on_done(given[number], done.get(number, lost))
+    remove_leftovers(job.target for job in jobs if job.problem is None)
 
 
 def cpus_of(predictor: Predictor) -> int:

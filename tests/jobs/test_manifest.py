@@ -10,11 +10,13 @@ from places import ROOT
 
 from lite_medsam.errors import CaseError
 from lite_medsam.jobs.batch import SegmentOptions, find_jobs, run_jobs
+from lite_medsam.jobs.leftovers import remove_leftovers
 from lite_medsam.jobs.manifest import read_manifest
 from lite_medsam.jobs.mask_table import mask_table, mask_table_path
 from lite_medsam.jobs.parts import Part
 from lite_medsam.jobs.references import check_reference
 from lite_medsam.segment.predictor import Predictor
+from lite_medsam.storage.files import atomic_write
 
 BOX = "5,5,40,30"
 
@@ -205,6 +207,21 @@ def test_addresses_are_inputs(folder):
     job = read_manifest(table, out)[0]
     with pytest.raises(CaseError, match="at an address"):
         check_reference(job, SegmentOptions(("dicom-seg",)), None)
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    endings = (".npz", "_label.png", "_label.nii.gz", ".json")
+    writers = [atomic_write(tmp_path / f"a.b{ending}") for ending in endings]
+    left = [writer.__enter__() for writer in writers]  # and never left
+    assert all(path.exists() for path in left)
+    others = [
+        tmp_path / name
+        for name in ("a.b.npz", ".a.b.npz", ".other-12345678.npz", ".a.bc-12345678.npz", "a.b-12345678.npz")
+    ]
+    for path in others:
+        path.touch()
+    remove_leftovers([tmp_path / "a.b", tmp_path / "none" / "c"])
+    assert not any(path.exists() for path in left) and all(path.exists() for path in others)
 
 
 def test_the_command_runs_a_manifest_and_its_parts(folder):
