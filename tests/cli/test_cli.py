@@ -14,6 +14,7 @@ from places import ROOT
 
 from lite_medsam.cases.case import load_case, save_case
 from lite_medsam.cli import COMMANDS, main
+from lite_medsam.images.masks import read_mask
 from lite_medsam.images.reading import load_image
 from lite_medsam.phantoms import make_phantom
 from lite_medsam.scans.reading import load_volume
@@ -152,7 +153,7 @@ def test_phantoms_as_pictures(capsys, tmp_path):
     assert code == 0 and len(out.splitlines()) == len(list(tmp_path.iterdir())) == 3
     case = load_case(tmp_path / "2D_US_us-0000.npz")
     assert np.array_equal(load_image(tmp_path / "2D_US_us-0000.png"), case.image)
-    assert np.array_equal(load_image(tmp_path / "2D_US_us-0000_mask.png"), case.label)
+    assert np.array_equal(read_mask(tmp_path / "2D_US_us-0000_mask.png"), case.label)
 
 
 def test_phantoms_as_volumes(capsys, tmp_path):
