@@ -88,11 +88,11 @@ def contents(out):
     return found
 
 
-def is_worker(process):
+def our_workers():
     try:
-        return "MapWorker" in " ".join(process.cmdline())
-    except psutil.Error:  # it has just ended
-        return False
+        return [p for p in psutil.Process().children(recursive=True) if "MapWorker" in " ".join(p.cmdline())]
+    except psutil.Error:  # one has just ended
+        return []
 
 
 def kill_a_worker(out, killed):
@@ -100,7 +100,7 @@ def kill_a_worker(out, killed):
     until = time.monotonic() + 120
     while time.monotonic() < until and not killed:
         time.sleep(0.05)
-        workers = [p for p in psutil.Process().children(recursive=True) if is_worker(p)]
+        workers = our_workers()
         if workers and len(list(out.rglob("*.json"))) >= 3:
             killed.append(workers[0].pid)
             os.kill(workers[0].pid, signal.SIGKILL)
