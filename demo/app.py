@@ -18,7 +18,7 @@ from .models import Models
 from .seats import Seats, Turnstile
 
 HERE = Path(__file__).parent
-SCRIPTS = ("wire", "camera", "drawing", "canvas", "main", "panel")
+SCRIPTS = ("wire", "camera", "drawing", "ruler", "canvas", "enface", "main", "panel")
 
 
 @dataclass(frozen=True)

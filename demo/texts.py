@@ -53,7 +53,8 @@ HELP = """
    README.txt makes the same label map again.
 
 Boxes and clicks are kept in pixels of the picture; zooming and moving change nothing about them. Keyboard and mouse are
-listed under *Keyboard and mouse* beside the picture. Boxes and clicks can also be typed under *Exact prompt*.
+listed under *Keyboard and mouse* beside the picture. *True aspect* under *View* changes what is seen alone, and the **Ruler** is
+no prompt. Boxes and clicks can also be typed under *Exact prompt*.
 """
 
 SERVICE = """

@@ -13,6 +13,8 @@ from lite_medsam.segment.region import Region
 from lite_medsam.session.interactive import Session
 from lite_medsam.session.state import ObjectState
 
+from .top_view import has_top_view, runs_upwards, scale_view, top_view
+
 MAX_SHOWN_SIDE = 4096  # larger pictures are shown smaller; prompts and results keep the full resolution
 
 
@@ -92,6 +94,8 @@ def _image(seat, session: Session, index: int, have: str | None) -> dict:
         "voxel": voxel_axes(scan),
         "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
         "spacing_known": scan.spacing_mm is not None,
+        "scale": scale_view(session),
+        "top_view": {"upwards": runs_upwards(scan)} if has_top_view(scan) else None,
         "window": list(session.window) if session.window else None,
         "grey": grey,
         "range": [low, high],
@@ -102,6 +106,8 @@ def _image(seat, session: Session, index: int, have: str | None) -> dict:
     }
     if have != key:
         image["png"] = picture_of(session.pixels(index))
+    if image["top_view"] and str(have).partition(".")[0] != str(seat.opened):  # sent once for a volume
+        image["top_view"]["png"] = picture_of(np.ascontiguousarray(top_view(scan)))
     return image
 
 

@@ -1,13 +1,17 @@
 // Which part of the picture is seen. Picture coordinates are continuous: pixel i covers i to i + 1. Prompts leave here
-// as pixel indices, so they depend on neither zoom, nor the shape of the canvas, nor the screen's pixel ratio.
+// as pixel indices, so they depend on neither zoom, nor the shape of the canvas, nor the screen's pixel ratio, nor on how
+// long the sides of a pixel are shown: `scale` is screen pixels for the shorter side, `ax` and `ay` how much longer each is.
 
 const MARGIN = 4; // screen pixels
 
 const makeCamera = () => {
-  const camera = { scale: 1, cx: 0.5, cy: 0.5, width: 1, height: 1, fitted: true };
+  const camera = { scale: 1, ax: 1, ay: 1, cx: 0.5, cy: 0.5, width: 1, height: 1, fitted: true };
 
+  camera.sx = () => camera.scale * camera.ax;
+  camera.sy = () => camera.scale * camera.ay;
   // a little ground stays around a whole picture, so that a drag can begin beyond its edge
-  camera.fitScale = (pane) => Math.max(1e-6, Math.min((pane.w - 2 * MARGIN) / camera.width, (pane.h - 2 * MARGIN) / camera.height));
+  camera.fitScale = (pane) => Math.max(1e-6, Math.min(
+    (pane.w - 2 * MARGIN) / (camera.width * camera.ax), (pane.h - 2 * MARGIN) / (camera.height * camera.ay)));
   camera.fit = (pane) => {
     camera.scale = camera.fitScale(pane);
     camera.cx = camera.width / 2;
@@ -15,12 +19,12 @@ const makeCamera = () => {
     camera.fitted = true;
   };
   camera.toScreen = (pane, x, y) => [
-    pane.x + pane.w / 2 + (x - camera.cx) * camera.scale,
-    pane.y + pane.h / 2 + (y - camera.cy) * camera.scale,
+    pane.x + pane.w / 2 + (x - camera.cx) * camera.sx(),
+    pane.y + pane.h / 2 + (y - camera.cy) * camera.sy(),
   ];
   camera.toPicture = (pane, sx, sy) => [
-    (sx - pane.x - pane.w / 2) / camera.scale + camera.cx,
-    (sy - pane.y - pane.h / 2) / camera.scale + camera.cy,
+    (sx - pane.x - pane.w / 2) / camera.sx() + camera.cx,
+    (sy - pane.y - pane.h / 2) / camera.sy() + camera.cy,
   ];
   camera.keepInside = (pane) => {
     const fit = camera.fitScale(pane);
@@ -33,14 +37,14 @@ const makeCamera = () => {
     camera.scale *= factor;
     camera.keepInside(pane);
     // the picture point under the pointer stays there
-    camera.cx = x - (sx - pane.x - pane.w / 2) / camera.scale;
-    camera.cy = y - (sy - pane.y - pane.h / 2) / camera.scale;
+    camera.cx = x - (sx - pane.x - pane.w / 2) / camera.sx();
+    camera.cy = y - (sy - pane.y - pane.h / 2) / camera.sy();
     camera.fitted = false;
     camera.keepInside(pane);
   };
   camera.pan = (pane, dx, dy) => {
-    camera.cx -= dx / camera.scale;
-    camera.cy -= dy / camera.scale;
+    camera.cx -= dx / camera.sx();
+    camera.cy -= dy / camera.sy();
     camera.fitted = false;
     camera.keepInside(pane);
   };

@@ -44,9 +44,11 @@ const makeCanvas = (canvas, state, act) => {
     const scene = {
       bitmap: state.bitmap, step: state.step, objects: state.objects, look: state.look, selected: state.selected,
       draft: gesture?.draft ?? null, draftBox: gesture?.draftBox ?? null, handles: state.tool === "box",
+      ruler: gesture?.ruler ?? (state.ruler?.slice === state.slice ? state.ruler : null), pixelUm: state.pixelUm,
     };
     for (const pane of list) drawPane(context, pane, camera, scene);
-    if (!state.bitmap) drawWelcome(context, w, height);
+    if (state.bitmap) drawScaleBar(context, list.at(-1), camera, state.pixelUm, state.view.image.scale.origin);
+    else drawWelcome(context, w, height);
     canvas.dataset.scale = camera.scale.toFixed(6);
   };
   const redraw = () => { if (!frame) frame = requestAnimationFrame(draw); };
@@ -77,8 +79,8 @@ const makeCanvas = (canvas, state, act) => {
 
   // half a screen pixel beyond the edge still means the pixel at the edge: browsers round where a pointer is
   const inPicture = ({ x, y }) => {
-    const reach = 1 / camera.scale;
-    return x >= -reach && y >= -reach && x < camera.width + reach && y < camera.height + reach;
+    const [rx, ry] = [1 / camera.sx(), 1 / camera.sy()];
+    return x >= -rx && y >= -ry && x < camera.width + rx && y < camera.height + ry;
   };
 
   const resized = (box, grip, dx, dy) => {
@@ -101,6 +103,7 @@ const makeCanvas = (canvas, state, act) => {
 
   const startTool = (place, event) => {
     const tool = state.tool;
+    if (tool === "ruler") return { kind: "ruler", start: place, ruler: null };
     const negative = event.button === 2 || event.altKey;
     const colour = selected()?.colour ?? state.nextColour;
     if (tool === "box" && !negative) {
@@ -123,6 +126,9 @@ const makeCanvas = (canvas, state, act) => {
       if (Math.hypot(place.sx - start.sx, place.sy - start.sy) < CLICK_REACH) return;
       const box = boxOf(start.x, start.y, place.x, place.y, camera.width, camera.height);
       gesture.draft = { kind: "box", box, colour: gesture.colour };
+    } else if (gesture.kind === "ruler") {
+      const inside = ({ x, y }) => [clamp(x, 0, camera.width), clamp(y, 0, camera.height)];
+      gesture.ruler = { slice: state.slice, from: inside(start), to: inside(place) };
     } else if (gesture.kind === "grip") {
       gesture.draftBox = resized(gesture.box, gesture.grip, place.x - start.x, place.y - start.y);
     } else if (gesture.kind === "stroke") {
@@ -160,6 +166,9 @@ const makeCanvas = (canvas, state, act) => {
         if (hit && hit.id !== state.selected) act({ op: "select", object: hit.id });
         else act(null, "Drag from one corner of the object to the other.");
       }
+    } else if (done.kind === "ruler") {
+      state.ruler = done.ruler;
+      act(null, done.ruler ? rulerText(done.ruler, state.pixelUm) : "Drag from one end of what is to be measured to the other.");
     } else if (done.kind === "grip") {
       if (done.draftBox && done.draftBox.some((v, i) => v !== done.box[i])) act({ op: "box", box: done.draftBox });
     } else if (done.kind === "stroke") {
@@ -270,6 +279,7 @@ const makeCanvas = (canvas, state, act) => {
     picture(width, height) { // another picture: seen whole
       camera.width = width;
       camera.height = height;
+      state.ruler = null;
       camera.fitted = true;
       redraw();
     },
@@ -280,7 +290,12 @@ const makeCanvas = (canvas, state, act) => {
       redraw();
     },
     panBy(dx, dy) { camera.pan(panes()[0], dx, dy); redraw(); },
-    giveUp() { gesture = null; redraw(); },
+    giveUp() { gesture = state.ruler = null; redraw(); },
+    // how many times longer than the other a pixel is shown across and down; a whole picture stays whole
+    aspect(across, down) {
+      [camera.ax, camera.ay] = [across / Math.min(across, down), down / Math.min(across, down)];
+      redraw();
+    },
     // where the middle of an image pixel is on the page; for tests and for scripts that drive the page
     toClient(x, y) {
       const list = panes();

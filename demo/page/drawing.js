@@ -57,10 +57,9 @@ const drawPane = (context, pane, camera, scene) => {
   context.fillStyle = "#101214";
   context.fillRect(pane.x, pane.y, pane.w, pane.h);
   const [left, top] = camera.toScreen(pane, 0, 0);
-  const s = camera.scale;
   if (bitmap) {
-    context.imageSmoothingEnabled = s < 4;
-    context.drawImage(bitmap, left, top, camera.width * s, camera.height * s);
+    context.imageSmoothingEnabled = camera.scale < 4;
+    context.drawImage(bitmap, left, top, camera.width * camera.sx(), camera.height * camera.sy());
   }
   if (pane.masks && look.show) {
     for (const item of objects) {
@@ -71,6 +70,7 @@ const drawPane = (context, pane, camera, scene) => {
   if (pane.prompts) {
     for (const item of objects) drawPrompts(context, item, pane, camera, item.id === scene.selected, scene);
     if (scene.draft) drawDraft(context, scene.draft, pane, camera);
+    if (scene.ruler) drawRuler(context, scene.ruler, pane, camera, scene.pixelUm);
   }
   if (pane.title) {
     context.font = "13px system-ui, sans-serif";
@@ -86,27 +86,27 @@ const drawPane = (context, pane, camera, scene) => {
 const drawMask = (context, item, pane, camera, step, look, selected) => {
   const { shape, colour } = item;
   const [left, top] = camera.toScreen(pane, shape.x * step, shape.y * step);
-  const s = camera.scale * step;
+  const [sx, sy] = [camera.sx() * step, camera.sy() * step];
   if (look.fill && look.opacity > 0) {
     context.globalAlpha = look.opacity;
     context.imageSmoothingEnabled = false;
-    context.drawImage(shape.fill, left, top, shape.w * s, shape.h * s);
+    context.drawImage(shape.fill, left, top, shape.w * sx, shape.h * sy);
     context.globalAlpha = 1;
   }
   if (look.outline) {
     const [x, y] = camera.toScreen(pane, 0, 0);
+    const outline = new Path2D(); // on the screen, so that lines are as thick both ways
+    outline.addPath(shape.outline, new DOMMatrix([sx, 0, 0, sy, x, y]));
     context.save();
-    context.translate(x, y);
-    context.scale(s, s);
     context.lineCap = "square";
-    context.setLineDash(item.dashed ? [6 / s, 4 / s] : []);
+    context.setLineDash(item.dashed ? [6, 4] : []);
     // a dark line under the coloured one shows on bright pictures
-    context.lineWidth = (selected ? 4.5 : 3.5) / s;
+    context.lineWidth = selected ? 4.5 : 3.5;
     context.strokeStyle = "rgb(0 0 0 / 0.55)";
-    context.stroke(shape.outline);
-    context.lineWidth = (selected ? 2.5 : 1.5) / s;
+    context.stroke(outline);
+    context.lineWidth = selected ? 2.5 : 1.5;
     context.strokeStyle = css(colour);
-    context.stroke(shape.outline);
+    context.stroke(outline);
     context.restore();
   }
 };
@@ -208,9 +208,15 @@ const drawDraft = (context, draft, pane, camera) => {
       context.lineTo(sx + 0.01, sy);
     }
     context.lineCap = context.lineJoin = "round";
-    context.lineWidth = draft.radius === null ? 5 : Math.max(1, 2 * draft.radius * camera.scale);
     context.strokeStyle = draft.add ? css(draft.colour, 0.6) : "rgb(0 0 0 / 0.6)";
+    context.save();
+    if (draft.radius === null) context.lineWidth = 5;
+    else { // the brush is round in picture pixels, whatever their shape on the screen
+      context.scale(camera.ax, camera.ay);
+      context.lineWidth = Math.max(1, 2 * draft.radius * camera.scale);
+    }
     context.stroke();
+    context.restore();
     if (draft.radius === null) {
       context.lineWidth = 1;
       context.strokeStyle = "#fff";

@@ -8,10 +8,11 @@ const TOOLS = [
   ["unscribble", "Scribble −", "X", "Draw a line over what does not belong to the object: the model follows."],
   ["brush", "Brush", "P", "Paint: exactly the pixels under the brush are added."],
   ["eraser", "Eraser", "E", "Erase: exactly the pixels under the brush are taken away."],
+  ["ruler", "Ruler", "R", "Ruler: drag to measure a length. It is drawn over the picture and is no prompt; Esc takes it away."],
   ["hand", "Move", "H", "Move the picture. Also: space bar, middle button, two fingers."],
 ];
 const SHORTCUTS = [
-  ["B A N S X P E H", "the tools: box, click +, click −, scribble +, scribble −, brush, eraser, move"],
+  ["B A N S X P E R H", "the tools: box, click +, click −, scribble +, scribble −, brush, eraser, ruler, move"],
   ["right button, Alt", "not on the object, with any click, scribble or brush"],
   ["Ctrl+Z, Ctrl+Y", "undo, redo"],
   ["O", "new object"],
@@ -21,8 +22,9 @@ const SHORTCUTS = [
   ["+  −  0", "zoom in, out, whole picture; also the wheel and two fingers"],
   ["arrows", "move the picture"],
   ["Page up, Page down", "slice before, slice after; also Shift and the wheel"],
+  ["up, down on the en-face view", "B-scan above, B-scan below"],
   ["V  F  K", "masks on or off, fill or outline alone, side by side"],
-  ["Esc", "give up what is being drawn"],
+  ["Esc", "give up what is being drawn; take the ruler away"],
 ];
 const WINDOWS = [
   ["soft tissue", 40, 400], ["lung", -600, 1500], ["bone", 400, 1800], ["brain", 40, 80], ["liver", 60, 160],
@@ -31,7 +33,8 @@ const WINDOWS = [
 const state = {
   token: null, about: null, view: null, tool: "box", bitmap: null, step: 1, key: null, opened: null, objects: [],
   selected: null, nextColour: [230, 159, 0], slice: 0, slices: 1, spaceHeld: false, other: null, otherName: "", model: "",
-  look: { show: true, fill: true, outline: true, opacity: 0.45, sideBySide: false, brush: 12 },
+  ruler: null, pixelUm: null, aspectByHand: false,
+  look: { show: true, fill: true, outline: true, opacity: 0.45, sideBySide: false, trueAspect: false, brush: 12 },
 };
 const shapes = new Map(); // mask -> what is drawn of it, so that a mask that did not change is not built again
 
@@ -82,7 +85,7 @@ const show = async (view, answer, ms) => {
         const [u, v] = [image.voxel[0][0], image.voxel[1][0]].sort().map((axis) => "ijk"[axis]);
         ui.exactFrame.options[0].textContent = `voxels of the file: ${u}, ${v}`;
       }
-      ui.stage.style.setProperty("--aspect", String(clamp(image.width / image.height, 0.7, 2.2)));
+      state.aspectByHand = false;
       ui.unit.value = image.modality === "OCT" ? "um" : "mm"; // what each is usually measured in
       ui.windows.open = image.modality === "CT" || image.hounsfield;
       setTool("box");
@@ -93,6 +96,10 @@ const show = async (view, answer, ms) => {
       if (state.key === image.key) state.bitmap = bitmap;
     }
     if (isNew) board.picture(image.width, image.height);
+    showAspect(image);
+    ui.enfaceSection.hidden = !image.top_view;
+    enface.show(image, fetchData);
+    enface.at(state.slice);
   }
   const used = new Set();
   const shapeOf = (mask, colour) => {
@@ -182,7 +189,7 @@ const build = () => {
   ui.targetField = field("What is it? (optional)", ui.target);
   ui.targetField.hidden = true;
   ui.measures = h("table", { className: "lm-table", id: "lm-measures" });
-  ui.side = h("div", { className: "lm-side" }, objectsPart(), measuresPart(), lookPart(), windowPart(), modelPart(), homePart(),
+  ui.side = h("div", { className: "lm-side" }, enfacePart(), objectsPart(), measuresPart(), lookPart(), windowPart(), modelPart(), homePart(),
     exactPart(), shortcutsPart());
   ui.root = element.querySelector(".lm-root");
   ui.root.append(
@@ -201,6 +208,12 @@ const build = () => {
   ui.name = ui.root.querySelector("#lm-name");
 };
 
+const enfacePart = () => {
+  ui.enfaceSection = section("En face", true, enface.node);
+  ui.enfaceSection.hidden = true;
+  return ui.enfaceSection;
+};
+
 const objectsPart = () =>
   section("Objects", true, ui.objects,
     h("div", { className: "lm-row" },
@@ -217,20 +230,23 @@ const measuresPart = () => {
   ui.unit = h("select", { "aria-label": "Unit of the pixel size", id: "lm-unit", onchange: () => { showSpacing(); act({ op: "look" }); } },
     h("option", { value: "mm" }, "mm"), h("option", { value: "um" }, "µm"));
   ui.spacingZ = h("label", { className: "lm-mini" }, "z ", ui.spacing[0]);
+  ui.scale = h("p", { className: "lm-scale", id: "lm-scale" });
   return section("Measurements", true, ui.measures,
     h("div", { className: "lm-row lm-spacing" }, h("span", {}, "Pixel size"), ui.spacingZ,
-      h("label", { className: "lm-mini" }, "y ", ui.spacing[1]), h("label", { className: "lm-mini" }, "x ", ui.spacing[2]), ui.unit));
+      h("label", { className: "lm-mini" }, "y ", ui.spacing[1]), h("label", { className: "lm-mini" }, "x ", ui.spacing[2]), ui.unit),
+    ui.scale);
 };
 
-const check = (id, label, name) =>
+const check = (id, label, name, then = () => board.redraw()) =>
   h("label", { className: "lm-check" }, h("input", { type: "checkbox", id, checked: state.look[name],
-    onchange: (event) => { state.look[name] = event.target.checked; board.redraw(); } }), h("span", {}, label));
+    onchange: (event) => { state.look[name] = event.target.checked; then(); } }), h("span", {}, label));
 
 const lookPart = () => {
   ui.opacity = h("input", { type: "range", min: 0, max: 100, value: 45, id: "lm-opacity",
     oninput: () => { state.look.opacity = Number(ui.opacity.value) / 100; board.redraw(); } });
   ui.checks = { show: check("lm-show", "Masks", "show"), fill: check("lm-fill", "Fill", "fill"),
-    outline: check("lm-outline", "Contours", "outline"), sideBySide: check("lm-sidebyside", "Side by side", "sideBySide") };
+    outline: check("lm-outline", "Contours", "outline"), sideBySide: check("lm-sidebyside", "Side by side", "sideBySide"),
+    trueAspect: check("lm-true-aspect", "True aspect", "trueAspect", () => { state.aspectByHand = true; showAspect(state.view?.image); }) };
   return section("View", true, field("Opacity", ui.opacity),
     h("div", { className: "lm-row" }, ...Object.values(ui.checks)), ui.brushField);
 };

@@ -52,11 +52,29 @@ const openFiles = async (files, op = "open") => {
   await act({ op });
 };
 
+// a micrometre as long both ways, or square pixels; where the size of a pixel is not known they are square
+const showAspect = (image) => {
+  if (!image) return;
+  const um = state.pixelUm = pixelUmOf(image);
+  if (!state.aspectByHand) state.look.trueAspect = um !== null && Math.abs(Math.log(um.x / um.y)) > Math.log(1.05);
+  const box = ui.checks.trueAspect.querySelector("input");
+  box.checked = state.look.trueAspect;
+  box.disabled = um === null;
+  const [across, down] = um && state.look.trueAspect ? [um.x, um.y] : [1, 1];
+  ui.stage.style.setProperty("--aspect", String(clamp((image.width * across) / (image.height * down), 0.7, 2.2)));
+  board.aspect(across, down);
+};
+
+// the size along each axis and where it comes from
+const scaleText = (image) => (image ? `Scale: ${image.scale.steps.map(({ along, um, origin, basis }) =>
+  `${along} ${um === null ? "unknown (px)" : `${Number(um.toPrecision(5))} µm (${origin})`}${basis ? `, ${basis}` : ""}`).join("; ")}` : "");
+
 const goTo = (index) => {
   const wanted = clamp(index, 0, state.slices - 1);
   ui.slice.value = wanted;
   ui.sliceOut.textContent = `${wanted + 1} / ${state.slices}`;
   state.slice = wanted;
+  enface.at(wanted);
   act({ op: "look", slice: wanted }, null, "look");
 };
 
@@ -193,6 +211,7 @@ const panel = (view) => {
   measureTable(view);
   if (image) windowValues(image);
   showSpacing();
+  ui.scale.textContent = scaleText(image);
   comparedTable(view);
 };
 
@@ -307,7 +326,7 @@ const comparedTable = (view) => {
 
 // -- keyboard
 
-const KEYS = { b: "box", a: "click", n: "unclick", s: "scribble", x: "unscribble", p: "brush", e: "eraser", h: "hand" };
+const KEYS = { b: "box", a: "click", n: "unclick", s: "scribble", x: "unscribble", p: "brush", e: "eraser", r: "ruler", h: "hand" };
 
 const toggle = (name) => {
   state.look[name] = !state.look[name];
@@ -355,6 +374,7 @@ const nextChoice = () => {
 
 // -- start
 
+const enface = makeEnface((index) => goTo(index));
 build();
 const board = makeCanvas(ui.canvas, state, act);
 // for tests and scripts that drive the page: toClient(x, y) says where an image pixel is, state what is shown

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ if CHROMIUM is None:
 from demo_server import running  # noqa: E402
 from fakes import FakeBackend  # noqa: E402
 
+from lite_medsam.cases.case import Case, save_case  # noqa: E402
 from lite_medsam.cli.demo_loading import load_demo  # noqa: E402
 from lite_medsam.phantoms import make_phantom, make_phantom_volume  # noqa: E402
 from lite_medsam.segment.predictor import Predictor  # noqa: E402
@@ -190,15 +192,34 @@ def test_a_box_a_click_a_download_and_the_same_again_on_the_command_line(editor,
     assert editor.hosts == {"127.0.0.1"} and editor.errors == []
 
 
+def case_file(image, folder, **about):
+    save_case(Path(folder) / "case.npz", Case(image=image, name="case", **about))
+    return (Path(folder) / "case.npz").read_bytes()
+
+
 @pytest.mark.parametrize(
-    ("shape", "size", "ratio"), [((240, 640), (1280, 900), 1), ((600, 200), (1000, 700), 2)], ids=["wide", "tall"]
+    ("shape", "size", "ratio", "spacing_mm"),
+    [
+        ((240, 640), (1280, 900), 1, None),
+        ((600, 200), (1000, 700), 2, None),
+        ((496, 300), (1280, 900), 1, (0.00387, 0.0115)),
+        ((300, 200), (1280, 900), 2, (0.02, 0.006)),
+    ],
+    ids=["wide", "tall", "oct", "long pixels"],
 )
-def test_prompts_land_on_their_pixel_at_every_zoom(browser, server, shape, size, ratio):
+def test_prompts_land_on_their_pixel_at_every_zoom(browser, server, tmp_path, shape, size, ratio, spacing_mm):
     height, width = shape
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, device_scale_factor=ratio)
     editor = Editor(context.new_page(), server)
-    editor.upload("noise.png", png_of(np.random.default_rng(0).integers(0, 256, shape, np.uint8)))
-    for zoom in (0, 4, 9):
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    if spacing_mm is None:
+        editor.upload("noise.png", png_of(noise))
+    else:
+        editor.upload("noise.npz", case_file(noise, tmp_path, spacing_mm=spacing_mm, modality="OCT"))
+    left, right = editor.on_page(0, height - 1), editor.on_page(width - 1, height - 1)
+    across, down = (right[0] - left[0]) / (width - 1), (left[1] - editor.on_page(0, 0)[1]) / (height - 1)
+    assert down / across == pytest.approx(1 if spacing_mm is None else spacing_mm[0] / spacing_mm[1], rel=1e-6)
+    for zoom in (0, 4, 9 if spacing_mm is None else 7):  # long sides leave the canvas sooner
         editor.page.keyboard.press("0")
         for _ in range(zoom):
             editor.page.click("button[aria-label='Zoom in']")
@@ -517,3 +538,109 @@ def test_side_by_side_keeps_prompts_exact(editor):
             "document.querySelector('#lm-compared').textContent.includes('ms for')", timeout=60_000
         )
         assert float(editor.page.inner_text("#lm-compared tbody td:nth-child(2)")) > 0.99
+
+
+def seen_ratio(editor):
+    """How much longer a pixel is shown across than down."""
+    (x0, y0), (x1, _), (_, y1) = (editor.on_page(*place) for place in ((0, 0), (100, 0), (0, 100)))
+    return (x1 - x0) / (y1 - y0)
+
+
+def test_true_aspect_is_a_switch_and_follows_the_pixel_size(editor, tmp_path):
+    switch = editor.page.get_by_label("True aspect")
+    editor.sample("Dermoscopy")
+    editor.upload("plain.png", png_of(np.zeros((120, 160), np.uint8)))
+    assert switch.is_disabled() and seen_ratio(editor) == pytest.approx(1)  # the size is not known
+    editor.page.fill("#lm-spacing-y", "0.1")
+    editor.page.fill("#lm-spacing-x", "0.4")
+    editor.page.press("#lm-spacing-x", "Tab")
+    editor.settle()
+    assert switch.is_checked() and seen_ratio(editor) == pytest.approx(4)
+    assert editor.page.inner_text("#lm-scale") == "Scale: rows 100 µm (user); columns 400 µm (user)"
+    switch.uncheck()
+    assert seen_ratio(editor) == pytest.approx(1)
+    switch.check()
+    assert seen_ratio(editor) == pytest.approx(4)
+    image = np.zeros((120, 160), np.uint8)
+    editor.upload("near.npz", case_file(image, tmp_path, spacing_mm=(0.1, 0.103), modality="US"))
+    assert not switch.is_checked() and switch.is_enabled() and seen_ratio(editor) == pytest.approx(1)
+
+
+def test_handles_and_brush_are_exact_in_true_aspect(editor, tmp_path):
+    image = np.random.default_rng(1).integers(0, 256, (150, 100), np.uint8)
+    editor.upload("oct.npz", case_file(image, tmp_path, spacing_mm=(0.004, 0.012), modality="OCT"))
+    assert seen_ratio(editor) == pytest.approx(3)
+    editor.tool("box")
+    editor.drag((20, 30), (60, 80))
+    assert editor.objects()[0]["box"] == [20, 30, 60, 80]
+    editor.drag((40, 50), (45, 70))  # its inside moves it
+    assert editor.objects()[0]["box"] == [25, 50, 65, 100]
+    editor.drag((65.5, 100.5), (75.5, 110.5))  # its corner
+    assert np.abs(np.subtract(editor.objects()[0]["box"], [25, 50, 75, 110])).max() <= 1
+    editor.page.keyboard.press("o")
+    editor.tool("brush")
+    editor.drag((50, 20), (50, 20))
+    ys, xs = np.nonzero(mask_of(editor.objects()[1], image.shape))
+    brush = int(editor.page.input_value("#lm-brush-size"))
+    assert np.ptp(ys) == np.ptp(xs) and abs(np.ptp(xs) + 1 - brush) <= 1  # round in pixels of the file
+    assert abs(xs.mean() - 50) <= 0.5 and abs(ys.mean() - 20) <= 0.5
+
+
+def test_the_ruler_measures_and_is_no_prompt(editor, tmp_path):
+    image = np.zeros((150, 100), np.uint8)
+    editor.upload("oct.npz", case_file(image, tmp_path, spacing_mm=(0.004, 0.012), modality="OCT"))
+    editor.tool("ruler")
+    editor.drag((10, 20), (40, 110))
+    # 30 px of 12 um across and 90 px of 4 um down are as long; the pointer is exact to a part of a pixel
+    um, px, across, down = (
+        float(number)
+        for number in re.fullmatch(
+            r"Ruler: ([\d.]+) µm, ([\d.]+) px \(([\d.]+) µm across, ([\d.]+) µm down\)", editor.message()
+        ).groups()
+    )
+    assert um == pytest.approx(360 * 2**0.5, abs=4) and px == pytest.approx(np.hypot(30, 90), abs=1)
+    assert across == pytest.approx(360, abs=6) and down == pytest.approx(360, abs=4)
+    drawn = editor.page.evaluate(f"{editor._state('ruler')}")
+    assert drawn["from"] == pytest.approx([10.5, 20.5], abs=0.6) and editor.objects() == []
+    editor.page.keyboard.press("Escape")
+    assert editor.page.evaluate(f"{editor._state('ruler')}") is None
+    editor.upload("plain.png", png_of(image))
+    editor.page.keyboard.press("r")
+    editor.drag((10, 20), (40, 60))
+    assert editor.message().startswith("Ruler: 50") and "not known" in editor.message() and "µm" not in editor.message()
+    editor.sample("US")
+    assert editor.page.evaluate(f"{editor._state('ruler')}") is None  # of another picture
+    assert editor.errors == []
+
+
+def test_the_en_face_view_leads_to_b_scans(editor):
+    view = editor.page.locator("#lm-enface")
+    editor.sample("US")
+    assert not view.is_visible()
+    editor.sample("CT volume")
+    assert not view.is_visible()  # its slices have no depth
+    editor.sample("OCT volume")
+    view.wait_for(state="visible")
+    view.scroll_into_view_if_needed()
+    at = view.bounding_box()
+    # 25 B-scans at 120 um, 384 columns at 23.4375 um
+    assert at["width"] / at["height"] == pytest.approx(384 * 23.4375 / (25 * 120), rel=0.02)
+    for z in (3, 20):
+        editor.page.mouse.click(at["x"] + 50, at["y"] + at["height"] * (z + 0.5) / 25)
+        editor.settle()
+        assert editor.view()["image"]["slice"] == z and view.get_attribute("aria-valuenow") == str(z + 1)
+    editor.page.mouse.down()
+    editor.page.mouse.move(at["x"] + 60, at["y"] + at["height"] * 8.5 / 25, steps=4)
+    editor.page.mouse.up()
+    editor.settle()
+    assert editor.view()["image"]["slice"] == 8
+    for key, z in (("ArrowDown", 9), ("ArrowUp", 8), ("End", 24), ("ArrowDown", 24), ("Home", 0)):
+        view.press(key)
+        editor.settle()
+        assert editor.view()["image"]["slice"] == z, key
+    assert view.get_attribute("aria-valuetext") == "B-scan 1 of 25"
+    seen = view.evaluate(
+        "(n) => [...n.getContext('2d').getImageData(0, n.height >> 1, n.width, 1).data].filter((_, i) => i % 4 === 0)"
+    )
+    assert np.ptp(seen) > 50  # the picture is there
+    assert editor.errors == []
