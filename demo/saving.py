@@ -19,6 +19,8 @@ from lite_medsam.scans.scale import origin_words
 from lite_medsam.session.interactive import Session
 from lite_medsam.volumes.prediction import Ending
 
+from .top_view import steps_of
+
 ENDINGS = {
     "label": "_label.png",
     "overlay": "_overlay.png",
@@ -99,12 +101,17 @@ def result_of(session: Session, index: int) -> Result:
     return Result(session.pixels(), prediction.label_map(), prompts, masks, scores, **shared)
 
 
+def is_file_spacing(session: Session) -> bool:
+    """Whether sizes are measured with what the file says, not with what the user typed in."""
+    return tuple(session.spacing_mm or ()) == (session.scan.spacing_mm or ())
+
+
 def spacing_origin(session: Session) -> str | None:
     """Where the size of a voxel comes from; None where it is not known, or where a file's format says nothing of it."""
     if session.spacing_mm is None:
         return None
-    if tuple(session.spacing_mm) != session.scan.spacing_mm:
-        return "user"
+    if not is_file_spacing(session):
+        return origin_words(steps_of(session))
     return origin_words(session.scan.scale)
 
 
@@ -139,7 +146,7 @@ def record_of(session: Session, result: Result) -> bytes:
         "window_centre_width": list(session.window) if session.window else None,
         "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
         **({"spacing_origin": result.spacing_origin} if result.spacing_origin else {}),
-        **exam_facts(session.scan),
+        **exam_facts(session.scan if is_file_spacing(session) else replace(session.scan, scale=steps_of(session))),
         "shape": list(result.labels.shape),
         **frame_facts(Frame("display"), session.scan.geometry),
         "objects": [

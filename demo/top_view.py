@@ -21,7 +21,7 @@ def steps_of(session: Session) -> Scale:
 
 def _step(step: Step, mm: float | None) -> Step:
     if mm is None:
-        return step
+        return step if step.um is None else Step(step.along, basis="left open by the user")
     um = 1000 * mm
     if step.um is not None and math.isclose(um, step.um, rel_tol=1e-5):  # the page shows six digits of it
         return step

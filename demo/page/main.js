@@ -246,7 +246,7 @@ const lookPart = () => {
     oninput: () => { state.look.opacity = Number(ui.opacity.value) / 100; board.redraw(); } });
   ui.checks = { show: check("lm-show", "Masks", "show"), fill: check("lm-fill", "Fill", "fill"),
     outline: check("lm-outline", "Contours", "outline"), sideBySide: check("lm-sidebyside", "Side by side", "sideBySide"),
-    trueAspect: check("lm-true-aspect", "True aspect", "trueAspect", () => { state.aspectByHand = true; showAspect(state.view?.image); }) };
+    trueAspect: check("lm-true-aspect", "True aspect", "trueAspect", () => switchAspect()) };
   return section("View", true, field("Opacity", ui.opacity),
     h("div", { className: "lm-row" }, ...Object.values(ui.checks)), ui.brushField);
 };

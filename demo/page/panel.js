@@ -65,6 +65,12 @@ const showAspect = (image) => {
   board.aspect(across, down);
 };
 
+const switchAspect = () => {
+  state.aspectByHand = true;
+  showAspect(state.view?.image);
+  if (state.view) choiceList(state.view);
+};
+
 // the size along each axis and where it comes from
 const scaleText = (image) => (image ? `Scale: ${image.scale.steps.map(({ along, um, origin, basis }) =>
   `${along} ${um === null ? "unknown (px)" : `${Number(um.toPrecision(5))} µm (${origin})`}${basis ? `, ${basis}` : ""}`).join("; ")}` : "");
@@ -291,14 +297,16 @@ const thumbnail = (mask, colour) => {
   const side = 44;
   const node = h("canvas", { width: side, height: side });
   const context = node.getContext("2d");
-  const scale = Math.min(side / image.width, side / image.height) * image.step;
   context.fillStyle = "#101214";
   context.fillRect(0, 0, side, side);
   const shape = maskShape(mask, colour);
-  // small masks fill the picture too: what counts is their shape
   if (shape) {
-    const zoom = Math.min((0.8 * side) / Math.max(shape.w, shape.h), Math.max(scale, (0.5 * side) / Math.max(shape.w, shape.h)));
-    context.drawImage(shape.fill, (side - shape.w * zoom) / 2, (side - shape.h * zoom) / 2, shape.w * zoom, shape.h * zoom);
+    const { ax, ay } = board.camera;
+    const [longest, whole] = [Math.max(shape.w * ax, shape.h * ay), Math.max(image.width * ax, image.height * ay) / image.step];
+    // small masks fill the picture too: what counts is their shape
+    const zoom = Math.min((0.8 * side) / longest, Math.max(side / whole, (0.5 * side) / longest));
+    const [w, rows] = [shape.w * ax * zoom, shape.h * ay * zoom];
+    context.drawImage(shape.fill, (side - w) / 2, (side - rows) / 2, w, rows);
   }
   return node;
 };

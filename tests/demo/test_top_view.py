@@ -2,6 +2,8 @@
 
 import base64
 import io
+import json
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -63,6 +65,10 @@ def test_the_scale_says_where_each_size_comes_from():
     found = top_view.scale_view(session)
     assert [step["origin"] for step in found["steps"]] == ["user", "file", "user"]
     assert found["steps"][2]["um"] == pytest.approx(12) and "11.5 um (assumed)" in found["steps"][2]["basis"]
+    known = Session(session.predictor, replace(oct_scan(), spacing_mm=(0.12, 0.004, 0.012)))
+    assert top_view.scale_view(known)["origin"] == "file"
+    known.spacing_mm = (0.004, 0.012)
+    assert [step["um"] for step in top_view.scale_view(known)["steps"]] == [None, pytest.approx(4), pytest.approx(12)]
 
 
 def test_a_file_of_a_scanner_is_shown_from_above_once(tmp_path):
@@ -78,4 +84,13 @@ def test_a_file_of_a_scanner_is_shown_from_above_once(tmp_path):
     picture = Image.open(io.BytesIO(base64.b64decode(shown["top_view"]["png"].split(",")[1])))
     assert picture.size == (60, 4)
     assert "png" not in page.do("look", slice=2, have=shown["key"])["image"]["top_view"]
+    page.do("box", slice=1, box=[5, 5, 40, 30])
+    for sizes, origins, words in (
+        ([0.12, 0.00387, 0.0115], ["file"] * 3, "file"),
+        ([0.12, 0.00387, 0.02], ["file", "file", "user"], "B-scans file, depth file, A-scans user"),
+    ):
+        page.do("spacing", mm=sizes)
+        saved = base64.b64decode(page.ask("save", slice=1, what="zip")["file"]["data"])
+        record = json.loads(zipfile.ZipFile(io.BytesIO(saved)).read("a_record.json"))
+        assert [step["origin"] for step in record["scale"]] == origins and record["spacing_origin"] == words
     assert page.upload(("b.png", png_of(np.zeros((30, 30), np.uint8))))["view"]["image"]["top_view"] is None
