@@ -34,8 +34,8 @@ segment: $(BASE)/ready  ## install the base package and segment the bundled case
 demo: $(DEMO)/ready  ## open the demo in the browser
 	PYTHONPATH=. $(DEMO)/bin/python -m lite_medsam demo
 
-test: $(FULL)/ready test-base  ## the tests of the base package without extras, then all, in the full environment
-	$(FULL)/bin/python $(PYTEST) -m "not slow" $(TESTS)
+test: $(FULL)/ready test-base  ## the tests of the base package without extras, then in the full environment what differs there
+	$(FULL)/bin/python $(PYTEST) -m "not slow" --after-base $(TESTS)
 
 test-base: $(BASE_TEST)/ready
 	$(BASE_TEST)/bin/python $(PYTEST) -m "not slow" --ignore tests/learning $(TESTS)

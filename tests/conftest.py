@@ -1,6 +1,28 @@
 """Shared fixtures; what tests import from one another lies in `tests/support`, which pytest puts on the path."""
 
+import re
+
 import pytest
+
+# what makes a test differ between the base environment and the full one: extras, processes, what is loaded
+_DEPENDS = re.compile(r"skip|subprocess|sys\.modules|find_spec|find_jobs|main\(")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--after-base",
+        action="store_true",
+        help="leave out what ran in the base environment just now and would do the same here: files of tests that name no "
+        "extra, start no process and run no command, and blocks of the documentation that need no extra",
+    )
+
+
+def pytest_ignore_collect(collection_path, config):
+    if not config.getoption("--after-base") or not collection_path.name.startswith("test_"):
+        return None
+    if "learning" in collection_path.parts or collection_path.suffix != ".py":
+        return None
+    return None if _DEPENDS.search(collection_path.read_text(encoding="utf-8")) else True
 
 
 @pytest.fixture(scope="session", autouse=True)

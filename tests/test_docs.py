@@ -77,7 +77,9 @@ def run(block: Block, folder: Path, environment: dict[str, str]) -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 @pytest.mark.parametrize("block", runnable())
-def test_the_block_runs(block, inputs, environment, tmp_path):
+def test_the_block_runs(block, inputs, environment, tmp_path, pytestconfig):
+    if pytestconfig.getoption("--after-base") and not {"needs", "slow"} & set(block.marks):
+        pytest.skip("ran in the base environment")
     for module in block.marks.get("needs", "").split():
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"needs {module}")

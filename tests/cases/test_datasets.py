@@ -26,7 +26,7 @@ def test_every_set_that_was_asked_for_is_there():
 def test_adapters_and_the_registry_know_each_other():
     used = {dataset.adapter for dataset in REGISTRY.values()} - {None}
     assert used <= set(ADAPTERS)
-    assert set(ADAPTERS) - used == {"image-folder", "oct"}, "an adapter of a named set has an entry"
+    assert set(ADAPTERS) - used == {"dicom", "image-folder", "nifti", "oct"}, "an adapter of a named set has an entry"
 
 
 @pytest.mark.parametrize("dataset", REGISTRY.values(), ids=list(REGISTRY))

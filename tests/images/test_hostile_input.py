@@ -372,7 +372,7 @@ def test_images(tmp_path, capfd, kind):
 PROMPTS = {
     "empty": (b"", "must be JSON, line 1 column 1"),
     "bad": (b'{"version": 1,\n "objects": [}', "must be JSON, line 2 column 14"),
-    "binary": (GOOD, "must be JSON in UTF-8, holds other bytes"),
+    "binary": (b"\xff\xfe" + bytes(range(128, 256)), "must be JSON in UTF-8, holds other bytes"),
     "NaN": (b'{"version": 1, "objects": [{"box": [NaN, 1, 2, 3]}]}', "numbers must be finite, got NaN"),
     "infinity": (
         b'{"version": 1, "objects": [{"box": [-Infinity, 1, 2, 3]}]}',

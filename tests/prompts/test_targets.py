@@ -244,7 +244,8 @@ def test_targets_come_back_from_the_prompt_files_of_volumes(tmp_path):
 )
 def test_an_object_has_its_name_on_every_slice(item):
     predictor, backend = named()
-    found = propagate(predictor, np.full((5, 64, 64), 90, np.uint8), [item])
+    volume = np.full((5, 64, 64), 90, np.uint8) + np.arange(5, dtype=np.uint8)[:, None, None]  # repeats are not asked
+    found = propagate(predictor, volume, [item])
     asked = [labels[0].tolist() for _, labels, _, _ in backend.decoded]
     assert asked == [[2, 3, FIRST_TARGET + 1]] * (4 if item.prompts.get(2) and item.prompts[2].box is None else 5)
     assert found.mask(0).any((1, 2)).all()
