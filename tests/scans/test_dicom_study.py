@@ -49,7 +49,7 @@ def dicomdir(folder, names):
     return folder / "DICOMDIR"
 
 
-@pytest.mark.parametrize("wanted", ["3", CT, "CT", "ct"])
+@pytest.mark.parametrize("wanted", ["3", CT, "CT", "ct"], ids=["number", "uid", "modality", "lower case"])
 def test_a_series_is_chosen_by_number_uid_or_modality(tmp_path, wanted):
     folder = study(tmp_path / "s")
     whole = load_volume(folder / "A")
