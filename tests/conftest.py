@@ -5,7 +5,7 @@ import re
 import pytest
 
 # what makes a test differ between the base environment and the full one: extras, processes, what is loaded
-_DEPENDS = re.compile(r"skip|subprocess|sys\.modules|find_spec|find_jobs|main\(")
+_DEPENDS = re.compile(r"skip|subprocess|sys\.modules|find_spec")
 
 
 def pytest_addoption(parser):
@@ -13,7 +13,7 @@ def pytest_addoption(parser):
         "--after-base",
         action="store_true",
         help="leave out what ran in the base environment just now and would do the same here: files of tests that name no "
-        "extra, start no process and run no command, and blocks of the documentation that need no extra",
+        "extra and start no process, and blocks of the documentation that need no extra",
     )
 
 
