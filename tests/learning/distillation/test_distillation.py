@@ -318,6 +318,7 @@ def score(predictor):
     return float(np.mean(scores))
 
 
+@pytest.mark.slow
 def test_a_tiny_student_learns_from_a_tiny_teacher(tmp_path, capsys):
     """The feature error falls by at least half, also on images kept back it falls, and Dice rises: by command line."""
     settings = TrainSettings(steps=80, batch_size=4, warmup_steps=10, learning_rate=3e-3, ema_decay=0.97,

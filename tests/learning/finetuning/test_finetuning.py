@@ -133,6 +133,7 @@ def test_the_model_says_where_it_comes_from(finished):
     assert json.loads((out / "settings.json").read_text())["learning_rate"] == 1e-2
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path, cases, weights):
     settings = dataclasses.replace(QUICK, steps=16, validate_every=6, train="encoder-last")
     out = tmp_path / "cut"
@@ -155,6 +156,7 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(tmp_path, cases, weights)
     assert_same_run(tmp_path / "whole", out)
 
 
+@pytest.mark.slow
 def test_two_processes_take_the_step_of_one(tmp_path, cases, weights):
     settings = dataclasses.replace(QUICK, steps=2, train="all", validate_every=2)
     finetune(cases, tmp_path / "one", settings, weights)
