@@ -18,7 +18,21 @@ from .models import Models
 from .seats import Seats, Turnstile
 
 HERE = Path(__file__).parent
-SCRIPTS = ("wire", "camera", "drawing", "ruler", "canvas", "enface", "main", "panel")
+# one closure in this order; a feature's own file stands before "main", which builds the page from what is registered
+SCRIPTS = (
+    "nodes",
+    "registry",
+    "toast",
+    "wire",
+    "camera",
+    "drawing",
+    "ruler",
+    "canvas",
+    "enface",
+    "tools",
+    "main",
+    "panel",
+)
 
 
 @dataclass(frozen=True)

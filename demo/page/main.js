@@ -1,31 +1,5 @@
 // The page: controls, what they ask of the server, and what comes back.
 
-const TOOLS = [
-  ["box", "Box", "B", "Box: drag around the object. Drag its corners to change it, its inside to move it; Shift starts a new object."],
-  ["click", "Click +", "A", "Click on the object. Right button: not on the object. A click on a mark takes it back."],
-  ["unclick", "Click −", "N", "Click where the object is not."],
-  ["scribble", "Scribble +", "S", "Draw a line over what belongs to the object: the model follows."],
-  ["unscribble", "Scribble −", "X", "Draw a line over what does not belong to the object: the model follows."],
-  ["brush", "Brush", "P", "Paint: exactly the pixels under the brush are added."],
-  ["eraser", "Eraser", "E", "Erase: exactly the pixels under the brush are taken away."],
-  ["ruler", "Ruler", "R", "Ruler: drag to measure a length. It is drawn over the picture and is no prompt; Esc takes it away."],
-  ["hand", "Move", "H", "Move the picture. Also: space bar, middle button, two fingers."],
-];
-const SHORTCUTS = [
-  ["B A N S X P E R H", "the tools: box, click +, click −, scribble +, scribble −, brush, eraser, ruler, move"],
-  ["right button, Alt", "not on the object, with any click, scribble or brush"],
-  ["Ctrl+Z, Ctrl+Y", "undo, redo"],
-  ["O", "new object"],
-  ["1 … 9", "select object 1 … 9"],
-  ["Delete", "clear the selected object"],
-  ["C", "next of the masks that the prompts can mean"],
-  ["+  −  0", "zoom in, out, whole picture; also the wheel and two fingers"],
-  ["arrows", "move the picture"],
-  ["Page up, Page down", "slice before, slice after; also Shift and the wheel"],
-  ["up, down on the en-face view", "B-scan above, B-scan below"],
-  ["V  F  K", "masks on or off, fill or outline alone, side by side"],
-  ["Esc", "give up what is being drawn; take the ruler away"],
-];
 const WINDOWS = [
   ["soft tissue", 40, 400], ["lung", -600, 1500], ["bone", 400, 1800], ["brain", 40, 80], ["liver", 60, 160],
 ];
@@ -37,11 +11,6 @@ const state = {
   look: { show: true, fill: true, outline: true, opacity: 0.45, sideBySide: false, trueAspect: false, brush: 12 },
 };
 const shapes = new Map(); // mask -> what is drawn of it, so that a mask that did not change is not built again
-
-const say = (text, isError = false) => {
-  ui.message.textContent = text;
-  ui.message.classList.toggle("lm-error", isError);
-};
 
 const wire = makeWire(server, () => state.token, (answer, ms) => onAnswer(answer, ms), (busy) => {
   ui.root.classList.toggle("lm-busy", busy);
@@ -60,7 +29,7 @@ const act = (request, hint = null, kind = null) => {
 const onAnswer = (answer, ms) => {
   if (!answer.ok) {
     if (answer.code === "replaced") return;
-    say(answer.error, true);
+    say(answer.error, { error: true });
     if (answer.code === "ended") ui.root.classList.add("lm-ended");
     return;
   }
@@ -80,6 +49,7 @@ const show = async (view, answer, ms) => {
     state.key = image.key;
     const isNew = image.opened !== state.opened;
     if (isNew) {
+      forgetSaid(() => true);
       ui.exactFrameField.hidden = !image.voxel;
       if (image.voxel) { // which two axes of the file lie in the slice
         const [u, v] = [image.voxel[0][0], image.voxel[1][0]].sort().map((axis) => "ijk"[axis]);
@@ -125,22 +95,15 @@ const show = async (view, answer, ms) => {
   panel(view);
   if (view.ms?.decode !== undefined) {
     const encode = view.ms.encode ? `picture read in ${view.ms.encode} ms, ` : "";
-    say(`Mask in ${Math.round(ms)} ms (${encode}mask ${view.ms.decode} ms).`);
-  } else if (answer.message) say(answer.message);
+    say(`Mask in ${Math.round(ms)} ms (${encode}mask ${view.ms.decode} ms).`, { id: "timing" });
+  }
+  if (answer.message) say(answer.message);
   if (view.job) watchJob();
 };
 
 const fetchData = (url) => Promise.resolve(new Blob([fromBase64(url.split(",")[1])], { type: "image/png" }));
 
 // -- parts of the page
-
-const ui = {};
-const button = (label, title, onclick, attributes = {}) =>
-  h("button", { type: "button", className: "lm-button", title, onclick, "aria-label": attributes.aria ?? title ?? label,
-    ...attributes.node }, label);
-const field = (label, control, note = null) => h("label", { className: "lm-field" }, h("span", {}, label), control, note);
-const section = (title, open, ...children) =>
-  h("details", { className: "lm-section", open }, h("summary", {}, title), h("div", { className: "lm-body" }, ...children));
 
 const build = () => {
   ui.sample = h("select", { id: "lm-sample", onchange: () => ui.sample.value && openSample(ui.sample.value) });
@@ -151,12 +114,12 @@ const build = () => {
     title: "Masks of the open picture as objects: npz, NIfTI, DICOM-SEG, PNG, TIFF, COCO, Labelme, YOLO, polygons, or our ZIP",
     onchange: () => ui.masks.files.length && openFiles([...ui.masks.files], "masks") });
   ui.tools = h("div", { className: "lm-tools", role: "group", "aria-label": "Tools" },
-    ...TOOLS.map(([name, label, key, help]) => button(label, `${help} (${key})`, () => setTool(name),
-      { aria: `${label} tool: ${help}`, node: { id: `lm-tool-${name}` } })));
-  ui.undo = button("Undo", "Undo (Ctrl+Z)", () => act({ op: "undo" }), { aria: "Undo", node: { id: "lm-undo" } });
-  ui.redo = button("Redo", "Redo (Ctrl+Y)", () => act({ op: "redo" }), { aria: "Redo", node: { id: "lm-redo" } });
+    ...registry.tools.map(({ id, label, key, hint }) => button(label, `${hint} (${key})`, () => setTool(id),
+      { node: { id: `lm-tool-${id}` } })));
+  ui.undo = button("Undo", "Undo (Ctrl+Z)", () => act({ op: "undo" }), { node: { id: "lm-undo" } });
+  ui.redo = button("Redo", "Redo (Ctrl+Y)", () => act({ op: "redo" }), { node: { id: "lm-redo" } });
   ui.clear = button("Clear object", "Clear the selected object (Delete)", () => act({ op: "clear" }),
-    { aria: "Clear object", node: { id: "lm-clear" } });
+    { node: { id: "lm-clear" } });
   ui.brush = h("input", { type: "range", min: 1, max: 60, value: state.look.brush, id: "lm-brush-size",
     oninput: () => { state.look.brush = Number(ui.brush.value); ui.brushOut.textContent = `${ui.brush.value} px`; } });
   ui.brushOut = h("output", {}, `${state.look.brush} px`);
@@ -164,8 +127,7 @@ const build = () => {
   ui.canvas = h("canvas", { id: "lm-canvas", tabIndex: 0, className: "lm-canvas", role: "application",
     "aria-label": "Picture with prompts and masks. Draw with the tools; coordinates can also be typed in under Exact prompt." });
   ui.position = h("span", { className: "lm-position", "aria-hidden": "true" });
-  ui.message = h("div", { className: "lm-message", role: "status", "aria-live": "polite", id: "lm-message" },
-    "Open a file or a sample to begin.");
+  ui.message = h("div", { className: "lm-message", id: "lm-message", "aria-live": "polite" });
   ui.zoom = h("div", { className: "lm-zoom", role: "group", "aria-label": "Zoom" },
     button("+", "Zoom in (+)", () => board.zoomBy(1.5), { aria: "Zoom in" }),
     button("−", "Zoom out (−)", () => board.zoomBy(1 / 1.5), { aria: "Zoom out" }),
@@ -190,7 +152,7 @@ const build = () => {
   ui.targetField.hidden = true;
   ui.measures = h("table", { className: "lm-table", id: "lm-measures" });
   ui.side = h("div", { className: "lm-side" }, enfacePart(), objectsPart(), measuresPart(), lookPart(), windowPart(), modelPart(), homePart(),
-    exactPart(), shortcutsPart());
+    exactPart(), ...registry.sections.map((one) => section(one.title, one.open, one.build())), shortcutsPart());
   ui.root = element.querySelector(".lm-root");
   ui.root.append(
     h("div", { className: "lm-open" },
@@ -248,7 +210,8 @@ const lookPart = () => {
     outline: check("lm-outline", "Contours", "outline"), sideBySide: check("lm-sidebyside", "Side by side", "sideBySide"),
     trueAspect: check("lm-true-aspect", "True aspect", "trueAspect", () => switchAspect()) };
   return section("View", true, field("Opacity", ui.opacity),
-    h("div", { className: "lm-row" }, ...Object.values(ui.checks)), ui.brushField);
+    h("div", { className: "lm-row" }, ...Object.values(ui.checks)), ui.brushField,
+    ...registry.looks.map(({ label, node }) => field(label, node)));
 };
 
 const windowPart = () => {
@@ -287,7 +250,8 @@ const homePart = () =>
       { aria: "Download everything as ZIP", node: { id: "lm-save-zip", className: "lm-button lm-primary" } })),
     h("div", { className: "lm-row" }, ...[["label", "Label PNG"], ["overlay", "Overlay PNG"], ["npz", "npz"], ["nifti", "NIfTI"],
       ["coco", "COCO JSON"], ["prompts", "Prompts JSON"]].map(([what, label]) =>
-      button(label, `Download: ${label}`, () => save(what), { node: { id: `lm-save-${what}` } }))));
+      button(label, `Download: ${label}`, () => save(what), { node: { id: `lm-save-${what}` } })),
+      ...Object.values(registry.menus).flat().map(({ id, label, title, action }) => button(label, title, action, { node: { id } }))));
 
 const exactPart = () => {
   ui.exact = h("input", { type: "text", id: "lm-exact", placeholder: "120,80,260,190  or  180,140,1", autocomplete: "off",
@@ -302,5 +266,5 @@ const exactPart = () => {
 
 const shortcutsPart = () =>
   section("Keyboard and mouse", false, h("table", { className: "lm-table" },
-    h("tbody", {}, ...SHORTCUTS.map(([keys, what]) => h("tr", {}, h("th", { scope: "row" }, keys), h("td", {}, what))))),
+    h("tbody", {}, ...registry.keys.map(({ shown, what }) => h("tr", {}, h("th", { scope: "row" }, shown), h("td", {}, what))))),
     h("p", {}, "A scribble becomes clicks along it, which the model was trained on. Brush and eraser change exactly the pixels under them."));

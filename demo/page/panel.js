@@ -2,12 +2,12 @@
 
 const setTool = (name) => {
   state.tool = name;
-  for (const [tool] of TOOLS) {
-    const node = ui.root.querySelector(`#lm-tool-${tool}`);
-    node.setAttribute("aria-pressed", String(tool === name));
-    node.classList.toggle("lm-on", tool === name);
+  for (const { id } of registry.tools) {
+    const node = ui.root.querySelector(`#lm-tool-${id}`);
+    node.setAttribute("aria-pressed", String(id === name));
+    node.classList.toggle("lm-on", id === name);
   }
-  if (state.bitmap) say(TOOLS.find(([tool]) => tool === name)[3]);
+  if (state.bitmap) say(registry.tools.find(({ id }) => id === name).hint);
   board?.redraw();
 };
 
@@ -33,17 +33,17 @@ const openFiles = async (files, op = "open") => {
   const limit = state.about?.max_upload_bytes ?? 0;
   const total = files.reduce((sum, file) => sum + file.size, 0);
   if (total > limit) {
-    say(`This is too large: ${(total / 2 ** 20).toFixed(0)} MB, at most ${(limit / 2 ** 20).toFixed(0)} MB can be opened here.`, true);
+    say(`This is too large: ${(total / 2 ** 20).toFixed(0)} MB, at most ${(limit / 2 ** 20).toFixed(0)} MB can be opened here.`, { error: true });
     return;
   }
   const begun = await wire.direct({ op: "upload", files: files.map((file) => ({ name: file.name, size: file.size })) });
-  if (!begun.ok) { say(begun.error, true); return; }
+  if (!begun.ok) { say(begun.error, { error: true }); return; }
   let sent = 0;
   for (const [number, file] of files.entries()) {
     for (let at = 0; at < file.size; at += state.about.piece) {
       const bytes = new Uint8Array(await file.slice(at, at + state.about.piece).arrayBuffer());
       const answer = await wire.direct({ op: "piece", file: number, data: toBase64(bytes) });
-      if (!answer.ok) { say(answer.error, true); return; }
+      if (!answer.ok) { say(answer.error, { error: true }); return; }
       sent += bytes.length;
       say(`Sending ${file.name}: ${Math.round((100 * sent) / Math.max(1, total))} %`);
     }
@@ -138,7 +138,7 @@ const positionText = (image, [x, y]) => {
 const sendExact = () => {
   const parts = ui.exact.value.split(",").map((part) => Number(part.trim()));
   if (!ui.exact.value.trim() || parts.some((part) => !Number.isFinite(part)) || ![3, 4].includes(parts.length)) {
-    say("An exact prompt must be x0,y0,x1,y1 for a box, or x,y,1 or x,y,0 for a click.", true);
+    say("An exact prompt must be x0,y0,x1,y1 for a box, or x,y,1 or x,y,0 for a click.", { error: true });
   } else if (parts.length === 4) act({ op: "box", box: parts, coordinates: typedIn() });
   else act({ op: "click", x: parts[0], y: parts[1], positive: parts[2] !== 0, coordinates: typedIn() });
 };
@@ -182,7 +182,7 @@ const watchJob = async () => {
       watching = false;
       const done = await act({ op: "look" });
       if (opened !== state.opened) return; // something else was opened meanwhile
-      if (answer.job?.message) say(answer.job.message, !answer.job.message.startsWith("stopped"));
+      if (answer.job?.message) say(answer.job.message, { error: !answer.job.message.startsWith("stopped") });
       else if (done.ok) say("The objects were followed through the slices. Correct a slice and follow again.");
       return;
     }
@@ -219,6 +219,9 @@ const panel = (view) => {
   showSpacing();
   ui.scale.textContent = scaleText(image);
   comparedTable(view);
+  for (const { update } of [...registry.sections, ...registry.looks]) update(view);
+  for (const { id, shown } of Object.values(registry.menus).flat()) ui.root.querySelector(`#${id}`).hidden = !shown(view);
+  for (const callback of registry.viewers) callback(view);
 };
 
 const windowValues = (image) => {
@@ -334,45 +337,13 @@ const comparedTable = (view) => {
 
 // -- keyboard
 
-const KEYS = { b: "box", a: "click", n: "unclick", s: "scribble", x: "unscribble", p: "brush", e: "eraser", r: "ruler", h: "hand" };
-
-const toggle = (name) => {
-  state.look[name] = !state.look[name];
-  ui.checks[name].querySelector("input").checked = state.look[name];
-  board.redraw();
-};
-
 const onKey = (event) => {
   const typing = event.target.matches?.("input:not([type=range]):not([type=checkbox]):not([type=file]), textarea, select");
-  if (typing || !ui.root.isConnected || !ui.root.offsetParent) return;
-  const key = event.key.toLowerCase();
-  const onSlider = event.target.matches?.("input[type=range]");
-  let used = true;
-  if ((event.ctrlKey || event.metaKey) && key === "z") act({ op: event.shiftKey ? "redo" : "undo" });
-  else if ((event.ctrlKey || event.metaKey) && key === "y") act({ op: "redo" });
-  else if (event.ctrlKey || event.metaKey || event.altKey) return;
-  else if (KEYS[key]) setTool(KEYS[key]);
-  else if (key === "o") act({ op: "add" });
-  else if (key >= "1" && key <= "9") {
-    const item = state.objects[Number(key) - 1];
-    if (item) act({ op: "select", object: item.id });
-  } else if (key === "delete" || key === "backspace") act({ op: "clear" });
-  else if (key === "c") nextChoice();
-  else if (key === "+" || key === "=") board.zoomBy(1.5);
-  else if (key === "-") board.zoomBy(1 / 1.5);
-  else if (key === "0") board.fit();
-  else if (key === "pageup") goTo(state.slice - 1);
-  else if (key === "pagedown") goTo(state.slice + 1);
-  else if (key === "v") toggle("show");
-  else if (key === "f") toggle("fill");
-  else if (key === "k") toggle("sideBySide");
-  else if (key === "escape") board.giveUp();
-  else if (key === " " && event.target === ui.canvas) state.spaceHeld = true;
-  else if (key.startsWith("arrow") && event.target === ui.canvas && !onSlider) {
-    const step = 40;
-    board.panBy(key === "arrowleft" ? step : key === "arrowright" ? -step : 0, key === "arrowup" ? step : key === "arrowdown" ? -step : 0);
-  } else used = false;
-  if (used) event.preventDefault();
+  if (typing || !ui.root.isConnected || !ui.root.offsetParent || event.altKey) return;
+  const entry = pressedKey(event, ui.canvas);
+  if (!entry) return;
+  entry.action(event);
+  event.preventDefault();
 };
 
 const nextChoice = () => {

@@ -1,16 +1,5 @@
 // Requests to the server: one at a time, in order; answers that a newer one has overtaken are dropped.
 
-const h = (tag, attributes = {}, ...children) => {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name in node && name !== "list") node[name] = value;
-    else node.setAttribute(name, value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-};
-
 const makeWire = (server, getToken, onAnswer, onBusy) => {
   const waiting = [];
   let working = false;

@@ -1,27 +1,19 @@
 """The demo driven by a mouse: headless Chromium draws, corrects, zooms, downloads; what it gets is checked in pixels."""
 
-import contextlib
-import io
 import re
-import shutil
 import subprocess
 import sys
 import time
 import zipfile
 from pathlib import Path
-from urllib.parse import urlparse
 
 import numpy as np
 import pytest
 from places import ROOT
 
 pytest.importorskip("gradio")
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("no Chromium on this machine", allow_module_level=True)
-
 from demo_server import running  # noqa: E402
+from editor import Editor, chromium, iou, mask_of, png_of  # noqa: E402
 from fakes import FakeBackend  # noqa: E402
 
 from lite_medsam.cases.case import Case, save_case  # noqa: E402
@@ -30,101 +22,6 @@ from lite_medsam.phantoms import make_phantom, make_phantom_volume  # noqa: E402
 from lite_medsam.segment.predictor import Predictor  # noqa: E402
 
 DESKS: dict = {}  # what serves an address
-READY = "document.querySelector('.lm-root[data-ready]') && !document.querySelector('.lm-busy')"
-
-
-class Editor:
-    """A page with the editor, and what a hand does on it."""
-
-    def __init__(self, page, url):
-        self.page, self.errors, self.hosts = page, [], set()
-        page.on("request", lambda request: self.hosts.add(urlparse(request.url).hostname))
-        page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.goto(url)
-        page.wait_for_selector(".lm-root[data-ready]", timeout=60_000)
-
-    def settle(self):
-        self.page.wait_for_function(READY, timeout=60_000)
-        # the answer is drawn in the next frames
-        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-    def sample(self, title):
-        before = self.view()["opened"]
-        self.page.select_option("#lm-sample", label=title)
-        self.page.wait_for_function(f"{self._state('view?.image?.opened ?? 0')} > {before}", timeout=60_000)
-        self.settle()
-
-    def _state(self, path):
-        return f"document.querySelector('#lm-canvas').liteMedsam.state.{path}"
-
-    def view(self):
-        """What the page has of the server's last answer."""
-        found = self.page.evaluate(
-            f"() => ({{opened: {self._state('view?.image?.opened ?? 0')}, view: {self._state('view')}}})"
-        )
-        return {"opened": found["opened"], **(found["view"] or {})}
-
-    def objects(self):
-        return self.view()["objects"]
-
-    def message(self):
-        return self.page.inner_text("#lm-message")
-
-    def on_page(self, x, y):
-        """Where the middle of an image pixel is."""
-        return self.page.evaluate(f"document.querySelector('#lm-canvas').liteMedsam.toClient({x}, {y})")
-
-    def drag(self, start, end, steps=6):
-        self.page.evaluate("document.querySelector('#lm-canvas').scrollIntoView({block: 'center'})")
-        self.page.mouse.move(*self.on_page(*start))
-        self.page.mouse.down()
-        self.page.mouse.move(*self.on_page(*end), steps=steps)
-        self.page.mouse.up()
-        self.settle()
-
-    def click(self, x, y, **options):
-        self.page.evaluate("document.querySelector('#lm-canvas').scrollIntoView({block: 'center'})")
-        self.page.mouse.click(*self.on_page(x, y), **options)
-        self.settle()
-
-    def tool(self, name):
-        self.page.click(f"#lm-tool-{name}")
-
-    def upload(self, name, data):
-        before = self.view()["opened"]
-        self.page.set_input_files("#lm-file", {"name": name, "mimeType": "application/octet-stream", "buffer": data})
-        begun = f"document.querySelector('.lm-busy') || ({self._state('view?.image?.opened ?? 0')}) > {before}"
-        with contextlib.suppress(sync_api.TimeoutError):  # a file that is refused at once
-            self.page.wait_for_function(begun, timeout=2000)
-        self.settle()
-
-    def download(self, what, folder):
-        with self.page.expect_download() as caught:
-            self.page.click(f"#lm-save-{what}")
-        path = Path(folder) / caught.value.suggested_filename
-        caught.value.save_as(path)
-        return path
-
-
-def mask_of(item, hw):
-    runs = item["mask"]
-    flat = np.concatenate([np.full(n, i % 2, bool) for i, n in enumerate(runs["runs"])])
-    mask = np.zeros(hw, bool)
-    mask[runs["y"] : runs["y"] + runs["h"], runs["x"] : runs["x"] + runs["w"]] = flat.reshape(runs["h"], runs["w"])
-    return mask
-
-
-def iou(a, b):
-    return (a & b).sum() / (a | b).sum()
-
-
-def png_of(array):
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, "PNG")
-    return file.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -137,10 +34,8 @@ def server():
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
+    with chromium() as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -373,15 +268,15 @@ def test_bad_uploads_are_told_in_the_page_and_it_goes_on(editor):
     editor.sample("US")
     for name, data in (("a.png", b"words"), ("b.nii.gz", b"\x1f\x8b123"), ("c.dcm", b"x" * 200), ("d.png", b"")):
         editor.upload(name, data)
-        assert "lm-error" in editor.page.get_attribute("#lm-message", "class") and name in editor.message(), (
-            editor.message()
-        )
+        assert name in editor.error(), editor.message()
     editor.upload("large.png", bytes(4 * 2**20))
-    assert "too large" in editor.message()
+    assert "too large" in editor.error()
     editor.upload("many.png", png_of(np.zeros((2600, 2000), np.uint8)))
-    assert "at most 5,000,000 pixels" in editor.message()
+    assert "at most 5,000,000 pixels" in editor.error()
     editor.drag((150, 150), (300, 300))
-    assert editor.objects()[0]["mask"]["runs"] and "lm-error" not in editor.page.get_attribute("#lm-message", "class")
+    assert editor.objects()[0]["mask"]["runs"] and "at most 5,000,000 pixels" in editor.error()  # until it is dismissed
+    editor.page.get_by_label("Dismiss the message").click()
+    assert editor.error() == "" and "Mask in" in editor.message()
 
 
 def test_a_phone_draws_with_a_finger_and_zooms_with_two(browser, server):
