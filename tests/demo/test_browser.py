@@ -12,14 +12,14 @@ import pytest
 from places import ROOT
 
 pytest.importorskip("gradio")
-from demo_server import running  # noqa: E402
-from editor import Editor, chromium, iou, mask_of, png_of  # noqa: E402
-from fakes import FakeBackend  # noqa: E402
+from demo_server import running
+from editor import Editor, chromium, iou, mask_of, png_of
+from fakes import FakeBackend
 
-from lite_medsam.cases.case import Case, save_case  # noqa: E402
-from lite_medsam.cli.demo_loading import load_demo  # noqa: E402
-from lite_medsam.phantoms import make_phantom, make_phantom_volume  # noqa: E402
-from lite_medsam.segment.predictor import Predictor  # noqa: E402
+from lite_medsam.cases.case import Case, save_case
+from lite_medsam.cli.demo_loading import load_demo
+from lite_medsam.phantoms import make_phantom, make_phantom_volume
+from lite_medsam.segment.predictor import Predictor
 
 DESKS: dict = {}  # what serves an address
 
