@@ -10,7 +10,7 @@ from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_coordinates import prompt_to_display
 
 from .fields import list_of, number_of, text_of, whole_of
-from .seats import Seat
+from .seats import Refused, Seat
 
 if TYPE_CHECKING:
     from .actions import Desk
@@ -65,6 +65,13 @@ def _paint(session, request, index, target):
     session.paint(request.get("stroke"), radius, request.get("add") is not False, index, target)
 
 
+def _flag(request: dict, name: str) -> bool:
+    value = request.get(name, True)
+    if not isinstance(value, bool):
+        raise Refused(f"{name} must be true or false, got {str(value)[:40]}")
+    return value
+
+
 def _split(session, request, index, target):
     count = session.split(index, target)
     return {"message": "nothing to split: this mask is one piece" if count == 1 else f"split into {count} objects"}
@@ -84,6 +91,8 @@ OBJECT_OPERATIONS = {
     "select": _on_object(lambda s, r, z, o: s.select(o)),
     "rename": _on_object(lambda s, r, z, o: s.rename(o, text_of(r.get("name"), "name"))),
     "target": _on_object(_target, "Noted: the masks of this object follow."),
+    "hide": _on_object(lambda s, r, z, o: s.hide(_flag(r, "hidden"), o)),
+    "lock": _on_object(lambda s, r, z, o: s.lock(_flag(r, "locked"), o)),
     "remove": _on_object(lambda s, r, z, o: s.remove(o), "The object is removed."),
     "clear": _on_object(lambda s, r, z, o: s.clear(z, o, r.get("everywhere") is True), "The object is cleared."),
     "box": _on_object(_box),

@@ -54,7 +54,7 @@ def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:
     return base | {
         "image": _image(seat, session, index, have),
         "objects": [object_view(session, item, index, unit) for item in session.now.objects],
-        "palette": PALETTE.tolist(),
+        "next": {"number": session.now.next_number, "colour": colour_of(session.now.next_number)},
         "selected": session.now.selected,
         "undo": session.can_undo,
         "redo": session.can_redo,
@@ -120,6 +120,11 @@ def voxel_axes(scan) -> list[list] | None:
     return [[axis, bool(flip), size - 1] for axis, flip, size in columns]
 
 
+def colour_of(number: int) -> list[int]:
+    """RGB of the object of a number: that of its label value in files."""
+    return PALETTE[(number - 1) % len(PALETTE)].tolist()
+
+
 def object_view(session: Session, item: ObjectState, index: int, unit: str) -> dict:
     """One object on one slice."""
     answer, region = item.answers.get(index), item.region(index)
@@ -133,6 +138,10 @@ def object_view(session: Session, item: ObjectState, index: int, unit: str) -> d
         ]
     return {
         "id": item.id,
+        "number": item.number,
+        "colour": colour_of(item.number),
+        "hidden": item.hidden,
+        "locked": item.locked,
         "name": item.name,
         "target": item.target,
         "box": None if answer is None or answer.box is None else list(answer.box),

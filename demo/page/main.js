@@ -79,10 +79,8 @@ const show = async (view, answer, ms) => {
     if (!shapes.has(key)) shapes.set(key, maskShape(mask, colour));
     return shapes.get(key);
   };
-  // an object has the colour of its label value, here as in the files
-  view.objects.forEach((item, i) => { item.colour = view.palette[i % view.palette.length]; });
-  if (view.palette) state.nextColour = view.palette[view.objects.length % view.palette.length];
-  state.objects = view.objects.map((item, i) => ({ ...item, number: i + 1, shape: shapeOf(item.mask, item.colour) }));
+  if (view.next) state.nextColour = view.next.colour;
+  state.objects = view.objects.map((item) => ({ ...item, shape: item.hidden ? null : shapeOf(item.mask, item.colour) }));
   state.other = view.compared
     ? view.compared.objects.map((item) => {
         const own = state.objects.find((object) => object.id === item.id);

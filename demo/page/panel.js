@@ -241,21 +241,21 @@ const objectList = (view) => {
   const free = view.objects.length;
   if (ui.objects.contains(document.activeElement) && document.activeElement.tagName === "INPUT") return;
   const focused = ui.objects.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-  ui.objects.replaceChildren(...view.objects.map((item, i) => {
+  ui.objects.replaceChildren(...view.objects.map((item) => {
     const chosen = item.id === view.selected;
-    const name = h("input", { type: "text", value: item.name, maxLength: 60, "aria-label": `Name of object ${i + 1}`,
+    const name = h("input", { type: "text", value: item.name, maxLength: 60, "aria-label": `Name of object ${item.number}`,
       className: "lm-objectname",
       onfocus: () => { if (item.id !== state.selected) act({ op: "select", object: item.id }); },
       onkeydown: (event) => { if (event.key === "Enter") event.target.blur(); },
       onchange: (event) => act({ op: "rename", object: item.id, name: event.target.value }) });
     return h("li", { className: chosen ? "lm-object lm-selected" : "lm-object", "aria-current": String(chosen) },
       h("button", { type: "button", className: "lm-swatch", "data-focus": `select-${item.id}`, style: `background:${css(item.colour)}`,
-        "aria-label": `Select object ${i + 1}, ${item.name}`, "aria-pressed": String(chosen),
-        onclick: () => act({ op: "select", object: item.id }) }, String(i + 1)),
+        "aria-label": `Select object ${item.number}, ${item.name}`, "aria-pressed": String(chosen),
+        onclick: () => act({ op: "select", object: item.id }) }, String(item.number)),
       name,
       h("span", { className: "lm-score", title: "the model's own estimate of the overlap (IoU)" },
         item.score !== null ? `score ${item.score.toFixed(2)}` : item.painted ? "by hand" : ""),
-      h("button", { type: "button", className: "lm-button lm-small", "aria-label": `Remove object ${i + 1}, ${item.name}`,
+      h("button", { type: "button", className: "lm-button lm-small", "aria-label": `Remove object ${item.number}, ${item.name}`,
         title: "Remove", onclick: () => act({ op: "remove", object: item.id }) }, "✕"));
   }));
   if (!free) ui.objects.append(h("li", { className: "lm-empty" }, "No object yet: draw a box or click."));
@@ -320,7 +320,7 @@ const measureTable = (view) => {
     ...rows.map(([name, value]) => h("tr", {}, h("td", {}, name), h("td", {}, value))),
   ] : []);
   ui.measures.replaceChildren(
-    ...view.objects.map((item, i) => h("tbody", {}, ...part(`${i + 1} ${item.name}`, item.measures))),
+    ...view.objects.map((item) => h("tbody", {}, ...part(`${item.number} ${item.name}`, item.measures))),
     h("tbody", {}, ...part("All that is named as fluid", view.summary ?? [])));
 };
 

@@ -1,7 +1,7 @@
 """Changes of a session's objects that ask nothing of the model: merging, dividing, painting, taking back."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -16,7 +16,21 @@ from lite_medsam.session.state import MAX_NAME, Answer, ObjectState, Snapshot
 def without(snapshot: Snapshot, item: ObjectState) -> Snapshot:
     """All objects but one; the last one that is left is selected."""
     objects = tuple(other for other in snapshot.objects if other.id != item.id)
-    return Snapshot(objects, objects[-1].id if objects else None)
+    return replace(snapshot, objects=objects, selected=objects[-1].id if objects else None)
+
+
+def check_locked(before: Snapshot, after: Snapshot) -> None:
+    """Raises PromptError if an object that is locked would be changed, other than by unlocking or hiding it."""
+    kept = {item.id: item for item in after.objects}
+    free = {"locked", "hidden"}
+    for item in before.objects:
+        if not item.locked:
+            continue
+        new = kept.get(item.id)
+        if new is None or any(
+            getattr(new, f.name) is not getattr(item, f.name) for f in fields(item) if f.name not in free
+        ):
+            raise PromptError(f"object {item.number} is locked, so nothing can change it; unlock it first")
 
 
 def cleared(item: ObjectState, index: int | None) -> ObjectState:
@@ -45,7 +59,7 @@ def merged(snapshot: Snapshot, object_ids: Sequence[int]) -> Snapshot:
     first = replace(items[0], answers=answers, followed={}, scores={}, ended=())
     gone = {item.id for item in items[1:]}
     kept = tuple(other for other in snapshot.objects if other.id not in gone)
-    return Snapshot(kept, snapshot.selected).with_object(first)
+    return replace(snapshot, objects=kept).with_object(first)
 
 
 def divided(

@@ -30,7 +30,7 @@ def follow(
         on_slice: Called with slices done and slices in all.
         stop: Polled for every slice; what is finished by then is returned.
     """
-    items = [item for item in snapshot.objects if item.is_settled]
+    items = [item for item in snapshot.objects if item.is_settled and not item.locked]
     seeds = [seed_of(item, predictor.spec.targets) for item in items]
     found = propagate(predictor, volume, seeds, on_slice=on_slice, stop=stop)
     selected = snapshot.selected
@@ -49,7 +49,7 @@ def adopted(now: Snapshot, found: Snapshot) -> Snapshot:
     by_id = {item.id: item for item in found.objects}
     objects = tuple(
         replace(item, followed=by_id[item.id].followed, scores=by_id[item.id].scores, ended=by_id[item.id].ended)
-        if item.id in by_id and by_id[item.id].answers is item.answers
+        if item.id in by_id and by_id[item.id].answers is item.answers and not item.locked
         else item
         for item in now.objects
     )

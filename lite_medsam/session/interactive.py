@@ -15,7 +15,7 @@ from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
 from lite_medsam.session.asking import asked, asked_anew
-from lite_medsam.session.editing import cleared, divided, merged, painted, with_labels, without
+from lite_medsam.session.editing import check_locked, cleared, divided, merged, painted, with_labels, without
 from lite_medsam.session.following import adopted, follow, label_map, volume_objects
 from lite_medsam.session.history import History
 from lite_medsam.session.shown import ShownScan
@@ -45,6 +45,15 @@ class Session(ShownScan, History):
         self.predictor = predictor
         self.seconds: dict[str, float] = {}
         self._ids = itertools.count(1)
+
+    def commit(self, snapshot: Snapshot) -> None:
+        """Makes a step.
+
+        Raises:
+            PromptError: If it changes an object that is locked.
+        """
+        check_locked(self.now, snapshot)
+        super().commit(snapshot)
 
     # -- the picture
 
@@ -104,6 +113,18 @@ class Session(ShownScan, History):
         item = self._target(object_id)
         if target != item.target:
             self.commit(self.now.with_object(self._decoded_anew(replace(item, target=target))))
+
+    def hide(self, hidden: bool, object_id: int | None = None) -> None:
+        """Leaves an object out of what is shown, or shows it again; it is in all that is saved."""
+        item = self.now.find(object_id)
+        if hidden != item.hidden:
+            self.commit(replace(self.now.with_object(replace(item, hidden=hidden)), selected=self.now.selected))
+
+    def lock(self, locked: bool, object_id: int | None = None) -> None:
+        """Keeps an object from every change until it is unlocked."""
+        item = self.now.find(object_id)
+        if locked != item.locked:
+            self.commit(replace(self.now.with_object(replace(item, locked=locked)), selected=self.now.selected))
 
     def remove(self, object_id: int | None = None) -> None:
         """Removes an object."""
@@ -213,9 +234,12 @@ class Session(ShownScan, History):
         """
         if not self.scan.is_volume:
             raise PromptError("only volumes have slices to follow an object through, this is a picture")
-        items = [item for item in self.now.objects if item.is_settled]
-        if not items:
+        settled = [item for item in self.now.objects if item.is_settled]
+        if not settled:
             raise PromptError("an object must have a mask on one slice to be followed, got none; draw a box first")
+        items = [item for item in settled if not item.locked]
+        if not items:
+            raise PromptError("every object with a mask is locked, so none can be followed; unlock one first")
         return items
 
     def propagate(
@@ -260,15 +284,20 @@ class Session(ShownScan, History):
         self.restart(replace(self.now, objects=objects))
 
     def _target(self, object_id: int | None) -> ObjectState:
-        return self._new_object(None) if object_id is None and not self.now.objects else self.now.find(object_id)
+        if object_id is None and not self.now.objects:
+            return self._new_object(None)
+        item = self.now.find(object_id)
+        if item.locked:  # said before the model is asked
+            raise PromptError(f"object {item.number} is locked, so nothing can change it; unlock it first")
+        return item
 
     def _new_object(self, name: str | None, snapshot: Snapshot | None = None) -> ObjectState:
         objects = (snapshot or self.now).objects
         if len(objects) >= MAX_OBJECTS:
             raise PromptError(f"a session must have at most {MAX_OBJECTS} objects; save this one and start another")
-        number = next(self._ids)
+        number = (snapshot or self.now).next_number
         kind = "fluid" if self.scan.modality == "OCT" else "object"
-        return ObjectState(number, checked_name(name) if name else f"{kind} {number}")
+        return ObjectState(next(self._ids), checked_name(name) if name else f"{kind} {number}", number=number)
 
     def _add_points(self, points: list, positive: bool, index: int, object_id: int | None) -> None:
         item = self._target(object_id)

@@ -1,7 +1,7 @@
 """What a session knows: objects, what was said about each on each slice, and the masks that it led to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -69,6 +69,10 @@ class ObjectState:
         scores: The model's estimate for the followed ones.
         target: What it is, as `Prompt.target`; None: not said.
         ended: Where following it ended and why, towards slice 0 and towards the last; () where it was not followed.
+        number: What people and files call it, from 1; its colour follows it. It stays when others go, and no later object
+            has it.
+        hidden: Whether it is left out of what is shown; it is in all that is saved.
+        locked: Whether nothing but unlocking changes it.
     """
 
     id: int
@@ -78,6 +82,9 @@ class ObjectState:
     scores: dict[int, float] = field(default_factory=dict)
     target: str | None = None
     ended: tuple[Ending, ...] = ()
+    number: int = 1
+    hidden: bool = False
+    locked: bool = False
 
     def region(self, index: int) -> Region | None:
         """The mask on a slice, None where there is none."""
@@ -102,10 +109,17 @@ class ObjectState:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that undo brings back."""
+    """All that undo brings back.
+
+    Attributes:
+        objects: In the order in which they came.
+        selected: Id of the one that tools work on.
+        next_number: Of the next object: above that of any object there was.
+    """
 
     objects: tuple[ObjectState, ...] = ()
     selected: int | None = None
+    next_number: int = 1
 
     def find(self, object_id: int | None) -> ObjectState:
         """The object of this id, by default the selected one.
@@ -125,7 +139,8 @@ class Snapshot:
             objects = tuple(item if old.id == item.id else old for old in self.objects)
         else:
             objects = (*self.objects, item)
-        return Snapshot(objects, item.id)
+        following = max(self.next_number, item.number + 1)
+        return replace(self, objects=objects, selected=item.id, next_number=following)
 
 
 def xy_and_labels(points: Points) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ import pytest
 from fakes import FakeBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sessions import disc, fake_session, scan_of
 
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.model.calibration import apply
@@ -16,30 +17,12 @@ from lite_medsam.phantoms import make_phantom, make_phantom_volume
 from lite_medsam.prompts.prompt_set import Prompt, load_prompts, save_prompts
 from lite_medsam.prompts.strokes import brushed, checked_stroke, clicks_along
 from lite_medsam.results.measurements import is_fluid
-from lite_medsam.scans.geometry import Geometry
-from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.choices import choices, overlap
 from lite_medsam.segment.instances import split_instances
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
 from lite_medsam.segment.timed_backend import TimedBackend
 from lite_medsam.session.interactive import MAX_OBJECTS, Session
-
-
-def disc(hw, x, y, radius):
-    rows, columns = np.mgrid[: hw[0], : hw[1]]
-    return np.hypot(rows - y, columns - x) <= radius
-
-
-def scan_of(image, is_volume=False, spacing=None, **more):
-    shape = image.shape[: 3 if is_volume else 2]
-    return Scan(image, spacing, None, Geometry.from_spacing(shape, spacing), "test", is_volume, **more)
-
-
-def fake_session(hw=(90, 120), **more):
-    backend = FakeBackend(64)
-    image = np.random.default_rng(0).integers(0, 256, hw, np.uint8)
-    return Session(Predictor(backend, "off", EncodingCache()), scan_of(image, **more)), backend
 
 
 @pytest.fixture(scope="module")
