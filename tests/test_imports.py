@@ -38,7 +38,7 @@ ORDER = (
     "bench",
     "cli",
 )
-LEARNING = ("network", "published", "data", "training", "finetuning", "distillation", "specialists")
+LEARNING = ("network", "published", "data", "lessons", "training", "finetuning", "distillation", "specialists")
 
 
 @functools.cache

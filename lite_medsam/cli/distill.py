@@ -8,7 +8,8 @@ import click
 
 from lite_medsam.cli.options import settings_options
 from lite_medsam.cli.train import require_training
-from lite_medsam.learning.distillation.settings import DistillSettings, ViewSettings
+from lite_medsam.learning.distillation.settings import DistillSettings
+from lite_medsam.learning.lessons.settings import ViewSettings
 
 FAMILIES = ("litemedsam", "medsam_vit_b", "sam_vit_b", "sam_vit_l", "sam_vit_h", "mobile_sam")
 
@@ -62,7 +63,7 @@ def command(
     require_training("onnx")
 
     from lite_medsam.learning.distillation.run import open_student, run_distillation
-    from lite_medsam.learning.distillation.teachers import open_teacher
+    from lite_medsam.learning.lessons.teachers import open_teacher
     from lite_medsam.learning.network.threads import set_threads
 
     set_threads(threads)

@@ -3,6 +3,7 @@
 - data/: Labelled images to prompted training batches
 - distillation/: A small student learns to answer as a large teacher does
 - finetuning/: A model made better on a folder of cases
+- lessons/: What a teacher answers about views of images, asked once and kept
 - network/: The network in torch, its weights, and its export as graphs
 - published/: Checkpoints that others published: read, checked, converted
 - specialists/: Networks without prompts of their own to compare with: the box is one more channel of the image

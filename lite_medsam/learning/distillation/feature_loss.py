@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lite_medsam.learning.distillation.lessons import Lesson, pool_valid
+from lite_medsam.learning.lessons.book import Lesson, pool_valid
 
 SMALLEST_SPREAD = 1e-2  # of a view that hardly differs from the mean, such as a black one
 

@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from lite_medsam.errors import WeightsError
 from lite_medsam.learning.distillation.feature_loss import FeatureLoss
-from lite_medsam.learning.distillation.lessons import Lesson, LessonBook, decode_lessons
 from lite_medsam.learning.distillation.settings import DistillSettings
-from lite_medsam.learning.distillation.views import Scene
+from lite_medsam.learning.lessons.book import Lesson, LessonBook, decode_lessons
+from lite_medsam.learning.lessons.views import Scene
 from lite_medsam.learning.network.model import PromptedSegmenter
 from lite_medsam.learning.training.loop import TrainSettings
 from lite_medsam.learning.training.losses import SCORE_WEIGHT, mask_loss

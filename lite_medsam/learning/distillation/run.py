@@ -10,11 +10,11 @@ import safetensors.torch
 import torch
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.learning.distillation.lessons import LessonBook
 from lite_medsam.learning.distillation.loop import Distiller, Measured
 from lite_medsam.learning.distillation.settings import DistillSettings
-from lite_medsam.learning.distillation.teachers import Teacher
-from lite_medsam.learning.distillation.views import load_scenes
+from lite_medsam.learning.lessons.book import LessonBook
+from lite_medsam.learning.lessons.teachers import Teacher
+from lite_medsam.learning.lessons.views import load_scenes
 from lite_medsam.learning.network.checkpoint import load_model
 from lite_medsam.learning.network.encoder import load_folded_mobilenetv2
 from lite_medsam.learning.network.export import export_model

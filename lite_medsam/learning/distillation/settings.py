@@ -2,35 +2,7 @@
 
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True)
-class ViewSettings:
-    """Which views of the images the teacher is asked about, and with which prompts.
-
-    An image has a fixed number of views, each a function of its content, the seed and the view's number, so that the
-    answers can be kept. View 0 is the whole image as it is.
-
-    Attributes:
-        views_per_image: Views of each image.
-        crop_share: Share of the views after the first that show a crop around an object.
-        crop_context: Smallest and largest side of such a crop over the longer side of the object's box, log-uniform.
-        crop_minimum_px: Smallest side of a crop, image pixels.
-        objects_per_view: Prompts per view; objects are asked for again with other prompts where there are fewer.
-        jitter: How far a box's sides move, as a share of its width or height: inward and outward limit.
-        click_share: Share of views that are asked with clicks instead of boxes, where teacher and student both know clicks.
-        augment: Flip the views after the first and change their intensity, as far as the modality allows.
-        slices_per_volume: Slices taken from a volume.
-    """
-
-    views_per_image: int = 4
-    crop_share: float = 0.6
-    crop_context: tuple[float, float] = (1.25, 2.6)
-    crop_minimum_px: int = 48
-    objects_per_view: int = 3
-    jitter: tuple[float, float] = (-0.04, 0.12)
-    click_share: float = 0.25
-    augment: bool = True
-    slices_per_volume: int = 6
+from lite_medsam.learning.lessons.settings import ViewSettings
 
 
 @dataclass(frozen=True)
@@ -76,7 +48,6 @@ class DistillSettings:
     views: ViewSettings = field(default_factory=ViewSettings)
 
     def __post_init__(self):
-        v = self.views
         checks = {
             "steps": self.steps >= 1,
             "batch_size": self.batch_size >= 1,
@@ -85,15 +56,9 @@ class DistillSettings:
             "held_out": 0 <= self.held_out < 1,
             "cosine_weight": self.cosine_weight >= 0,
             "logit_weight": self.logit_weight >= 0,
-            "views_per_image": v.views_per_image >= 1,
-            "objects_per_view": v.objects_per_view >= 1,
-            "slices_per_volume": v.slices_per_volume >= 1,
-            "crop_context": 1 <= v.crop_context[0] <= v.crop_context[1],
-            "jitter": -0.5 < v.jitter[0] <= v.jitter[1],
-            "crop_share": 0 <= v.crop_share <= 1,
-            "click_share": 0 <= v.click_share <= 1,
         }
         for name, good in checks.items():
             if not good:
-                value = getattr(self, name, None) if hasattr(self, name) else getattr(v, name)
-                raise ValueError(f"{name} is out of its range, got {value}; see lite-medsam distill --help")
+                raise ValueError(
+                    f"{name} is out of its range, got {getattr(self, name)}; see lite-medsam distill --help"
+                )

@@ -18,8 +18,9 @@ from lite_medsam.learning.data.dataset import Batch, BatchSource
 from lite_medsam.learning.data.labelled_image import LabelledImage
 from lite_medsam.learning.data.prompting import error_click
 from lite_medsam.learning.data.sampling import Sampling
+from lite_medsam.learning.lessons.drawn import DrawnLessons, lesson_loss
 from lite_medsam.learning.network.model import PromptedSegmenter
-from lite_medsam.learning.training.losses import prompt_loss
+from lite_medsam.learning.training.losses import mask_loss, prompt_loss
 from lite_medsam.learning.training.run_log import RunLog
 from lite_medsam.learning.training.stepping import Stepper, make_fabric, read_checkpoint, write_checkpoint
 from lite_medsam.learning.training.trainable import parameter_groups, set_modes
@@ -93,6 +94,13 @@ class Trainer(Stepper):
 
     Batch n and all that is drawn for it depend on the seed and n alone, so a run that is continued from a checkpoint
     takes the same steps as one that was never interrupted. With several processes each takes its share of the views.
+
+    Args:
+        model: The model, changed in place.
+        images: What is learned from.
+        settings: How.
+        fabric: Device and processes; one CPU process by default.
+        lessons: A teacher's answers to be kept in mind, None for labels alone.
     """
 
     def __init__(
@@ -101,8 +109,9 @@ class Trainer(Stepper):
         images: list[LabelledImage],
         settings: TrainSettings,
         fabric: Fabric | None = None,
+        lessons: DrawnLessons | None = None,
     ):
-        self.settings = settings
+        self.settings, self.lessons = settings, lessons
         self.source = BatchSource(
             images,
             model.spec.preprocessing,
@@ -156,7 +165,16 @@ class Trainer(Stepper):
         """One optimiser step; returns the loss."""
         if self.fabric.world_size > 1:
             batch = batch.share(self.fabric.global_rank, self.fabric.world_size)
-        return self.advance([lambda: self._loss(batch)], self.settings.rate(self.step))
+        parts = [lambda: self._loss(batch)]
+        if self.lessons is not None:
+            parts.append(self._lesson_loss)
+        return self.advance(parts, self.settings.rate(self.step))
+
+    def _lesson_loss(self) -> Tensor:
+        assert self.lessons is not None
+        plan = self.lessons.plan
+        lessons = self.lessons.batch(self.step).to(self.fabric.device)
+        return plan.weight * lesson_loss(self.model, lessons, plan.sure, mask_loss)
 
     def _loss(self, batch: Batch) -> Tensor:
         batch = batch.to(self.fabric.device)

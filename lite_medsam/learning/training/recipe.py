@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lightning_fabric import Fabric
+from tqdm import tqdm
 
 from lite_medsam.cases.adapters.check import pixel_sha256
 from lite_medsam.cases.adapters.split import Split
@@ -15,6 +16,11 @@ from lite_medsam.cases.adapters.split_file import load_split
 from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError, WeightsError
 from lite_medsam.learning.data.labelled_image import LabelledImage, load_images
+from lite_medsam.learning.lessons.book import LessonBook
+from lite_medsam.learning.lessons.drawn import DrawnLessons
+from lite_medsam.learning.lessons.settings import LessonPlan
+from lite_medsam.learning.lessons.teachers import open_teacher
+from lite_medsam.learning.lessons.views import load_scenes
 from lite_medsam.learning.training.loop import Trainer, TrainSettings, new_model
 from lite_medsam.learning.training.starting import start_from
 from lite_medsam.model.spec import ModelSpec, build_dataclass
@@ -23,6 +29,8 @@ from lite_medsam.prompts.targets import read_targets
 from lite_medsam.prompts.vocabulary import load_vocabulary
 from lite_medsam.storage.one_line import one_line
 
+# masks are learned from the teacher, not features: of those the mean alone is kept
+LESSON_GRID = 1
 # far from those of samples and tests
 FIRST_PHANTOM_SEED = 50_000
 
@@ -39,6 +47,8 @@ class Recipe:
         named: Teach the names of `prompts/targets.json`; the spec then lists them.
         scenes: So many phantom scenes of no modality are drawn with seeds 0, 1, ... and take the share of one more modality.
         phantoms: So many phantoms of each kind, of seeds that neither samples nor tests have, join their modalities.
+        teacher: Name of a model, as of `lite-medsam weights get`, whose answers are learned beside the labels; "" for none.
+        lessons: Which of its answers, and what they weigh.
         split: File beside the recipe that names the cases of its training part with the hashes of their images; others are
             refused. "" for whatever lies in the folders.
     """
@@ -49,6 +59,8 @@ class Recipe:
     named: bool = False
     scenes: int = 0
     phantoms: int = 0
+    teacher: str = ""
+    lessons: LessonPlan = field(default_factory=LessonPlan)
     split: str = ""
 
 
@@ -105,7 +117,8 @@ def run_recipe(
     images = load_images(paths, settings.sampling.slices_per_volume, read_targets(targets), check)
     images += drawn_images(recipe)
     model = new_model(recipe.spec, settings.seed)
-    trainer = Trainer(model, images, settings, fabric)
+    lessons = ask_teacher(recipe, paths, out / "lessons") if recipe.teacher else None
+    trainer = Trainer(model, images, settings, fabric, lessons)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         if not resume:
@@ -128,6 +141,30 @@ def drawn_images(recipe: Recipe) -> list[LabelledImage]:
     cases = [make_phantom("scene", seed) for seed in range(recipe.scenes)]
     cases += [make_phantom(kind, seed) for kind in KINDS if kind != "scene" for seed in seeds]
     return [image for image in map(LabelledImage.from_case, cases) if image is not None]
+
+
+def ask_teacher(recipe: Recipe, paths: Sequence[Path], folder: Path) -> DrawnLessons:
+    """The lessons of a recipe; the teacher is asked for those that the folder does not hold.
+
+    Args:
+        recipe: Names the teacher.
+        paths: The cases, labelled or not.
+        folder: Where answers are kept; what was asked before a run was cut off is not asked again.
+
+    Raises:
+        WeightsError: If there is no such teacher.
+    """
+    plan = recipe.lessons
+    scenes = load_scenes(paths, plan.views.slices_per_volume)
+    clicks = False  # boxes: what a teacher says of a click is one of several meanings
+    book = LessonBook(
+        open_teacher(recipe.teacher), scenes, recipe.spec.preprocessing, LESSON_GRID, clicks, plan.views,
+        recipe.train.seed, folder,
+    )  # fmt: skip
+    lessons = DrawnLessons(book, plan, recipe.train.seed)
+    for place in tqdm(lessons.places(), desc="teacher", total=len(lessons), unit="view"):
+        book.lesson(*place)
+    return lessons
 
 
 def training_part(split: Split) -> Callable[[Case], None]:

@@ -16,12 +16,13 @@ from lite_medsam.evaluation.metrics.region import dice
 from lite_medsam.learning.data.labelled_image import LabelledImage
 from lite_medsam.learning.data.sampling import Sampling
 from lite_medsam.learning.distillation.feature_loss import FeatureLoss, cover_of
-from lite_medsam.learning.distillation.lessons import Lesson, LessonBook, ask, cell_cover, pool_valid
 from lite_medsam.learning.distillation.loop import Distiller, split_scenes
 from lite_medsam.learning.distillation.run import open_student, run_distillation, student_spec
-from lite_medsam.learning.distillation.settings import DistillSettings, ViewSettings
-from lite_medsam.learning.distillation.teachers import Teacher, open_teacher
-from lite_medsam.learning.distillation.views import Scene, load_scenes, make_view
+from lite_medsam.learning.distillation.settings import DistillSettings
+from lite_medsam.learning.lessons.book import Lesson, LessonBook, ask, cell_cover, pool_valid
+from lite_medsam.learning.lessons.settings import ViewSettings
+from lite_medsam.learning.lessons.teachers import Teacher, open_teacher
+from lite_medsam.learning.lessons.views import Scene, load_scenes, make_view
 from lite_medsam.learning.network.backend import TorchBackend
 from lite_medsam.learning.network.export import export_model
 from lite_medsam.learning.training.loop import Trainer, TrainSettings, load_averaged, new_model

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lite_medsam.learning.distillation.settings import ViewSettings
-from lite_medsam.learning.distillation.teachers import Teacher
-from lite_medsam.learning.distillation.views import Scene, View, make_view
+from lite_medsam.learning.lessons.settings import ViewSettings
+from lite_medsam.learning.lessons.teachers import Teacher
+from lite_medsam.learning.lessons.views import Scene, View, make_view
 from lite_medsam.learning.network.model import BOX_TOP_LEFT, PADDING, PromptedSegmenter
 from lite_medsam.model.preprocessing import Frame, intensity_range, mask_to_model, normalise, resample
 from lite_medsam.model.prompt_tokens import decoder_inputs

@@ -14,7 +14,7 @@ import numpy as np
 
 from lite_medsam.cases.case import Case, load_case, slices
 from lite_medsam.learning.data.augmentation import BY_MODALITY, Augmentation, augment_intensity
-from lite_medsam.learning.distillation.settings import ViewSettings
+from lite_medsam.learning.lessons.settings import ViewSettings
 from lite_medsam.model.preprocessing import Frame, intensity_range
 from lite_medsam.model.spec import Preprocessing
 from lite_medsam.prompts.prompt_set import Prompt
@@ -141,6 +141,8 @@ def make_view(scene: Scene, number: int, settings: ViewSettings, clicks: bool, s
     clicked = clicks and rng.random() < settings.click_share
     for i in range(settings.objects_per_view):
         index = chosen[i % len(chosen)] if len(chosen) else None
+        if settings.random_share and rng.random() < settings.random_share:
+            index = None
         box = boxes[index] if index is not None else _random_box(window, rng)
         if clicked:
             mask = None if label is None or index is None else label == scene.ids[index]
