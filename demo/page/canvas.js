@@ -1,39 +1,50 @@
-// The canvas: pointers become prompts. One finger or the left button is the tool; two fingers or the wheel zoom; the
-// middle button, the space bar or the hand tool move the picture; the right button is "not on the object".
+// The canvas: pointers become gestures. One finger or the left button is the tool; two fingers or the wheel zoom; the
+// middle button, the space bar or the hand tool move the picture; the right button drags the window of grey values, and
+// clicks "not on the object". What a tool does lies in a file of its own, which puts it into `gestures`.
 
-const HANDLE_REACH = 10;
+// tool -> { start(place, event) -> gesture or null, cursor(place) }; a gesture has move(place) and end(place), and may
+// have draw(context, pane, camera), cancel(), boxOfSelected (drawn in place of the selected object's box)
+const gestures = new Map();
+// (context, pane, camera) => what is drawn over picture, masks and prompts
+const overlays = [];
+// (place, event) => gesture or null: what lies over the picture gets a pointer before the tool does
+const catchers = [];
+// (place or null, event) => where the pointer is without a button; null: it has left, or began a gesture
+const hovers = [];
+
 const CLICK_REACH = 4; // a pointer that moves less than this many screen pixels has clicked
-const CURSORS = { nw: "nwse-resize", se: "nwse-resize", ne: "nesw-resize", sw: "nesw-resize",
-  n: "ns-resize", s: "ns-resize", e: "ew-resize", w: "ew-resize", move: "move" };
 
-const makeCanvas = (canvas, state, act) => {
+const isFar = (a, b) => Math.hypot(a.sx - b.sx, a.sy - b.sy) >= CLICK_REACH;
+
+// side by side, two models, or one picture
+const panesOf = (w, height) => {
+  if (!state.look.sideBySide && !state.other) return [{ x: 0, y: 0, w, h: height, masks: true, prompts: true }];
+  const first = { masks: Boolean(state.other), prompts: true, title: state.other ? state.model : "picture" };
+  const second = state.other
+    ? { masks: false, prompts: true, other: state.other, title: state.otherName }
+    : { masks: true, prompts: true, title: "masks" };
+  if (w >= height) {
+    const half = Math.floor(w / 2) - 1;
+    return [{ x: 0, y: 0, w: half, h: height, ...first }, { x: half + 2, y: 0, w: w - half - 2, h: height, ...second }];
+  }
+  const half = Math.floor(height / 2) - 1;
+  return [{ x: 0, y: 0, w, h: half, ...first }, { x: 0, y: half + 2, w, h: height - half - 2, ...second }];
+};
+
+const makeCanvas = (canvas) => {
   const camera = makeCamera();
   const pointers = new Map();
+  const context = canvas.getContext("2d");
   let gesture = null;
   let frame = 0;
-  const context = canvas.getContext("2d");
+  let wheeled = 0; // of a touchpad, until it is a slice
 
-  const size = () => ({ w: canvas.clientWidth, h: canvas.clientHeight });
-
-  const panes = () => {
-    const { w, h: height } = size();
-    if (!state.look.sideBySide && !state.other) return [{ x: 0, y: 0, w, h: height, masks: true, prompts: true }];
-    const first = { masks: state.other ? true : false, prompts: true, title: state.other ? state.model : "picture" };
-    const second = state.other
-      ? { masks: false, prompts: true, other: state.other, title: state.otherName }
-      : { masks: true, prompts: true, title: "masks" };
-    if (w >= height) {
-      const half = Math.floor(w / 2) - 1;
-      return [{ x: 0, y: 0, w: half, h: height, ...first }, { x: half + 2, y: 0, w: w - half - 2, h: height, ...second }];
-    }
-    const half = Math.floor(height / 2) - 1;
-    return [{ x: 0, y: 0, w, h: half, ...first }, { x: 0, y: half + 2, w, h: height - half - 2, ...second }];
-  };
+  const panes = () => panesOf(canvas.clientWidth, canvas.clientHeight);
 
   const draw = () => {
     frame = 0;
     const ratio = window.devicePixelRatio || 1;
-    const { w, h: height } = size();
+    const [w, height] = [canvas.clientWidth, canvas.clientHeight];
     if (!w || !height) return;
     const [dw, dh] = [Math.round(w * ratio), Math.round(height * ratio)];
     if (canvas.width !== dw || canvas.height !== dh) [canvas.width, canvas.height] = [dw, dh];
@@ -41,12 +52,14 @@ const makeCanvas = (canvas, state, act) => {
     context.clearRect(0, 0, w, height);
     const list = panes();
     if (camera.fitted) camera.fit(list[0]);
-    const scene = {
-      bitmap: state.bitmap, step: state.step, objects: state.objects, look: state.look, selected: state.selected,
-      draft: gesture?.draft ?? null, draftBox: gesture?.draftBox ?? null, handles: state.tool === "box",
-      ruler: gesture?.ruler ?? (state.ruler?.slice === state.slice ? state.ruler : null), pixelUm: state.pixelUm,
-    };
-    for (const pane of list) drawPane(context, pane, camera, scene);
+    for (const pane of list) {
+      drawPane(context, pane, camera, state, gesture?.boxOfSelected ?? null);
+      if (!state.bitmap || !pane.prompts) continue;
+      inPane(context, pane, () => {
+        for (const overlay of overlays) overlay(context, pane, camera);
+        gesture?.draw?.(context, pane, camera);
+      });
+    }
     if (state.bitmap) drawScaleBar(context, list.at(-1), camera, state.pixelUm, state.view.image.scale.origin);
     else drawWelcome(context, w, height);
     canvas.dataset.scale = camera.scale.toFixed(6);
@@ -60,214 +73,145 @@ const makeCanvas = (canvas, state, act) => {
     const list = panes();
     const pane = list.find((p) => sx >= p.x && sx < p.x + p.w && sy >= p.y && sy < p.y + p.h) ?? list[0];
     const [x, y] = camera.toPicture(pane, sx, sy);
-    return { sx, sy, x, y, pane };
+    return { sx, sy, x, y, pane, touch: event.pointerType === "touch" };
   };
 
-  const selected = () => state.objects.find((item) => item.id === state.selected) ?? null;
+  const panning = (place) => {
+    let last = place;
+    return {
+      pans: true,
+      move(now) {
+        camera.pan(now.pane, now.sx - last.sx, now.sy - last.sy);
+        last = now;
+      },
+      end() {},
+    };
+  };
 
-  const gripAt = (place) => {
-    const item = selected();
-    if (!item?.box || state.tool !== "box") return null;
-    for (const [name, x, y] of handlesOf(item.box)) {
-      const [sx, sy] = camera.toScreen(place.pane, x, y);
-      if (Math.hypot(sx - place.sx, sy - place.sy) <= HANDLE_REACH + (place.touch ? 8 : 0)) return name;
+  const pinching = () => {
+    const pinch = () => {
+      const [a, b] = [...pointers.values()];
+      return { x: (a.sx + b.sx) / 2, y: (a.sy + b.sy) / 2, gap: Math.max(10, Math.hypot(a.sx - b.sx, a.sy - b.sy)) };
+    };
+    let last = pinch();
+    return {
+      pans: true,
+      move(place) {
+        if (pointers.size < 2) return;
+        const now = pinch();
+        camera.zoom(place.pane, now.gap / last.gap, now.x, now.y);
+        camera.pan(place.pane, now.x - last.x, now.y - last.y);
+        last = now;
+      },
+      end() {},
+    };
+  };
+
+  // the right button: a drag is the window, a click is the tool's click with the other sign
+  const rightButton = (place, event) => {
+    let drag = null;
+    return {
+      move(now) {
+        if (!drag && isFar(place, now)) drag = gestures.get("window").start(place, event);
+        drag?.move(now);
+      },
+      end(now) {
+        if (drag) drag.end(now);
+        else gestures.get(state.tool)?.start(place, event)?.end(place);
+      },
+    };
+  };
+
+  const begin = (place, event) => {
+    if (event.button === 1 || state.tool === "hand" || state.spaceHeld) return panning(place);
+    for (const caught of catchers) {
+      const found = caught(place, event);
+      if (found) return found;
     }
-    const [x0, y0, x1, y1] = item.box;
-    if (place.x >= x0 && place.x <= x1 + 1 && place.y >= y0 && place.y <= y1 + 1) return "move";
-    return null;
+    if (event.button === 2) return rightButton(place, event);
+    return gestures.get(state.tool)?.start(place, event) ?? null;
   };
 
-  // half a screen pixel beyond the edge still means the pixel at the edge: browsers round where a pointer is
-  const inPicture = ({ x, y }) => {
-    const [rx, ry] = [1 / camera.sx(), 1 / camera.sy()];
-    return x >= -rx && y >= -ry && x < camera.width + rx && y < camera.height + ry;
-  };
-
-  const resized = (box, grip, dx, dy) => {
-    let [x0, y0, x1, y1] = [box[0], box[1], box[2] + 1, box[3] + 1];
-    if (grip === "move") {
-      const mx = clamp(Math.round(dx), -x0, camera.width - x1);
-      const my = clamp(Math.round(dy), -y0, camera.height - y1);
-      return [x0 + mx, y0 + my, x1 + mx - 1, y1 + my - 1];
-    }
-    if (grip.includes("w")) x0 += dx;
-    if (grip.includes("e")) x1 += dx;
-    if (grip.includes("n")) y0 += dy;
-    if (grip.includes("s")) y1 += dy;
-    const snap = (value, limit) => clamp(Math.round(value), 0, limit);
-    return boxOf(snap(x0, camera.width), snap(y0, camera.height), snap(x1, camera.width), snap(y1, camera.height),
-      camera.width, camera.height);
-  };
-
-  const indexPoint = ({ x, y }) => [Math.round((x - 0.5) * 100) / 100, Math.round((y - 0.5) * 100) / 100];
-
-  const startTool = (place, event) => {
-    const tool = state.tool;
-    if (tool === "ruler") return { kind: "ruler", start: place, ruler: null };
-    const negative = event.button === 2 || event.altKey;
-    const colour = selected()?.colour ?? state.nextColour;
-    if (tool === "box" && !negative) {
-      const grip = event.shiftKey ? null : gripAt(place);
-      if (grip) return { kind: "grip", grip, box: selected().box, start: place, draftBox: null };
-      return { kind: "box", start: place, fresh: event.shiftKey, draft: null,
-        colour: event.shiftKey || !selected() ? state.nextColour : colour };
-    }
-    if (tool === "scribble" || tool === "unscribble" || tool === "brush" || tool === "eraser") {
-      const add = (tool === "scribble" || tool === "brush") !== negative;
-      const radius = tool === "brush" || tool === "eraser" ? state.look.brush / 2 : null;
-      return { kind: "stroke", start: place, tool, draft: { kind: "stroke", stroke: [indexPoint(place)], add, radius, colour } };
-    }
-    return { kind: "click", start: place, positive: tool === "unclick" ? false : !negative };
-  };
-
-  const moveTool = (place) => {
-    const { start } = gesture;
-    if (gesture.kind === "box") {
-      if (Math.hypot(place.sx - start.sx, place.sy - start.sy) < CLICK_REACH) return;
-      const box = boxOf(start.x, start.y, place.x, place.y, camera.width, camera.height);
-      gesture.draft = { kind: "box", box, colour: gesture.colour };
-    } else if (gesture.kind === "ruler") {
-      const inside = ({ x, y }) => [clamp(x, 0, camera.width), clamp(y, 0, camera.height)];
-      gesture.ruler = { slice: state.slice, from: inside(start), to: inside(place) };
-    } else if (gesture.kind === "grip") {
-      gesture.draftBox = resized(gesture.box, gesture.grip, place.x - start.x, place.y - start.y);
-    } else if (gesture.kind === "stroke") {
-      gesture.draft.stroke.push(indexPoint(place));
-    }
-    redraw();
-  };
-
-  const clickNumberAt = (place) => {
-    const item = selected();
-    if (!item) return -1;
-    return item.points.findIndex(([x, y]) => {
-      const [sx, sy] = camera.toScreen(place.pane, x + 0.5, y + 0.5);
-      return Math.hypot(sx - place.sx, sy - place.sy) <= 8;
-    });
-  };
-
-  const objectAt = (place) => {
-    const found = state.objects.filter(({ shape }) => {
-      if (!shape) return false;
-      const [i, j] = [Math.floor(place.x / state.step) - shape.x, Math.floor(place.y / state.step) - shape.y];
-      return i >= 0 && j >= 0 && i < shape.w && j < shape.h && shape.inside[j * shape.w + i];
-    });
-    return found.at(-1) ?? null;
-  };
-
-  const endTool = (place) => {
-    const done = gesture;
+  const giveUp = () => {
+    gesture?.cancel?.();
     gesture = null;
-    redraw();
-    if (done.kind === "box") {
-      if (done.draft) act({ op: "box", box: done.draft.box, new: done.fresh });
-      else {
-        const hit = objectAt(place);
-        if (hit && hit.id !== state.selected) act({ op: "select", object: hit.id });
-        else act(null, "Drag from one corner of the object to the other.");
-      }
-    } else if (done.kind === "ruler") {
-      state.ruler = done.ruler;
-      act(null, done.ruler ? rulerText(done.ruler, state.pixelUm) : "Drag from one end of what is to be measured to the other.");
-    } else if (done.kind === "grip") {
-      if (done.draftBox && done.draftBox.some((v, i) => v !== done.box[i])) act({ op: "box", box: done.draftBox });
-    } else if (done.kind === "stroke") {
-      const { stroke, add, radius } = done.draft;
-      if (radius === null) act({ op: "scribble", stroke, positive: add });
-      else act({ op: "paint", stroke, radius, add });
-    } else if (inPicture(done.start)) {
-      const number = clickNumberAt(done.start);
-      if (number >= 0) act({ op: "unclick", number });
-      else {
-        const [x, y] = pixelOf(done.start.x, done.start.y, camera.width, camera.height);
-        act({ op: "click", x, y, positive: done.positive });
-      }
-    }
-  };
-
-  const pinch = () => {
-    const [a, b] = [...pointers.values()];
-    return { x: (a.sx + b.sx) / 2, y: (a.sy + b.sy) / 2, gap: Math.max(10, Math.hypot(a.sx - b.sx, a.sy - b.sy)) };
   };
 
   canvas.addEventListener("pointerdown", (event) => {
     if (!state.bitmap) return;
     canvas.focus({ preventScroll: true });
-    const place = { ...at(event), touch: event.pointerType === "touch" };
+    const place = at(event);
     pointers.set(event.pointerId, place);
     try { canvas.setPointerCapture(event.pointerId); } catch { /* a pointer that is gone already */ }
     event.preventDefault();
+    for (const hover of hovers) hover(null, event);
     if (pointers.size === 2) {
-      gesture = { kind: "pinch", last: pinch() }; // whatever the first finger began is given up
-      redraw();
+      giveUp(); // whatever the first finger began
+      gesture = pinching();
     } else if (pointers.size === 1) {
-      const pans = event.button === 1 || state.tool === "hand" || state.spaceHeld;
-      gesture = pans ? { kind: "pan", last: place } : startTool(place, event);
-      redraw();
+      gesture = begin(place, event);
+      if (gesture) gesture.from = place;
     }
+    redraw();
   });
 
   canvas.addEventListener("pointermove", (event) => {
-    const place = { ...at(event), touch: event.pointerType === "touch" };
+    const place = at(event);
     if (!pointers.has(event.pointerId)) {
-      hover(place);
+      for (const hover of hovers) hover(place, event);
+      showCursor(place);
       return;
     }
     pointers.set(event.pointerId, place);
     if (!gesture) return;
-    // a drag that leaves its pane goes on in it
-    if (gesture.start) {
-      place.pane = gesture.start.pane;
-      [place.x, place.y] = camera.toPicture(place.pane, place.sx, place.sy);
-    }
-    if (gesture.kind === "pinch") {
-      if (pointers.size < 2) return;
-      const now = pinch();
-      camera.zoom(place.pane, now.gap / gesture.last.gap, now.x, now.y);
-      camera.pan(place.pane, now.x - gesture.last.x, now.y - gesture.last.y);
-      gesture.last = now;
-      redraw();
-    } else if (gesture.kind === "pan") {
-      camera.pan(place.pane, place.sx - gesture.last.sx, place.sy - gesture.last.sy);
-      gesture.last = place;
-      redraw();
-    } else moveTool(place);
+    stayInPane(place);
+    gesture.move(place);
+    redraw();
   });
 
+  // a drag that leaves its pane goes on in it
+  const stayInPane = (place) => {
+    if (gesture.pans || !gesture.from) return;
+    place.pane = gesture.from.pane;
+    [place.x, place.y] = camera.toPicture(place.pane, place.sx, place.sy);
+  };
+
   const release = (event, cancelled) => {
-    if (!pointers.has(event.pointerId)) return;
+    if (!pointers.delete(event.pointerId) || !gesture) return;
+    if (gesture.pans && pointers.size) return;
     const place = at(event);
-    pointers.delete(event.pointerId);
-    if (!gesture) return;
-    if (gesture.kind === "pinch" || gesture.kind === "pan") {
-      if (!pointers.size) gesture = null;
-      return;
-    }
-    if (cancelled) gesture = null;
-    else endTool(place);
+    stayInPane(place);
+    const done = gesture;
+    gesture = null;
+    if (cancelled) done.cancel?.();
+    else done.end(place);
     redraw();
   };
   canvas.addEventListener("pointerup", (event) => release(event, false));
   canvas.addEventListener("pointercancel", (event) => release(event, true));
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  canvas.addEventListener("pointerleave", (event) => { for (const hover of hovers) hover(null, event); });
 
-  const hover = (place) => {
-    state.onHover?.(state.bitmap && inPicture(place) ? pixelOf(place.x, place.y, camera.width, camera.height) : null);
-    const grip = state.bitmap ? gripAt(place) : null;
-    canvas.style.cursor = state.tool === "hand" || state.spaceHeld ? "grab" : grip ? CURSORS[grip] : "crosshair";
+  const showCursor = (place) => {
+    const pans = state.tool === "hand" || state.spaceHeld;
+    canvas.style.cursor = pans ? "grab" : (state.bitmap && gestures.get(state.tool)?.cursor?.(place)) || "crosshair";
   };
-  canvas.addEventListener("pointerleave", () => state.onHover?.(null));
 
   canvas.addEventListener("wheel", (event) => {
     if (!state.bitmap) return;
     event.preventDefault();
-    const place = at(event);
-    if (event.shiftKey && state.slices > 1) {
-      state.onSlice?.(Math.sign(event.deltaY || event.deltaX));
+    const pixels = (event.deltaY || event.deltaX) * (event.deltaMode === 1 ? 33 : 1);
+    if (state.slices > 1 && !event.ctrlKey && !event.metaKey) {
+      wheeled = Math.sign(wheeled) === Math.sign(pixels) ? wheeled + pixels : pixels;
+      if (Math.abs(wheeled) < 40) return; // a mouse wheel turns by more than this, a touchpad by less
+      state.onSlice?.(Math.sign(wheeled));
+      wheeled = 0;
       return;
     }
-    const lines = event.deltaMode === 1 ? 33 : 1;
-    camera.zoom(place.pane, Math.exp(clamp(-event.deltaY * lines, -300, 300) * 0.0015), place.sx, place.sy);
+    const place = at(event);
+    // a pinch on a touchpad comes as small turns with Ctrl
+    const rate = event.ctrlKey && Math.abs(pixels) < 40 ? 0.01 : 0.0015;
+    camera.zoom(place.pane, Math.exp(clamp(-pixels, -300, 300) * rate), place.sx, place.sy);
     redraw();
   }, { passive: false });
 
@@ -276,11 +220,18 @@ const makeCanvas = (canvas, state, act) => {
   return {
     camera,
     redraw,
+    at,
+    panes,
+    // half a screen pixel beyond the edge still means the pixel at the edge: browsers round where a pointer is
+    isInside({ x, y }) {
+      const [rx, ry] = [1 / camera.sx(), 1 / camera.sy()];
+      return x >= -rx && y >= -ry && x < camera.width + rx && y < camera.height + ry;
+    },
     picture(width, height) { // another picture: seen whole
       camera.width = width;
       camera.height = height;
-      state.ruler = null;
       camera.fitted = true;
+      giveUp();
       redraw();
     },
     fit() { camera.fitted = true; redraw(); },
@@ -290,7 +241,12 @@ const makeCanvas = (canvas, state, act) => {
       redraw();
     },
     panBy(dx, dy) { camera.pan(panes()[0], dx, dy); redraw(); },
-    giveUp() { gesture = state.ruler = null; redraw(); },
+    // gives up what is being drawn; the tool's `cancel` may have more to take away
+    giveUp() {
+      if (gesture) giveUp();
+      else gestures.get(state.tool)?.cancel?.();
+      redraw();
+    },
     // how many times longer than the other a pixel is shown across and down; a whole picture stays whole
     aspect(across, down) {
       [camera.ax, camera.ay] = [across / Math.min(across, down), down / Math.min(across, down)];
@@ -305,4 +261,29 @@ const makeCanvas = (canvas, state, act) => {
       return [rect.left + (sx * rect.width) / canvas.clientWidth, rect.top + (sy * rect.height) / canvas.clientHeight];
     },
   };
+};
+
+// the space bar moves the picture from the first moment on, wherever the focus is, and scrolls no page; in a field it
+// types, on a control that the pointer is away from it presses it
+const watchSpace = (canvas) => {
+  let over = false;
+  canvas.addEventListener("pointerenter", () => { over = true; });
+  canvas.addEventListener("pointerleave", () => { over = false; });
+  const types = (node) => node.matches?.("input:not([type=range]):not([type=checkbox]):not([type=file]), textarea, [contenteditable]");
+  const presses = (node) => node.matches?.("button, a, summary, select, input, [role=button], [role=tab]");
+  const pans = (event) => event.key === " " && canvas.offsetParent && state.bitmap && !types(event.target)
+    && (over || !presses(event.target));
+  document.addEventListener("keydown", (event) => {
+    if (!pans(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    state.spaceHeld = true;
+    if (over) canvas.style.cursor = "grab";
+  }, true);
+  document.addEventListener("keyup", (event) => {
+    if (event.key !== " " || !state.spaceHeld) return;
+    event.preventDefault(); // else a button that has the focus would be pressed
+    state.spaceHeld = false;
+  }, true);
+  window.addEventListener("blur", () => { state.spaceHeld = false; });
 };

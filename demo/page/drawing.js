@@ -48,12 +48,19 @@ const outlineOf = (inside, x, y, w, rows) => {
 
 const css = (colour, alpha = 1) => `rgb(${colour[0]} ${colour[1]} ${colour[2]} / ${alpha})`;
 
-const drawPane = (context, pane, camera, scene) => {
-  const { bitmap, step, objects, look } = scene; // step: image pixels per shown pixel
+// what is drawn in a pane stays in it
+const inPane = (context, pane, paint) => {
   context.save();
   context.beginPath();
   context.rect(pane.x, pane.y, pane.w, pane.h);
   context.clip();
+  paint();
+  context.restore();
+};
+
+// boxOfSelected: where the selected box is being dragged to, null while it is not
+const drawPane = (context, pane, camera, scene, boxOfSelected) => inPane(context, pane, () => {
+  const { bitmap, step, objects, look } = scene; // step: image pixels per shown pixel
   context.fillStyle = "#101214";
   context.fillRect(pane.x, pane.y, pane.w, pane.h);
   const [left, top] = camera.toScreen(pane, 0, 0);
@@ -63,24 +70,27 @@ const drawPane = (context, pane, camera, scene) => {
   }
   if (pane.masks && look.show) {
     for (const item of objects) {
-      if (item.shape) drawMask(context, item, pane, camera, step, look, item.id === scene.selected);
+      if (item.shape && !item.hidden) drawMask(context, item, pane, camera, step, look, item.id === scene.selected);
     }
   }
   if (pane.other) for (const item of pane.other) if (item.shape) drawMask(context, item, pane, camera, step, look, false);
-  if (pane.prompts) {
-    for (const item of objects) drawPrompts(context, item, pane, camera, item.id === scene.selected, scene);
-    if (scene.draft) drawDraft(context, scene.draft, pane, camera);
-    if (scene.ruler) drawRuler(context, scene.ruler, pane, camera, scene.pixelUm);
+  if (pane.prompts && look.prompts) {
+    for (const item of objects) {
+      if (item.hidden) continue;
+      const selected = item.id === scene.selected;
+      drawPrompts(context, item, pane, camera, step, selected, selected && scene.tool === "box" && !item.locked, boxOfSelected);
+    }
   }
-  if (pane.title) {
-    context.font = "13px system-ui, sans-serif";
-    const width = context.measureText(pane.title).width;
-    context.fillStyle = "rgb(0 0 0 / 0.65)";
-    context.fillRect(pane.x + 6, pane.y + 6, width + 12, 22);
-    context.fillStyle = "#fff";
-    context.fillText(pane.title, pane.x + 12, pane.y + 21);
-  }
-  context.restore();
+  if (pane.title) drawTitle(context, pane);
+});
+
+const drawTitle = (context, pane) => {
+  context.font = "13px system-ui, sans-serif";
+  const width = context.measureText(pane.title).width;
+  context.fillStyle = "rgb(0 0 0 / 0.65)";
+  context.fillRect(pane.x + 6, pane.y + 6, width + 12, 22);
+  context.fillStyle = "#fff";
+  context.fillText(pane.title, pane.x + 12, pane.y + 21);
 };
 
 const drawMask = (context, item, pane, camera, step, look, selected) => {
@@ -145,11 +155,11 @@ const drawNumber = (context, number, colour, x, y) => {
   context.fillText(number, x + 4, y - 4);
 };
 
-const drawPrompts = (context, item, pane, camera, selected, scene) => {
-  const box = selected && scene.draftBox ? scene.draftBox : item.box;
+const drawPrompts = (context, item, pane, camera, step, selected, handles, boxOfSelected) => {
+  const box = selected && boxOfSelected ? boxOfSelected : item.box;
   if (box) {
     drawBox(context, box, item.colour, pane, camera, selected, String(item.number));
-    if (selected && scene.handles) {
+    if (handles) {
       for (const [, x, y] of handlesOf(box)) {
         const [sx, sy] = camera.toScreen(pane, x, y);
         context.fillStyle = "#fff";
@@ -160,7 +170,7 @@ const drawPrompts = (context, item, pane, camera, selected, scene) => {
       }
     }
   } else if (item.shape && !item.points.length) {
-    const [x, y] = camera.toScreen(pane, item.shape.x * scene.step, item.shape.y * scene.step);
+    const [x, y] = camera.toScreen(pane, item.shape.x * step, item.shape.y * step);
     drawNumber(context, String(item.number), item.colour, x, y);
   }
   for (const [x, y, label] of item.points) {
@@ -191,38 +201,6 @@ const drawClick = (context, x, y, label, colour, radius) => {
     context.moveTo(x - arm, y + arm); context.lineTo(x + arm, y - arm);
   }
   context.stroke();
-};
-
-const drawDraft = (context, draft, pane, camera) => {
-  if (draft.kind === "box") {
-    drawBox(context, draft.box, draft.colour, pane, camera, true, null);
-  } else if (draft.stroke.length) {
-    context.beginPath();
-    draft.stroke.forEach(([x, y], i) => {
-      const [sx, sy] = camera.toScreen(pane, x + 0.5, y + 0.5);
-      if (i) context.lineTo(sx, sy);
-      else context.moveTo(sx, sy);
-    });
-    if (draft.stroke.length === 1) {
-      const [sx, sy] = camera.toScreen(pane, draft.stroke[0][0] + 0.5, draft.stroke[0][1] + 0.5);
-      context.lineTo(sx + 0.01, sy);
-    }
-    context.lineCap = context.lineJoin = "round";
-    context.strokeStyle = draft.add ? css(draft.colour, 0.6) : "rgb(0 0 0 / 0.6)";
-    context.save();
-    if (draft.radius === null) context.lineWidth = 5;
-    else { // the brush is round in picture pixels, whatever their shape on the screen
-      context.scale(camera.ax, camera.ay);
-      context.lineWidth = Math.max(1, 2 * draft.radius * camera.scale);
-    }
-    context.stroke();
-    context.restore();
-    if (draft.radius === null) {
-      context.lineWidth = 1;
-      context.strokeStyle = "#fff";
-      context.stroke();
-    }
-  }
 };
 
 const drawWelcome = (context, width, height) => {
