@@ -20,18 +20,22 @@ from .seats import Seats, Turnstile
 HERE = Path(__file__).parent
 # one closure in this order; a feature's own file stands before "main", which builds the page from what is registered
 SCRIPTS = (
-    "nodes",
-    "registry",
-    "toast",
-    "wire",
-    "camera",
-    "drawing",
-    "ruler",
-    "canvas",
-    "enface",
-    "tools",
-    "main",
-    "panel",
+    *(
+        "nodes",
+        "registry",
+        "toast",
+        "wire",
+        "state",
+        "camera",
+        "drawing",
+        "lengths",
+        "canvas",
+        "picking",
+        "enface",
+        "tools",
+    ),
+    *("boxes", "clicks", "strokes", "ruler"),
+    *("main", "panel"),
 )
 
 

@@ -4,14 +4,6 @@ const WINDOWS = [
   ["soft tissue", 40, 400], ["lung", -600, 1500], ["bone", 400, 1800], ["brain", 40, 80], ["liver", 60, 160],
 ];
 
-const state = {
-  token: null, about: null, view: null, tool: "box", bitmap: null, step: 1, key: null, opened: null, objects: [],
-  selected: null, nextColour: [230, 159, 0], slice: 0, slices: 1, spaceHeld: false, other: null, otherName: "", model: "",
-  ruler: null, pixelUm: null, aspectByHand: false,
-  look: { show: true, fill: true, outline: true, opacity: 0.45, sideBySide: false, trueAspect: false, brush: 12 },
-};
-const shapes = new Map(); // mask -> what is drawn of it, so that a mask that did not change is not built again
-
 const wire = makeWire(server, () => state.token, (answer, ms) => onAnswer(answer, ms), (busy) => {
   ui.root.classList.toggle("lm-busy", busy);
 });
@@ -28,13 +20,13 @@ const act = (request, hint = null, kind = null) => {
 
 const onAnswer = (answer, ms) => {
   if (!answer.ok) {
-    if (answer.code === "replaced") return;
+    if (answer.code === "replaced") return null;
     say(answer.error, { error: true });
     if (answer.code === "ended") ui.root.classList.add("lm-ended");
-    return;
+    return null;
   }
   if (answer.about) setUp(answer.about);
-  if (answer.view) show(answer.view, answer, ms);
+  return answer.view ? show(answer.view, answer, ms) : null;
 };
 
 const show = async (view, answer, ms) => {
@@ -205,7 +197,7 @@ const lookPart = () => {
   ui.opacity = h("input", { type: "range", min: 0, max: 100, value: 45, id: "lm-opacity",
     oninput: () => { state.look.opacity = Number(ui.opacity.value) / 100; board.redraw(); } });
   ui.checks = { show: check("lm-show", "Masks", "show"), fill: check("lm-fill", "Fill", "fill"),
-    outline: check("lm-outline", "Contours", "outline"), sideBySide: check("lm-sidebyside", "Side by side", "sideBySide"),
+    outline: check("lm-outline", "Contours", "outline"), prompts: check("lm-prompts", "Prompts", "prompts"), sideBySide: check("lm-sidebyside", "Side by side", "sideBySide"),
     trueAspect: check("lm-true-aspect", "True aspect", "trueAspect", () => switchAspect()) };
   return section("View", true, field("Opacity", ui.opacity),
     h("div", { className: "lm-row" }, ...Object.values(ui.checks)), ui.brushField,

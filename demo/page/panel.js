@@ -355,16 +355,21 @@ const nextChoice = () => {
 
 const enface = makeEnface((index) => goTo(index));
 build();
-const board = makeCanvas(ui.canvas, state, act);
+const board = makeCanvas(ui.canvas);
+watchSpace(ui.canvas);
 // for tests and scripts that drive the page: toClient(x, y) says where an image pixel is, state what is shown
 ui.canvas.liteMedsam = Object.assign(board, { state });
-state.onHover = (pixel) => { ui.position.textContent = pixel ? positionText(state.view?.image, pixel) : ""; };
+hovers.push((place, event) => {
+  if (event.type === "pointerdown") return;
+  const { width, height } = board.camera;
+  const seen = place && state.bitmap && board.isInside(place);
+  ui.position.textContent = seen ? positionText(state.view?.image, pixelOf(place.x, place.y, width, height)) : "";
+});
 state.onSlice = (step) => goTo(state.slice + step);
 setTool("box");
 panel({ objects: [], image: null, undo: false, redo: false });
 
 document.addEventListener("keydown", onKey);
-document.addEventListener("keyup", (event) => { if (event.key === " ") state.spaceHeld = false; });
 for (const name of ["dragover", "drop"]) {
   ui.root.addEventListener(name, (event) => {
     event.preventDefault();

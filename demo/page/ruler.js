@@ -3,7 +3,7 @@
 // dragged. No prompts, and in no file.
 
 const END_REACH = 9; // screen pixels
-state.rulers = []; // { kind: "ruler" | "caliper", slice, from, to, across }: places of the picture; across: on the other edge
+// state.rulers: { kind: "ruler" | "caliper", slice, from, to, across }: places of the picture; across: on the other edge
 let openCaliper = null; // its first edge is drawn
 
 const rulersHere = () => state.rulers.filter((ruler) => ruler.slice === state.slice);
@@ -192,3 +192,19 @@ const forgetRulers = () => {
   openCaliper = null;
   showRulers();
 };
+
+register.tool({ id: "ruler", group: "view", label: "Ruler", key: "r",
+  hint: "Ruler: drag to measure a length. It stays on its slice and is no prompt; drag its ends, Esc takes the last one away." });
+register.tool({ id: "caliper", group: "view", label: "Caliper", key: "t",
+  hint: "Caliper: drag along one edge, then click on the other: the distance of the two, straight across." });
+register.key("m", "prompts on or off", () => toggle("prompts"));
+
+let measuredOn = null; // what was open
+register.section({
+  id: "rulers", title: "Lengths", place: "closed", build: () => { showRulers(); return rulerList; },
+  update(view) {
+    if (view.image && view.image.opened !== measuredOn) forgetRulers();
+    else if (state.rulers.length) showRulers(); // the size of a pixel may be another
+    measuredOn = view.image?.opened ?? null;
+  },
+});

@@ -1,7 +1,7 @@
 // The tools, their keys, and the other keys of the page.
 
 register.tool({ id: "box", group: "prompt", label: "Box", key: "b",
-  hint: "Box: drag around the object. Drag its corners to change it, its inside to move it; Shift starts a new object." });
+  hint: "Box: drag around an object; each drag is a new one. The selected box changes by its handles and moves by its border." });
 register.tool({ id: "click", group: "prompt", label: "Click +", key: "a",
   hint: "Click on the object. Right button: not on the object. A click on a mark takes it back." });
 register.tool({ id: "unclick", group: "prompt", label: "Click −", key: "n", hint: "Click where the object is not." });
@@ -12,8 +12,6 @@ register.tool({ id: "unscribble", group: "prompt", label: "Scribble −", key: "
 register.tool({ id: "brush", group: "edit", label: "Brush", key: "p", hint: "Paint: exactly the pixels under the brush are added." });
 register.tool({ id: "eraser", group: "edit", label: "Eraser", key: "e",
   hint: "Erase: exactly the pixels under the brush are taken away." });
-register.tool({ id: "ruler", group: "view", label: "Ruler", key: "r",
-  hint: "Ruler: drag to measure a length. It is drawn over the picture and is no prompt; Esc takes it away." });
 register.tool({ id: "hand", group: "view", label: "Move", key: "h",
   hint: "Move the picture. Also: space bar, middle button, two fingers." });
 
@@ -27,16 +25,16 @@ register.key([..."123456789"], "select object 1 … 9", (event) => {
 }, { shown: "1 … 9" });
 register.key(["delete", "backspace"], "clear the selected object", () => act({ op: "clear" }));
 register.key("c", "next of the masks that the prompts can mean", () => nextChoice());
-register.key(["+", "="], "zoom in; also the wheel and two fingers", () => board.zoomBy(1.5));
+register.key(["+", "="], "zoom in; also the wheel, with Ctrl in a volume, and two fingers", () => board.zoomBy(1.5));
 register.key("-", "zoom out", () => board.zoomBy(1 / 1.5));
 register.key("0", "whole picture", () => board.fit());
-register.key("pageup", "slice before; also Shift and the wheel", () => goTo(state.slice - 1));
+register.key("pageup", "slice before; also the wheel", () => goTo(state.slice - 1));
 register.key("pagedown", "slice after", () => goTo(state.slice + 1));
 register.key("v", "masks on or off", () => toggle("show"));
 register.key("f", "fill on or off, the contour stays", () => toggle("fill"));
 register.key("k", "picture and masks side by side", () => toggle("sideBySide"));
-register.key("escape", "give up what is being drawn; take the ruler away", () => board.giveUp());
-register.key(" ", "hold to move the picture", () => { state.spaceHeld = true; }, { on: "canvas" });
+register.key("escape", "give up what is being drawn; take the last ruler away", () => board.giveUp());
+register.key(" ", "hold to move the picture", () => {}, { on: "canvas" }); // see watchSpace
 for (const [key, dx, dy] of [["arrowleft", 40, 0], ["arrowright", -40, 0], ["arrowup", 0, 40], ["arrowdown", 0, -40]]) {
   register.key(key, "move the picture", () => board.panBy(dx, dy), { on: "canvas", id: key, shown: "arrows" });
 }

@@ -19,13 +19,16 @@ const makeWire = (server, getToken, onAnswer, onBusy) => {
     } catch (error) {
       answer = { ok: false, error: "the server cannot be reached: " + (error?.message || error), code: "gone" };
     }
-    working = false;
     // a newer request of the same kind is already waiting: its answer will be the one to show
     const overtaken = item.kind && waiting.some((other) => other.kind === item.kind);
-    if (!overtaken || !answer.ok) onAnswer(answer, performance.now() - started);
-    item.resolve(answer);
-    if (!waiting.length) onBusy(false);
-    pump();
+    try {
+      if (!overtaken || !answer.ok) await onAnswer(answer, performance.now() - started); // until it is shown
+    } finally {
+      working = false;
+      item.resolve(answer);
+      if (!waiting.length) onBusy(false);
+      pump();
+    }
   };
 
   return {

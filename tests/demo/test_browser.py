@@ -140,8 +140,8 @@ def test_prompts_land_on_their_pixel_at_every_zoom(browser, server, tmp_path, sh
 def test_boxes_move_and_resize_by_their_handles(editor):
     editor.sample("Dermoscopy")
     editor.drag((200, 150), (400, 350))
-    editor.drag((300, 250), (320, 240))  # its inside moves it
-    assert editor.objects()[0]["box"] == [220, 140, 420, 340]
+    editor.drag((250, 149.6), (270, 139.6))  # its border moves it
+    assert editor.objects()[0]["box"] == [220, 140, 420, 340] and len(editor.objects()) == 1
     x, y = editor.on_page(420.5, 340.5)  # its corner, between pixels
     tx, ty = editor.on_page(440.5, 370.5)
     editor.page.mouse.move(x, y)
@@ -468,7 +468,7 @@ def test_handles_and_brush_are_exact_in_true_aspect(editor, tmp_path):
     editor.tool("box")
     editor.drag((20, 30), (60, 80))
     assert editor.objects()[0]["box"] == [20, 30, 60, 80]
-    editor.drag((40, 50), (45, 70))  # its inside moves it
+    editor.drag((30, 29.6), (35, 49.6))  # its border moves it
     assert editor.objects()[0]["box"] == [25, 50, 65, 100]
     editor.drag((65.5, 100.5), (75.5, 110.5))  # its corner
     assert np.abs(np.subtract(editor.objects()[0]["box"], [25, 50, 75, 110])).max() <= 1
@@ -495,16 +495,16 @@ def test_the_ruler_measures_and_is_no_prompt(editor, tmp_path):
     )
     assert um == pytest.approx(360 * 2**0.5, abs=4) and px == pytest.approx(np.hypot(30, 90), abs=1)
     assert across == pytest.approx(360, abs=6) and down == pytest.approx(360, abs=4)
-    drawn = editor.page.evaluate(f"{editor._state('ruler')}")
+    (drawn,) = editor.page.evaluate(f"{editor._state('rulers')}")
     assert drawn["from"] == pytest.approx([10.5, 20.5], abs=0.6) and editor.objects() == []
     editor.page.keyboard.press("Escape")
-    assert editor.page.evaluate(f"{editor._state('ruler')}") is None
+    assert editor.page.evaluate(f"{editor._state('rulers')}") == []
     editor.upload("plain.png", png_of(image))
     editor.page.keyboard.press("r")
     editor.drag((10, 20), (40, 60))
     assert editor.message().startswith("Ruler: 50") and "not known" in editor.message() and "µm" not in editor.message()
     editor.sample("US")
-    assert editor.page.evaluate(f"{editor._state('ruler')}") is None  # of another picture
+    assert editor.page.evaluate(f"{editor._state('rulers')}") == []  # of another picture
     assert editor.errors == []
 
 
