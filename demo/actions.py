@@ -77,7 +77,7 @@ class Desk:
         """Puts a scan on a seat, in place of what was there."""
         self.seats.room_for(seat, 2 * scan.values.nbytes)
         predictor = self.models.get(seat.model, seat.engine)
-        session = Session(predictor, scan)
+        session = Session(predictor, scan, seat.model, seat.engine)
         session.volume()
         values = scan.values
         seat.value_range = (0.0, 255.0) if values.dtype == np.uint8 else (float(values.min()), float(values.max()))

@@ -30,7 +30,8 @@ def compare(session: Session, predictor: Predictor, model: str, engine: str, ind
     Raises:
         PromptError: If there are no prompts to ask with, or the model was not trained on their kind.
     """
-    asked = [(item, prompt) for item, prompt in session.prompts(index) if not prompt.final]
+    answers = [(item, item.answers[index]) for item in session.now.objects if index in item.answers]
+    asked = [(item, answer.said(item.name)) for item, answer in answers if answer.is_said]
     if not asked:
         raise PromptError("a comparison needs a box or clicks on this slice, got none; a painted mask asks no model")
     known = predictor.spec.targets

@@ -21,7 +21,11 @@ def _on_object(call: Callable, message: str = "") -> Callable:
         session = desk.session_of(seat)
         session.seconds = {}
         seat.compared = None
-        return {"message": message} | (call(session, request, *_where(request)) or {})
+        session.missed = ()
+        answer = {"message": message} | (call(session, request, *_where(request)) or {})
+        if session.given.model:  # undo may have brought another one back
+            seat.model, seat.engine = session.given.model, session.given.engine
+        return answer
 
     return operation
 
@@ -39,6 +43,13 @@ def _target(session, request, index, target):
 def _shown(session, request: dict, prompt: Prompt) -> Prompt:
     """A typed prompt as displayed; it may have been typed in voxels of the file, along the two axes that lie in the slice."""
     return prompt_to_display(prompt, session.scan.geometry) if request.get("coordinates") == "voxel" else prompt
+
+
+def _renew(session, request, index, target):
+    count = session.renew(None if request.get("everywhere") is True else index)
+    return {
+        "message": f"{count} object{'s' * (count != 1)} asked for anew." if count else "There was nothing to ask anew."
+    }
 
 
 def _box(session, request, index, target):
@@ -105,6 +116,7 @@ OBJECT_OPERATIONS = {
     ),
     "split": _on_object(_split),
     "merge": _on_object(_merge, "The two objects are one now."),
+    "renew": _on_object(_renew),
     "undo": _on_object(lambda s, r, z, o: s.undo(), "One step back."),
     "redo": _on_object(lambda s, r, z, o: s.redo(), "One step forward."),
 }

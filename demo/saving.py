@@ -16,6 +16,7 @@ from lite_medsam.results.measurements import is_fluid
 from lite_medsam.results.take_home import Result, label_png, take_home_files, write_zip
 from lite_medsam.scans.oct.words import exam_facts
 from lite_medsam.scans.scale import origin_words
+from lite_medsam.session.following import with_masks
 from lite_medsam.session.interactive import Session
 from lite_medsam.volumes.prediction import Ending
 
@@ -89,8 +90,8 @@ def result_of(session: Session, index: int) -> Result:
         seeds, masks, scores = session.volume_objects()
         if not seeds:
             raise PromptError("there is no mask to save yet; draw a box or click on something first")
-        labels = session.label_map()
-        return Result(session.volume(), labels, seeds, masks, scores, z=index, **shared)
+        numbers = [item.number for item in with_masks(session.now)]
+        return Result(session.volume(), session.label_map(), seeds, masks, scores, z=index, numbers=numbers, **shared)
     asked = session.prompts()
     if not asked:
         raise PromptError("there is no mask to save yet; draw a box or click on something first")
@@ -98,7 +99,9 @@ def result_of(session: Session, index: int) -> Result:
     shown = [region.full() for region in regions if region is not None]
     prompts, prediction, masks = _settled(session, [prompt for _, prompt in asked], shown)
     scores = [None if np.isnan(score) else float(score) for score in prediction.scores]
-    return Result(session.pixels(), prediction.label_map(), prompts, masks, scores, **shared)
+    numbers = [item.number for item, _ in asked]
+    labels = np.array([0, *numbers], np.min_scalar_type(max(numbers)))[prediction.label_map()]
+    return Result(session.pixels(), labels, prompts, masks, scores, numbers=numbers, **shared)
 
 
 def is_file_spacing(session: Session) -> bool:
@@ -151,7 +154,7 @@ def record_of(session: Session, result: Result) -> bytes:
         **frame_facts(Frame("display"), session.scan.geometry),
         "objects": [
             {
-                "value": i + 1,
+                "value": result.number(i),
                 "name": name,
                 "target": target,
                 "score": None if result.scores is None else result.scores[i],
@@ -172,7 +175,11 @@ def _ended(ends: tuple[Ending, ...]) -> dict:
 def reproduce_text(stem: str, is_volume: bool) -> str:
     """How to make the same masks again on the command line."""
     if is_volume:
-        return "\nprompts.json lists the slices whose masks were settled; the other slices follow from them.\n"
+        return (
+            "\nprompts.json lists what was said on which slice; the other slices follow from that:\n"
+            f"  lite-medsam segment -i {stem}.npz --prompts prompts.json -o out\n"
+            "Masks that do not follow from it (painted, corrected since, not followed) are final ones in it.\n"
+        )
     return (
         "\nThe same label map again, from the picture as the model saw it:\n"
         f"  lite-medsam segment -i {stem}.npz --prompts prompts.json -o out\n"

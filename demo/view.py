@@ -7,7 +7,8 @@ import numpy as np
 
 from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.prompts.vocabulary import by_modality
-from lite_medsam.results.measurements import NL_PER_MM3, UNITS, fluid, is_fluid, measure
+from lite_medsam.results import readable
+from lite_medsam.results.measurements import UNITS, fluid, is_fluid
 from lite_medsam.results.overlay import PALETTE
 from lite_medsam.segment.region import Region
 from lite_medsam.session.interactive import Session
@@ -47,11 +48,10 @@ def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:
         unit: "mm" or "um" for what is measured.
     """
     session: Session | None = seat.session
-    base = {"model": seat.model, "engine": seat.engine, "job": job_of(seat)}
     if session is None:
-        return base | {"image": None, "objects": [], "selected": None, "undo": False, "redo": False}
+        return seat_of(seat) | {"image": None, "objects": [], "selected": None, "undo": False, "redo": False}
     seconds = session.seconds
-    return base | {
+    return seat_of(seat) | {
         "image": _image(seat, session, index, have),
         "objects": [object_view(session, item, index, unit) for item in session.now.objects],
         "next": {"number": session.now.next_number, "colour": colour_of(session.now.next_number)},
@@ -61,8 +61,30 @@ def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:
         "ms": {name: round(1000 * value, 1) for name, value in seconds.items()},
         "summary": summary_of(session, index, unit),
         "compared": seat.compared,
+        "stale": stale_of(session, index),
+        "notice": notice_of(session),
         "targets": by_modality(session.predictor.spec.targets, session.scan.modality),
     }
+
+
+def seat_of(seat) -> dict:
+    """What is there without a picture, too: the model, its engine, and what runs."""
+    return {"model": seat.model, "engine": seat.engine, "job": job_of(seat)}
+
+
+def notice_of(session: Session) -> str | None:
+    """What is said where the last mask does not agree with the clicks that led to it."""
+    if not session.missed:
+        return None
+    if session.missed[-1][2]:
+        return "The mask does not hold the place that you clicked: click again, draw a box, or paint it."
+    return "The mask still holds the place that you clicked away: click again, or erase it."
+
+
+def stale_of(session: Session, index: int) -> dict:
+    """How many objects have masks of another model or window: on this slice, on any, and followed ones."""
+    followed = [item for item in session.now.objects if item.followed and item.followed_with != session.source]
+    return {"here": len(session.stale(index)), "all": len(session.stale()), "followed": len(followed)}
 
 
 def job_of(seat) -> dict | None:
@@ -130,12 +152,11 @@ def object_view(session: Session, item: ObjectState, index: int, unit: str) -> d
     answer, region = item.answers.get(index), item.region(index)
     step = shown_step(session.image_hw)
     score = answer.score if answer is not None else item.scores.get(index)
-    choices = []
-    if answer is not None and len(answer.choices) > 1:
-        choices = [
-            {"score": round(choice.score, 3), "area": choice.region.area_px, "mask": choice.region.runs(step)}
-            for choice in answer.choices
-        ]
+    offered = () if answer is None or answer.painted is not None or len(answer.choices) < 2 else answer.choices
+    choices = [
+        {"score": round(choice.score, 3), "area": choice.region.area_px, "mask": choice.region.runs(step)}
+        for choice in offered
+    ]
     return {
         "id": item.id,
         "number": item.number,
@@ -148,7 +169,8 @@ def object_view(session: Session, item: ObjectState, index: int, unit: str) -> d
         "points": [] if answer is None else [list(point) for point in answer.points],
         "mask": None if region is None else region.runs(step),
         "score": None if score is None or not np.isfinite(score) else round(float(score), 3),
-        "painted": answer is not None and answer.painted is not None,
+        "painted": answer is not None and answer.is_by_hand,
+        "stale": answer is not None and answer.is_stale(session.source),
         "followed": answer is None and region is not None,
         "choices": choices,
         "chosen": None if answer is None or answer.painted is not None else answer.chosen,
@@ -160,25 +182,56 @@ def object_view(session: Session, item: ObjectState, index: int, unit: str) -> d
 
 def measures_of(session: Session, item: ObjectState, index: int, unit: str) -> list[list[str]]:
     """Name and value of what is measured of an object."""
-    spacing = session.spacing_mm
-    region = item.region(index)
     rows = []
+    region = item.region(index)
     if region is not None and region.area_px:
-        sizes = measure(region.inside, None if spacing is None else spacing[-2:], unit)
-        rows.append(["area", _shown(sizes, "area", unit, "2")])
-        rows.append(["equivalent diameter", _shown(sizes, "equivalent_diameter", unit, "")])
+        rows += [
+            ["area", _area(session, region.area_px, unit)],
+            ["equivalent diameter", _diameter(session, region, unit)],
+        ]
+        shared = [
+            (other.number, common_px(region, other.region(index))) for other in session.now.objects if other is not item
+        ]
+        rows += [[f"of it in object {number}, too", _area(session, px, unit)] for number, px in shared if px]
     if session.scan.is_volume:
         regions = item.regions()
         voxels = sum(one.area_px for one in regions.values())
         if voxels:
-            text = f"{voxels:,} voxels"
-            if spacing is not None and len(spacing) == 3:
-                volume = voxels * float(np.prod(spacing))
-                text = f"{plain(volume)} mm³ ({plain(volume / 1000)} ml)"
+            mm3 = _voxel_mm3(session)
+            text = readable.pixels(voxels, "voxels") if mm3 is None else readable.volume(voxels * mm3)
             rows.append(["volume", f"{text}, {len(regions)} slice{'s' * (len(regions) != 1)}"])
         for side, end in zip(("followed down to", "followed up to"), item.ended, strict=False):
             rows.append([side, end.why if end.slice is None else f"slice {end.slice + 1}: {end.why}"])
     return rows
+
+
+def common_px(region: Region, other: Region | None) -> int:
+    """Pixels that two masks of a slice share."""
+    if other is None or region.box is None or other.box is None:
+        return 0
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = region.box, other.box
+    if max(x0, u0) > min(x1, u1) or max(y0, v0) > min(y1, v1):
+        return 0
+    left, top, right, bottom = max(x0, u0), max(y0, v0), min(x1, u1) + 1, min(y1, v1) + 1
+    own = region.inside[top - y0 : bottom - y0, left - x0 : right - x0]
+    return int(np.count_nonzero(own & other.inside[top - v0 : bottom - v0, left - u0 : right - u0]))
+
+
+def _area(session: Session, px: int, unit: str) -> str:
+    if session.spacing_mm is None:
+        return readable.pixels(px)
+    return f"{readable.area(px * float(np.prod(session.spacing_mm[-2:])), unit)} ({readable.pixels(px)})"
+
+
+def _diameter(session: Session, region: Region, unit: str) -> str:
+    if session.spacing_mm is None:
+        return readable.pixels(2 * float(np.sqrt(region.area_px / np.pi)))
+    return readable.length(2 * float(np.sqrt(region.area_px * np.prod(session.spacing_mm[-2:]) / np.pi)), unit)
+
+
+def _voxel_mm3(session: Session) -> float | None:
+    spacing = session.spacing_mm
+    return float(np.prod(spacing)) if spacing is not None and len(spacing) == 3 else None
 
 
 def summary_of(session: Session, index: int, unit: str) -> list[list[str]]:
@@ -188,16 +241,19 @@ def summary_of(session: Session, index: int, unit: str) -> list[list[str]]:
     regions = [region for region in here if region is not None and region.area_px]
     if not regions:
         return []
-    spacing = session.spacing_mm
-    sizes = fluid([_cut(region, regions) for region in regions], None if spacing is None else spacing[-2:], unit)
-    rows = [["fluid area", _shown(sizes, "fluid_area", unit, "2")], ["fluid regions", str(sizes["fluid_regions"])]]
-    if session.scan.is_volume and spacing is not None and len(spacing) == 3:
+    sizes = fluid([_cut(region, regions) for region in regions])
+    rows = [
+        ["fluid area", _area(session, int(sizes["fluid_area_px"]), unit)],
+        ["fluid regions", str(sizes["fluid_regions"])],
+    ]
+    mm3 = _voxel_mm3(session)
+    if session.scan.is_volume and mm3 is not None:
         union: dict[int, np.ndarray] = {}
         for item in wet:
             for z, region in item.regions().items():
                 union[z] = union[z] | region.full() if z in union else region.full()
         voxels = sum(int(np.count_nonzero(mask)) for mask in union.values())
-        rows.append(["fluid volume", f"{plain(voxels * float(np.prod(spacing)) * NL_PER_MM3)} nL"])
+        rows.append(["fluid volume", readable.volume(voxels * mm3)])
     return rows
 
 
@@ -206,22 +262,6 @@ def _cut(region: Region, regions: list[Region]) -> np.ndarray:
     boxes = np.array([one.box for one in regions])
     (x0, y0), (x1, y1) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
     return region.full()[y0 : y1 + 1, x0 : x1 + 1]
-
-
-def _shown(sizes: dict, name: str, unit: str, power: str) -> str:
-    """A size with its unit; in pixels where there is no spacing."""
-    raised = {"2": "²", "": ""}[power]
-    if f"{name}_{unit}{power}" in sizes:
-        symbol = {"mm": "mm", "um": "µm"}[unit]
-        pixels = f" ({sizes[f'{name}_px']:,} px)" if power else ""
-        return f"{plain(sizes[f'{name}_{unit}{power}'])} {symbol}{raised}{pixels}"
-    value = sizes[f"{name}_px"]
-    return f"{value:,} px" if isinstance(value, int) else f"{value:.1f} px"
-
-
-def plain(value: float) -> str:
-    """A number in four digits or more, never with an exponent where it can be read."""
-    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def checked_unit(unit: object) -> str:

@@ -43,7 +43,7 @@ def _model(desk: "Desk", seat: Seat, request: dict) -> dict:
     model, engine = text_of(request.get("model"), "model"), text_of(request.get("engine"), "engine")
     predictor = desk.models.get(model, engine)
     if seat.session is not None:
-        seat.session.set_predictor(predictor)
+        seat.session.set_predictor(predictor, model, engine)
     seat.model, seat.engine, seat.compared = model, engine, None
     objects = () if seat.session is None else seat.session.now.objects
     targets = (item.target for item in objects if item.target and item.target not in predictor.spec.targets)

@@ -16,8 +16,9 @@ class VolumeObject:
 
     Attributes:
         prompts: Slice index -> prompt, for one slice or more. Further entries are corrections: a slice with a prompt
-            keeps that prompt's own answer, and its neighbours follow from it. A prompt with a mask alone is taken as
-            the finished answer of its slice and not segmented again; an empty mask says that the object is not there.
+            keeps that prompt's own answer, and its neighbours follow from it. A prompt with a mask alone or a final one
+            is taken as the finished answer of its slice and not segmented again; an empty mask says that the object is not
+            there.
         name: What the object is called.
         z_range: First and last slice of the object, both inside. None: it is followed until it ends by itself.
         bounds: x0, y0, x1, y1, last pixel inside: no slice of the object reaches beyond, as a 3D box promises. None:
@@ -134,8 +135,8 @@ def target_of_object(item: VolumeObject) -> str | None:
 
 
 def is_finished(prompt: Prompt) -> bool:
-    """Whether the prompt is a mask alone: the answer itself, nothing to segment."""
-    return prompt.mask is not None and prompt.box is None and not len(prompt.points)
+    """Whether the prompt's mask is the answer itself, nothing to segment: a final one, or a mask alone."""
+    return prompt.mask is not None and (prompt.final or (prompt.box is None and not len(prompt.points)))
 
 
 def _checked(item: VolumeObject, what: str, shape: tuple[int, int, int]) -> VolumeObject:

@@ -6,6 +6,7 @@
 - dicom_seg: Label maps as DICOM segmentation objects that refer to the images they were made of, written by highdicom
 - measurements: Sizes of segmented objects: area, diameter, extent, volume, fluid; in mm or um, else in px
 - overlay: Pictures of a result: masks and prompts over the image, in colours that colour-blind readers can tell apart
+- readable: Sizes as people read them: a unit that fits, three or four digits that count, never an exponent
 - score_words: Scores in words: what an estimated overlap of 0.43 means to the person who looks at the mask
 - take_home: Results to take home: label and overlay PNG, npz, NIfTI, COCO, prompts, measurements, and one ZIP of all
 """

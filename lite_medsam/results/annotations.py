@@ -43,11 +43,17 @@ class Names:
         names: Of the objects themselves.
         targets: What they are, in the words of a model.
         scores: The model's estimate of each mask's IoU.
+        numbers: Their label values; None: 1, 2, 3 and so on.
     """
 
     names: Sequence[str | None]
     targets: Sequence[str | None] = ()
     scores: Sequence[float | None] | None = None
+    numbers: Sequence[int] | None = None
+
+    def number(self, index: int) -> int:
+        """The label value of an object."""
+        return index + 1 if self.numbers is None else self.numbers[index]
 
     @property
     def classes(self) -> list[str]:
@@ -151,7 +157,7 @@ def annotation_files(
 def coco_of(pictures: Sequence[Annotated], named: Names) -> dict:
     """The COCO document of pictures, see `coco_document`."""
     images = [(picture.file_name, picture.shape, picture.objects) for picture in pictures]
-    return coco_document(images, named.names, named.scores, named.classes)
+    return coco_document(images, named.names, named.scores, named.classes, named.numbers)
 
 
 def labelme_document(picture: Annotated, named: Names) -> dict:
@@ -165,7 +171,7 @@ def labelme_document(picture: Annotated, named: Names) -> dict:
     for index, mask in _held(picture):
         shared = {
             "label": named.names[index] or "object",
-            "group_id": index + 1,
+            "group_id": named.number(index),
             "description": named.classes[index],
             "flags": {},
         }
@@ -220,7 +226,7 @@ def polygons_document(pictures: Sequence[Annotated], named: Names) -> dict:
             properties: dict[str, Any] = {
                 "name": named.names[index],
                 "class": named.classes[index],
-                "object": index + 1,
+                "object": named.number(index),
             }
             properties |= {} if picture.z is None else {"z": picture.z}
             if score is not None and np.isfinite(score):

@@ -30,6 +30,7 @@ def coco_document(
     names: Sequence[str | None],
     scores: Sequence[float | None] | None = None,
     classes: Sequence[str] | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> dict:
     """A COCO object-detection document.
 
@@ -43,6 +44,7 @@ def coco_document(
         names: What each object is called.
         scores: The model's estimate of each object's IoU, written as `score`.
         classes: What each object is; None: its name, "object" without one.
+        numbers: The objects' label values, their `object_id`; None: 1, 2, 3 and so on.
     """
     called = [(kind or "object")[:MAX_NAME] for kind in (names if classes is None else classes)]
     categories = {name: number for number, name in enumerate(dict.fromkeys(called), start=1)}
@@ -68,7 +70,7 @@ def coco_document(
                 "area": int(np.count_nonzero(mask)),
                 "bbox": [x, y, int(columns[-1]) - x + 1, int(rows[-1]) - y + 1],
                 "iscrowd": 0,
-                "object_id": index + 1,
+                "object_id": index + 1 if numbers is None else numbers[index],
             }
             if names[index] is not None:
                 annotation["object_name"] = names[index]

@@ -19,7 +19,11 @@ def readme_text(files: Iterable[str]) -> str:
         ("_yolo.txt", "YOLO segmentation; without holes and without names of single objects"),
         ("_yolo_classes.txt", "names of YOLO's class numbers, from 0"),
         ("prompts.json", "what was asked, in display coordinates: lite-medsam segment -i IMAGE --prompts prompts.json"),
-        ("_measurements.csv", "sizes of the objects, units in the column names"),
+        (
+            "_measurements.csv",
+            "sizes of the objects as they were segmented, units in the column names; where objects overlap, label_map_px or "
+            "label_map_voxels is what the label map holds, and covered_by names the objects that cover the rest",
+        ),
     )
     lines = [f"{name}: {text}" for end, text in kinds for name in sorted(files) if name.endswith(end)]
     return (

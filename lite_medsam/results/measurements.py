@@ -57,8 +57,9 @@ def measure_objects(
     names: Sequence[str | None] | None = None,
     scores: Sequence[float | None] | None = None,
     unit: str = "mm",
+    numbers: Sequence[int] | None = None,
 ) -> list[dict]:
-    """A row of `measure` per object, with its number from 1, and name and score where they are given.
+    """A row of `measure` per object, with its number, and name and score where they are given.
 
     Args:
         masks: One (H, W) or (D, H, W) bool mask per object, for instance `map(prediction.mask, range(len(prediction)))`.
@@ -66,12 +67,14 @@ def measure_objects(
         names: One per object.
         scores: The model's estimate of each mask's IoU.
         unit: See `measure`.
+        numbers: The objects' label values; None: 1, 2, 3 and so on.
     """
     rows = []
     for i, mask in enumerate(masks):
-        row: dict = {"object": i + 1}
+        number = i + 1 if numbers is None else numbers[i]
+        row: dict = {"object": number}
         if names is not None:
-            row["name"] = names[i] or f"object {i + 1}"
+            row["name"] = names[i] or f"object {number}"
         score = None if scores is None else scores[i]
         if score is not None and math.isfinite(score):
             row["score"] = round(float(score), 4)
@@ -212,4 +215,6 @@ def _without_small(mask: np.ndarray, minimum_px: int) -> np.ndarray:
 
 
 def _shown(value) -> str:
-    return f"{value:.6g}" if isinstance(value, (float, np.floating)) else "" if value is None else str(value)
+    if isinstance(value, (float, np.floating)) and np.isfinite(value):
+        return np.format_float_positional(value, 6, fractional=False, trim="-")  # spreadsheets misread exponents
+    return "" if value is None else str(value)

@@ -32,7 +32,13 @@ def label_colours() -> np.ndarray:
     return np.concatenate([np.zeros((1, 3), np.uint8), np.resize(PALETTE, (255, 3))])
 
 
-def draw_masks(image: np.ndarray, masks: np.ndarray, opacity: float = 0.45, contours: bool = True) -> np.ndarray:
+def draw_masks(
+    image: np.ndarray,
+    masks: np.ndarray,
+    opacity: float = 0.45,
+    contours: bool = True,
+    numbers: Sequence[int] | None = None,
+) -> np.ndarray:
     """Colours the objects of an image; pixels of no object keep their value.
 
     Args:
@@ -41,6 +47,7 @@ def draw_masks(image: np.ndarray, masks: np.ndarray, opacity: float = 0.45, cont
             in order with mask i in the colour of label i + 1 (where they overlap, the colours mix).
         opacity: 0 (only contours) to 1 (plain colour).
         contours: Draws the rim of every object in plain colour, inside the object, thicker on larger images.
+        numbers: The label of each mask of a stack, whose colour it has; None: 1, 2, 3 and so on.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
@@ -65,17 +72,18 @@ def draw_masks(image: np.ndarray, masks: np.ndarray, opacity: float = 0.45, cont
     if masks.dtype != bool:
         raise ValueError(f"a stack of masks must be bool, got dtype {masks.dtype}; pass masks > 0")
     for index, mask in enumerate(masks):
-        _paint(rgb, mask, opacity, contours, index + 1)
+        _paint(rgb, mask, opacity, contours, index + 1 if numbers is None else numbers[index])
     return rgb
 
 
-def draw_prompts(image: np.ndarray, prompts: Iterable[Any]) -> np.ndarray:
+def draw_prompts(image: np.ndarray, prompts: Iterable[Any], numbers: Sequence[int] | None = None) -> np.ndarray:
     """Draws boxes and points: object points as discs with a plus, background points as rings with a cross.
 
     Args:
         image: (H, W) or (H, W, 3) uint8, RGB; what `draw_masks` returned, for instance.
         prompts: One per object: a `Prompt`, or a box as four numbers x0 y0 x1 y1, last pixel inside. Object i
             is drawn in the colour of label i + 1; parts outside the image are cut off.
+        numbers: The label of each object; None: 1, 2, 3 and so on.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
@@ -86,7 +94,7 @@ def draw_prompts(image: np.ndarray, prompts: Iterable[Any]) -> np.ndarray:
     rgb = _to_rgb(image)
     width = line_width(rgb.shape[:2])
     for index, prompt in enumerate(prompts):
-        colour = _colour(index + 1)
+        colour = _colour(index + 1 if numbers is None else numbers[index])
         box = prompt.box if hasattr(prompt, "box") else prompt
         if box is not None:
             _draw_box(rgb, box, colour, width)

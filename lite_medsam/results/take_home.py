@@ -37,7 +37,7 @@ class Result:
 
     Attributes:
         image: (H, W) or (H, W, 3) uint8 RGB, or a volume with D in front.
-        labels: (H, W) or (D, H, W) integers, object i has the value i + 1.
+        labels: (H, W) or (D, H, W) integers, object i has the value `number(i)`.
         prompts: One per object: `Prompt` for a picture, `VolumeObject` for a volume.
         masks: One (H, W) or (D, H, W) bool mask per object, overlaps kept; None: taken from `labels`.
         scores: The model's estimate of each object's IoU.
@@ -47,6 +47,7 @@ class Result:
         modality: Adds the fluid summary for "OCT" where objects are named as fluid.
         name: First part of the file names; anything but letters, digits, `.`, `_` and `-` becomes `_`.
         z: The slice that is drawn of a volume; None: the one with the most labelled pixels.
+        numbers: What each object is called in every file, from 1: its label value and colour; None: 1, 2, 3 and so on.
     """
 
     image: np.ndarray
@@ -60,6 +61,7 @@ class Result:
     name: str = "scan"
     z: int | None = None
     spacing_origin: str | None = None
+    numbers: Sequence[int] | None = None
 
     def __post_init__(self):
         image, labels = np.asarray(self.image), np.asarray(self.labels)
@@ -76,7 +78,8 @@ class Result:
     @property
     def names(self) -> list[str | None]:
         """The objects' names, as many as there are prompts or label values."""
-        count = max(len(self.prompts), int(np.max(self.labels, initial=0)))
+        most = int(np.max(self.labels, initial=0)) if self.numbers is None else len(self.numbers)
+        count = max(len(self.prompts), most)
         names = [prompt.name for prompt in self.prompts]
         return names + [None] * (count - len(names))
 
@@ -86,9 +89,17 @@ class Result:
         targets = [p.target if isinstance(p, Prompt) else target_of_object(p) for p in self.prompts]
         return targets + [None] * (len(self.names) - len(targets))
 
+    def number(self, index: int) -> int:
+        """The label value of one object."""
+        return index + 1 if self.numbers is None else self.numbers[index]
+
+    def labelled(self, index: int) -> np.ndarray:
+        """(H, W) or (D, H, W) bool, what the label map holds of one object: without what others cover."""
+        return np.asarray(self.labels) == self.number(index)
+
     def mask(self, index: int) -> np.ndarray:
         """(H, W) or (D, H, W) bool mask of one object."""
-        return np.asarray(self.labels) == index + 1 if self.masks is None else np.asarray(self.masks[index], bool)
+        return self.labelled(index) if self.masks is None else np.asarray(self.masks[index], bool)
 
 
 def label_png(labels: np.ndarray) -> bytes:
@@ -118,6 +129,7 @@ def overlay_png(
     prompts: Sequence[Prompt] = (),
     opacity: float = 0.45,
     contours: bool = True,
+    numbers: Sequence[int] | None = None,
 ) -> bytes:
     """The picture with its objects coloured and their prompts drawn, see `overlay`, as RGB PNG.
 
@@ -127,8 +139,9 @@ def overlay_png(
         prompts: To draw; none by default.
         opacity: 0 (only contours) to 1.
         contours: Draw the rims.
+        numbers: Of the masks of a stack and of the prompts; None: 1, 2, 3 and so on.
     """
-    picture = draw_prompts(draw_masks(image, masks, opacity, contours), prompts)
+    picture = draw_prompts(draw_masks(image, masks, opacity, contours, numbers), prompts, numbers)
     return png_bytes(picture, _COMPRESSION)
 
 
@@ -186,7 +199,9 @@ def take_home_files(result: Result, unit: str = "mm", opacity: float = 0.45, con
         drawn = result.labels if stack is None else stack
         if np.max(result.labels, initial=0) <= np.iinfo(np.uint16).max:
             files[f"{stem}_label.png"] = label_png(result.labels)
-        files[f"{stem}_overlay.png"] = overlay_png(result.image, drawn, result.prompts, opacity, contours)
+        files[f"{stem}_overlay.png"] = overlay_png(
+            result.image, drawn, result.prompts, opacity, contours, result.numbers
+        )
     files[f"{stem}.npz"] = case_npz(result.image, result.labels, _boxes(result), result.spacing_mm)
     geometry = result.geometry or Geometry.from_spacing(result.labels.shape, result.spacing_mm)
     with contextlib.suppress(MissingExtraError):
@@ -241,20 +256,37 @@ def _annotated(result: Result) -> tuple[list, Names]:
     names = result.names
     masks = [result.mask(i) for i in range(len(names))]
     scores = None if result.scores is None else [*result.scores, *[None] * (len(names) - len(result.scores))]
-    return pictures_of(_safe(result.name), np.shape(result.labels), masks), Names(names, result.targets, scores)
+    named = Names(names, result.targets, scores, result.numbers)
+    return pictures_of(_safe(result.name), np.shape(result.labels), masks), named
 
 
 def _rows(result: Result, unit: str) -> list[dict]:
     names = result.names
     masks = (result.mask(i) for i in range(len(names)))
     scores = None if result.scores is None else [*result.scores, *[None] * (len(names) - len(result.scores))]
-    rows = measure_objects(masks, result.spacing_mm, names=names, scores=scores, unit=unit)
+    numbers = [result.number(i) for i in range(len(names))]
+    rows = measure_objects(masks, result.spacing_mm, names=names, scores=scores, unit=unit, numbers=numbers)
+    covered = [row | _in_label_map(result, i) for i, row in enumerate(rows)]
+    rows = covered if any("label_map_voxels" in row or "label_map_px" in row for row in covered) else rows
     wet = [i for i, name in enumerate(names) if name and is_fluid(name)]
     if result.modality == "OCT" and wet:
         rows.append({"object": "fluid", "name": "all fluid", **fluid(map(result.mask, wet), result.spacing_mm, unit)})
     if result.spacing_origin and result.spacing_mm:
         rows = [row | {"spacing_origin": result.spacing_origin} for row in rows]
     return rows
+
+
+def _in_label_map(result: Result, index: int) -> dict[str, int | str]:
+    """What the label map holds of an object, and who covers the rest; nothing where it holds the whole mask."""
+    mask, held = result.mask(index), result.labelled(index)
+    others = np.unique(np.asarray(result.labels)[mask & ~held])
+    if not len(others):
+        return {}
+    unit = "voxels" if result.is_volume else "px"
+    return {
+        f"label_map_{unit}": int(np.count_nonzero(held)),
+        "covered_by": " ".join(str(number) for number in others.tolist() if number),
+    }
 
 
 def _boxes(result: Result) -> np.ndarray | None:
@@ -285,7 +317,7 @@ def _slice_overlay(result: Result, opacity: float, contours: bool) -> bytes:
     if z is None:
         z = int(np.count_nonzero(result.labels, axis=(1, 2)).argmax())
     prompts = [item.prompts.get(z, Prompt()) for item in result.prompts]
-    return overlay_png(result.image[z], result.labels[z], prompts, opacity, contours)
+    return overlay_png(result.image[z], result.labels[z], prompts, opacity, contours, result.numbers)
 
 
 def _safe(name: str) -> str:

@@ -46,11 +46,22 @@ class Region:
         height, width = self.inside.shape
         return (self.x0, self.y0, self.x0 + width - 1, self.y0 + height - 1) if self.inside.size else None
 
+    def holds(self, x: float, y: float) -> bool:
+        """Whether the pixel under a place of the image is inside."""
+        column, row = round(x) - self.x0, round(y) - self.y0
+        height, width = self.inside.shape
+        return 0 <= row < height and 0 <= column < width and bool(self.inside[row, column])
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Where `inside` lies in the image."""
+        height, width = self.inside.shape
+        return slice(self.y0, self.y0 + height), slice(self.x0, self.x0 + width)
+
     def full(self) -> np.ndarray:
         """(H, W) bool."""
         mask = np.zeros(self.image_hw, bool)
-        height, width = self.inside.shape
-        mask[self.y0 : self.y0 + height, self.x0 : self.x0 + width] = self.inside
+        mask[self.window] = self.inside
         return mask
 
     def runs(self, step: int = 1) -> dict:

@@ -9,8 +9,8 @@ from lite_medsam.errors import PromptError
 from lite_medsam.prompts.prompt_object import Box, Prompt
 from lite_medsam.segment.region import Region
 from lite_medsam.serve.voxels import Voxels
+from lite_medsam.session.answer import Points, xy_and_labels
 from lite_medsam.session.interactive import MAX_POINTS
-from lite_medsam.session.state import Points, xy_and_labels
 
 
 @dataclass(frozen=True, eq=False)

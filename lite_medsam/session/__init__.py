@@ -1,10 +1,11 @@
 """One person at one scan: objects that come and go, undo, following; the demo is a page over this.
 
+- answer: What was said about an object on a slice, the mask that it led to, and what the model was asked with
 - asking: What the model answers to all that was said about an object on a slice
 - editing: Changes of objects that ask nothing of the model: merging, dividing, painting, taking back
 - following: Objects of a session followed through a volume, and what has become of them there
 - history: What a session knows now, and the steps that can be taken back or made again
 - interactive: An interactive session: objects and their prompts on a picture or volume, masks, undo and redo
-- shown: What is shown of a scan: its pixels as the model sees them, through a window of grey values
+- shown: What is open: a scan, and its pixels as the model sees them through a window of grey values
 - state: What a session knows: objects, what was said about each on each slice, and the masks that it led to
 """

@@ -6,53 +6,74 @@ from dataclasses import replace
 import numpy as np
 
 from lite_medsam.prompts.prompt_set import Prompt
-from lite_medsam.segment.choices import choices
-from lite_medsam.segment.predictor import Predictor
+from lite_medsam.segment.choices import Choice, choices, overlap
 from lite_medsam.segment.region import Region
-from lite_medsam.session.state import Answer, ObjectState, Points, xy_and_labels
+from lite_medsam.session.answer import Answer, ModelInput, xy_and_labels
+from lite_medsam.session.state import ObjectState
 
 
-def asked(
-    predictor: Predictor,
-    pixels: np.ndarray,
-    target: str | None,
-    box: tuple[float, float, float, float] | None,
-    points: Points,
-    previous: Region | None,
-) -> Answer:
+def asked(given: ModelInput, pixels: np.ndarray, target: str | None, said: Answer, newest: int) -> Answer:
     """Asks the model.
 
+    Where its answer does not agree with the newest clicks, the alternative that does and is nearest to it is chosen.
+
     Args:
-        predictor: The model.
+        given: The model.
         pixels: (H, W) or (H, W, 3) uint8 of the slice.
         target: What the object is, as the model knows it.
-        box: x0, y0, x1, y1 in pixels, last pixel inside.
-        points: (x, y, 1 object or 0 background).
-        previous: The mask to refine.
+        said: Box, clicks, and the mask to refine; what was painted over it stays.
+        newest: How many clicks, from the last one back, the mask must agree with.
 
     Raises:
         PromptError: If the prompts do not fit the slice or the model.
     """
-    mask = None if previous is None else previous.full()
-    found = choices(predictor, pixels, Prompt(box, *xy_and_labels(points), mask, target=target))
-    return Answer(box, points, previous, tuple(found))
+    mask = None if said.previous is None else said.previous.full()
+    prompt = Prompt(said.box, *xy_and_labels(said.points), mask, target=target)
+    found = choices(given.predictor, pixels, prompt)
+    own: int | None = 0
+    if not found[0].region.area_px and len(found) > 1:  # an empty mask is no choice where there are others
+        found, own = found[1:], None
+    chosen = nearest_agreeing(found, said.points[len(said.points) - newest :])
+    return Answer(
+        said.box,
+        said.points,
+        said.previous,
+        tuple(found),
+        chosen,
+        added=said.added,
+        erased=said.erased,
+        own=own,
+        source=given.source,
+    )
 
 
-def asked_anew(item: ObjectState, ask: Callable[[ObjectState, int, Answer], Answer]) -> ObjectState:
-    """An object with all answers of the model asked for again.
+def nearest_agreeing(found: list[Choice], points: tuple) -> int:
+    """The choice that agrees with half of the clicks at least and is nearest to the first one; 0 where none agrees."""
+    agreeing = [i for i, choice in enumerate(found) if agreement(choice.region, points) >= 0.5]
+    if not agreeing:
+        return 0
+    return max(agreeing, key=lambda i: (overlap(found[0].region, found[i].region), -i))
 
-    What was painted stays. Where an alternative was chosen, the mask stays and is taken for painted: the alternatives of
+
+def agreement(region: Region, points: tuple) -> float:
+    """The share of clicks that a mask agrees with: it holds those on the object and not those beside it; 1 without clicks."""
+    return float(np.mean([region.holds(x, y) == bool(label) for x, y, label in points])) if points else 1.0
+
+
+def asked_anew(item: ObjectState, ask: Callable[[ObjectState, int, Answer], Answer], slices=None) -> ObjectState:
+    """An object with answers of the model asked for again.
+
+    What was painted stays. Where the user has taken an alternative, the mask stays and counts as painted: the alternatives of
     the new answer are others.
 
     Args:
         item: The object.
         ask: Asks the model with what the old answer was asked with, on a slice.
+        slices: On these alone; None: on all.
     """
-    answers = {}
+    answers = dict(item.answers)
     for index, old in item.answers.items():
-        if old.painted is not None:
-            answers[index] = old
-        else:
-            new = ask(item, index, old)
-            answers[index] = replace(new, chosen=0) if old.chosen == 0 else replace(old, painted=old.region)
+        if not old.choices or old.painted is not None or (slices is not None and index not in slices):
+            continue
+        answers[index] = replace(old, painted=old.base) if old.picked else ask(item, index, old)
     return replace(item, answers=answers)

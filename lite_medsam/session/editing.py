@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,18 @@ from lite_medsam.prompts.label_objects import LabelObject
 from lite_medsam.prompts.strokes import brushed, checked_stroke
 from lite_medsam.segment.instances import split_instances
 from lite_medsam.segment.region import Region
-from lite_medsam.session.state import MAX_NAME, Answer, ObjectState, Snapshot
+from lite_medsam.session.answer import Answer
+from lite_medsam.session.state import MAX_NAME, ObjectState, Snapshot
+
+# fields of an object that was not followed
+UNFOLLOWED: dict[str, Any] = {
+    "followed": {},
+    "scores": {},
+    "ended": (),
+    "weak": {},
+    "followed_with": None,
+    "followed_from": None,
+}
 
 
 def without(snapshot: Snapshot, item: ObjectState) -> Snapshot:
@@ -36,10 +48,14 @@ def check_locked(before: Snapshot, after: Snapshot) -> None:
 def cleared(item: ObjectState, index: int | None) -> ObjectState:
     """An object of which nothing is said on a slice, or on any where the index is None."""
     if index is None:
-        return replace(item, answers={}, followed={}, scores={}, ended=())
-    answers = {z: answer for z, answer in item.answers.items() if z != index}
+        return replace(item, answers={}, **UNFOLLOWED)
     followed = {z: region for z, region in item.followed.items() if z != index}
-    return replace(item, answers=answers, followed=followed)
+    return replace(without_slice(item, index), followed=followed)
+
+
+def without_slice(item: ObjectState, index: int) -> ObjectState:
+    """An object of which nothing was said on a slice; what following found there stays."""
+    return replace(item, answers={z: answer for z, answer in item.answers.items() if z != index})
 
 
 def merged(snapshot: Snapshot, object_ids: Sequence[int]) -> Snapshot:
@@ -56,7 +72,7 @@ def merged(snapshot: Snapshot, object_ids: Sequence[int]) -> Snapshot:
     for index in sorted(set().union(*regions)):
         union = np.logical_or.reduce([found[index].full() for found in regions if index in found])
         answers[index] = Answer(painted=Region.of(union))
-    first = replace(items[0], answers=answers, followed={}, scores={}, ended=())
+    first = replace(items[0], answers=answers, **UNFOLLOWED)
     gone = {item.id for item in items[1:]}
     kept = tuple(other for other in snapshot.objects if other.id not in gone)
     return replace(snapshot, objects=kept).with_object(first)
@@ -96,17 +112,27 @@ def divided(
 def painted(item: ObjectState, index: int, stroke, radius_px: float, add: bool, image_hw: tuple[int, int]) -> Answer:
     """What is said of an object on a slice after the pixels under a brush were added or erased.
 
+    They stay so whatever the model answers later, until the other is done to them.
+
     Raises:
-        PromptError: If the stroke or the radius is not valid.
+        PromptError: If the stroke or the radius is not valid, or there is nothing to erase.
     """
     if not 0 <= radius_px <= 1000:
         raise PromptError(f"a brush must have a radius of 0 to 1000 px, got {radius_px:g}")
     under = brushed(checked_stroke(stroke), image_hw, radius_px)
     before = item.region(index)
-    mask = before.full() if before is not None else np.zeros(image_hw, bool)
-    mask = mask | under if add else mask & ~under
-    old = item.answers.get(index, Answer())
-    return Answer(old.box, old.points, old.previous, painted=Region.of(mask))
+    if not add and (before is None or not (before.full() & under).any()):
+        raise PromptError("the eraser must meet the mask of the selected object, and there is none under it")
+    old = item.answers.get(index)
+    if old is None:
+        old = Answer(painted=before)
+    gain, loss = (np.zeros(image_hw, bool) if one is None else one.full() for one in (old.added, old.erased))
+    gain, loss = (gain | under, loss & ~under) if add else (gain & ~under, loss | under)
+    return replace(old, added=_layer(gain), erased=_layer(loss))
+
+
+def _layer(mask: np.ndarray) -> Region | None:
+    return Region.of(mask) if mask.any() else None
 
 
 def with_labels(

@@ -12,10 +12,15 @@ class History:
         now: The present one. Setting it is no step: there is nothing to take back then.
     """
 
-    def __init__(self) -> None:
-        self.now = Snapshot()
+    def __init__(self, first: Snapshot | None = None) -> None:
+        self.now = first or Snapshot()
         self._undo: list[Snapshot] = []
         self._redo: list[Snapshot] = []
+
+    @property
+    def before(self) -> Snapshot | None:
+        """The one that undo leads back to, None where there is none."""
+        return self._undo[-1] if self._undo else None
 
     @property
     def can_undo(self) -> bool:
@@ -32,6 +37,10 @@ class History:
         self._undo = [*self._undo[-MAX_HISTORY + 1 :], self.now]
         self._redo = []
         self.now = snapshot
+
+    def amend(self, snapshot: Snapshot) -> None:
+        """Makes the last step another one: undo leads back to before both."""
+        self.now, self._redo = snapshot, []
 
     def restart(self, snapshot: Snapshot) -> None:
         """Forgets all steps."""

@@ -1,10 +1,8 @@
 """An interactive session: objects and their prompts on a picture or volume, masks, undo and redo."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
 
 from lite_medsam.errors import PromptError
 from lite_medsam.prompts.label_objects import LabelObject
@@ -13,19 +11,26 @@ from lite_medsam.prompts.strokes import checked_stroke, clicks_along
 from lite_medsam.prompts.vocabulary import check_target
 from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.predictor import Predictor
-from lite_medsam.segment.region import Region
-from lite_medsam.session.asking import asked, asked_anew
-from lite_medsam.session.editing import check_locked, cleared, divided, merged, painted, with_labels, without
-from lite_medsam.session.following import adopted, follow, label_map, volume_objects
-from lite_medsam.session.history import History
-from lite_medsam.session.shown import ShownScan
-from lite_medsam.session.state import Answer, ObjectState, Snapshot, checked_name
+from lite_medsam.session.answer import Answer, Points
+from lite_medsam.session.asking import agreement, asked, asked_anew
+from lite_medsam.session.editing import (
+    check_locked,
+    cleared,
+    divided,
+    merged,
+    painted,
+    with_labels,
+    without,
+    without_slice,
+)
+from lite_medsam.session.following import FollowedScan
+from lite_medsam.session.state import ObjectState, Snapshot, checked_name
 
 MAX_OBJECTS = 100
 MAX_POINTS = 400  # per object and slice
 
 
-class Session(ShownScan, History):
+class Session(FollowedScan):
     """One user at one picture or volume.
 
     Every method that changes something can be undone, leaves the session as it was when it raises, and segments with the
@@ -34,16 +39,18 @@ class Session(ShownScan, History):
     Args:
         predictor: The model; with a cache, so that an image is encoded once for all its prompts.
         scan: What was opened.
+        model: What the model is called where it was chosen.
+        engine: What its engine is called there.
 
     Attributes:
         seconds: What the model took for the last answer, where its backend is timed.
+        missed: Clicks of the last answer that its mask does not agree with.
     """
 
-    def __init__(self, predictor: Predictor, scan: Scan):
-        ShownScan.__init__(self, scan)
-        History.__init__(self)
-        self.predictor = predictor
+    def __init__(self, predictor: Predictor, scan: Scan, model: str = "", engine: str = ""):
+        super().__init__(predictor, scan, model, engine)
         self.seconds: dict[str, float] = {}
+        self.missed: Points = ()
         self._ids = itertools.count(1)
 
     def commit(self, snapshot: Snapshot) -> None:
@@ -55,28 +62,40 @@ class Session(ShownScan, History):
         check_locked(self.now, snapshot)
         super().commit(snapshot)
 
-    # -- the picture
+    # -- masks that were made with another model or grey values
 
-    def set_window(self, window: tuple[float, float] | None) -> None:
-        """Sets centre and width of the grey values, None for the scan's own; every answer is decoded anew.
+    def stale(self, index: int | None = None) -> list[ObjectState]:
+        """The objects with a mask that the model has not answered as it is now, or not to the picture as it sees it now.
+
+        Args:
+            index: On this slice; None: on any.
+        """
+        return [item for item in self.now.objects if self._stale_slices(item, index)]
+
+    def renew(self, index: int | None = None) -> int:
+        """Asks for those masks anew, in one step; locked objects and masks by hand stay.
+
+        Args:
+            index: On this slice; None: on all that were prompted.
+
+        Returns:
+            How many objects were asked about.
 
         Raises:
-            CaseError: If the width is not positive.
+            PromptError: If the model was not trained on the prompts that are there.
         """
-        window = window or self.scan.default_window
-        if window != self.window:
-            self._change(window=window, _pixels=None)
+        changed, count = self.now, 0
+        for item in self.stale(index):
+            if not item.locked:
+                slices = self._stale_slices(item, index)
+                changed, count = changed.with_object(asked_anew(item, self._ask_again, slices)), count + 1
+        if count:
+            self.commit(replace(changed, selected=self.now.selected))
+        return count
 
-    def set_predictor(self, predictor: Predictor) -> None:
-        """Takes another model; every answer is decoded anew.
-
-        Objects keep their targets; a model that does not know one is asked without it.
-
-        Raises:
-            PromptError: If it was not trained on the prompts that are there.
-        """
-        if predictor is not self.predictor:
-            self._change(predictor=predictor)
+    def _stale_slices(self, item: ObjectState, index: int | None) -> list[int]:
+        source = self.source
+        return [z for z, answer in item.answers.items() if index in (None, z) and answer.is_stale(source)]
 
     # -- objects
 
@@ -112,7 +131,7 @@ class Session(ShownScan, History):
             return
         item = self._target(object_id)
         if target != item.target:
-            self.commit(self.now.with_object(self._decoded_anew(replace(item, target=target))))
+            self.commit(self.now.with_object(asked_anew(replace(item, target=target), self._ask_again)))
 
     def hide(self, hidden: bool, object_id: int | None = None) -> None:
         """Leaves an object out of what is shown, or shows it again; it is in all that is saved."""
@@ -158,7 +177,7 @@ class Session(ShownScan, History):
     # -- prompts
 
     def draw_box(self, box, index: int = 0, object_id: int | None = None) -> None:
-        """Draws or moves the box of an object; its clicks stay, a mask that was refined does not.
+        """Draws or moves the box of an object; its clicks and what was painted stay, a mask that was refined does not.
 
         Args:
             box: x0, y0, x1, y1 in pixels, last pixel inside.
@@ -168,12 +187,13 @@ class Session(ShownScan, History):
         item = self._target(object_id)
         old = item.answers.get(index, Answer())
         checked = validate(Prompt(box=box), self.image_hw).box
-        self._store(item, index, self._decode(item, index, checked, old.points, None))
+        self._store(item, index, self._ask(item, index, replace(old, box=checked, previous=None)))
 
     def draw_new(self, box, index: int = 0) -> None:
         """Draws the box of an object that is not there yet."""
         item = self._new_object(None)
-        self._store(item, index, self._decode(item, index, validate(Prompt(box=box), self.image_hw).box, (), None))
+        box = validate(Prompt(box=box), self.image_hw).box
+        self._store(item, index, self._ask(item, index, Answer(box)))
 
     def click(self, x: float, y: float, positive: bool, index: int = 0, object_id: int | None = None) -> None:
         """Clicks on the object, or where it is not; the mask so far is refined."""
@@ -190,15 +210,22 @@ class Session(ShownScan, History):
         old = item.answers.get(index, Answer())
         if not 0 <= number < len(old.points):
             raise PromptError(f"a click must be one of the {len(old.points)}, got number {number}")
-        points = old.points[:number] + old.points[number + 1 :]
-        if old.box is None and not any(label for _, _, label in points):
-            answers = {z: answer for z, answer in item.answers.items() if z != index}
-            self.commit(self.now.with_object(replace(item, answers=answers)))
+        left = replace(old, points=old.points[:number] + old.points[number + 1 :], previous=None)
+        if left.box is not None or any(label for _, _, label in left.points):
+            self._store(item, index, self._ask(item, index, left, min(1, len(left.points))))
+        elif old.added is not None:
+            self._store(item, index, Answer().laid_over(old))
         else:
-            self._store(item, index, self._decode(item, index, old.box, points, None))
+            self.commit(self.now.with_object(without_slice(item, index)))
 
     def paint(self, stroke, radius_px: float, add: bool, index: int = 0, object_id: int | None = None) -> None:
-        """Adds or erases exactly the pixels under a brush; the model is not asked."""
+        """Adds or erases exactly the pixels under a brush, for good; the model is not asked.
+
+        Raises:
+            PromptError: If the stroke or the radius is not valid, or there is nothing to erase.
+        """
+        if not add and not self.now.objects:
+            raise PromptError("the eraser must meet the mask of an object, and there is none yet")
         item = self._target(object_id)
         self._store(item, index, painted(item, index, stroke, radius_px, add, self.image_hw))
 
@@ -208,7 +235,7 @@ class Session(ShownScan, History):
         old = item.answers.get(index, Answer())
         if not 0 <= number < len(old.choices):
             raise PromptError(f"a choice must be one of the {len(old.choices)} masks, got number {number}")
-        self._store(item, index, replace(old, chosen=number, painted=None))
+        self._store(item, index, replace(old, chosen=number, painted=None, picked=True))
 
     def prompts(self, index: int = 0) -> list[tuple[ObjectState, Prompt]]:
         """The objects that have a mask on a slice, with the prompt that makes it.
@@ -221,67 +248,11 @@ class Session(ShownScan, History):
             if region is None or not region.area_px:
                 continue
             answer = item.answers.get(index) or Answer(painted=region)
-            found.append((item, answer.prompt(item.name, item.target_among(self.predictor.spec.targets))))
+            target = item.target_among(self.predictor.spec.targets)
+            found.append((item, answer.prompt(self.source, item.name, target)))
         return found
 
-    # -- volumes
-
-    def followable(self) -> list[ObjectState]:
-        """The objects that can be followed: those with a mask that the user has settled on one slice at least.
-
-        Raises:
-            PromptError: If this is a picture, or there is none.
-        """
-        if not self.scan.is_volume:
-            raise PromptError("only volumes have slices to follow an object through, this is a picture")
-        settled = [item for item in self.now.objects if item.is_settled]
-        if not settled:
-            raise PromptError("an object must have a mask on one slice to be followed, got none; draw a box first")
-        items = [item for item in settled if not item.locked]
-        if not items:
-            raise PromptError("every object with a mask is locked, so none can be followed; unlock one first")
-        return items
-
-    def propagate(
-        self, on_slice: Callable[[int, int], None] | None = None, stop: Callable[[], bool] | None = None
-    ) -> Snapshot:
-        """Follows all objects from the slices that were settled into the others, both ways, see `following.follow`.
-
-        It only computes; `adopt` makes the result the session's, so that it can run beside other calls.
-
-        Raises:
-            PromptError: As `followable`.
-        """
-        self.followable()
-        return follow(self.predictor, self.volume(), self.now, on_slice, stop)
-
-    def adopt(self, found: Snapshot) -> None:
-        """Takes the masks that `propagate` found; objects that were changed meanwhile keep what they have."""
-        self.commit(adopted(self.now, found))
-
-    def volume_objects(self) -> tuple[list, list[np.ndarray], list[float | None]]:
-        """See `following.volume_objects`."""
-        return volume_objects(self.now, (self.slices, *self.image_hw), self.predictor.spec.targets)
-
-    def label_map(self) -> np.ndarray:
-        """(H, W) or (D, H, W), see `following.label_map`."""
-        labels = label_map(self.now, (self.slices, *self.image_hw))
-        return labels if self.scan.is_volume else labels[0]
-
     # -- inside
-
-    def _change(self, **fields) -> None:
-        """Sets attributes that every answer depends on."""
-        old = {name: getattr(self, name) for name in (*fields, "version")}
-        vars(self).update(fields, version=self.version + 1)
-        try:
-            self.volume()
-            objects = tuple(self._decoded_anew(item) for item in self.now.objects)
-        except ValueError:
-            vars(self).update(old)
-            raise
-        # masks from before would not be reproduced by their prompts now, so there is no way back to them
-        self.restart(replace(self.now, objects=objects))
 
     def _target(self, object_id: int | None) -> ObjectState:
         if object_id is None and not self.now.objects:
@@ -299,26 +270,28 @@ class Session(ShownScan, History):
         kind = "fluid" if self.scan.modality == "OCT" else "object"
         return ObjectState(next(self._ids), checked_name(name) if name else f"{kind} {number}", number=number)
 
-    def _add_points(self, points: list, positive: bool, index: int, object_id: int | None) -> None:
+    def _add_points(self, new: list, positive: bool, index: int, object_id: int | None) -> None:
         item = self._target(object_id)
         old = item.answers.get(index, Answer())
         before = item.region(index)
         previous = before if before is not None and before.area_px else None
-        if len(old.points) + len(points) > MAX_POINTS:
+        if len(old.points) + len(new) > MAX_POINTS:
             raise PromptError(f"an object must have at most {MAX_POINTS} clicks on a slice; clear it and start again")
-        added = tuple((x, y, int(positive)) for x, y in points)
-        self._store(item, index, self._decode(item, index, old.box, old.points + added, previous))
+        points = old.points + tuple((x, y, int(positive)) for x, y in new)
+        self._store(item, index, self._ask(item, index, replace(old, points=points, previous=previous), len(new)))
 
-    def _decode(self, item: ObjectState, index: int, box, points: tuple, previous: Region | None) -> Answer:
+    def _ask(self, item: ObjectState, index: int, said: Answer, newest: int = 0) -> Answer:
         pixels, target = self.pixels(index), item.target_among(self.predictor.spec.targets)
         spent = getattr(self.predictor.backend, "spent", dict)
         spent()
-        answer = asked(self.predictor, pixels, target, box, points, previous)
+        answer = asked(self.given, pixels, target, said, newest)
         self.seconds = spent()
+        clicks = said.points[len(said.points) - newest :]
+        self.missed = clicks if agreement(answer.region, clicks) < 0.5 else ()
         return answer
 
-    def _decoded_anew(self, item: ObjectState) -> ObjectState:
-        return asked_anew(item, lambda item, index, old: self._decode(item, index, old.box, old.points, old.previous))
+    def _ask_again(self, item: ObjectState, index: int, old: Answer) -> Answer:
+        return self._ask(item, index, old, min(1, len(old.points)))
 
     def _store(self, item: ObjectState, index: int, answer: Answer) -> None:
         self.check_slice(index)

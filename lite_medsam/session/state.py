@@ -3,58 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from lite_medsam.errors import PromptError
-from lite_medsam.prompts.prompt_set import Prompt
-from lite_medsam.segment.choices import Choice
 from lite_medsam.segment.region import Region
+from lite_medsam.session.answer import Answer, ModelInput, Source
 from lite_medsam.volumes.prediction import Ending
 
 MAX_NAME = 60
-
-# x, y, 1 object or 0 background, of each click
-Points = tuple[tuple[float, float, int], ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What was said about an object on one slice, and the mask that it led to.
-
-    Attributes:
-        box: x0, y0, x1, y1 in pixels, last pixel inside.
-        points: (x, y, 1 object or 0 background).
-        previous: The mask that was refined, None at the start.
-        choices: What the prompts can mean, the model's answer first; () for a mask that was painted or given.
-        chosen: Index into `choices`.
-        painted: The mask where it is no choice of the model: painted, merged, split or followed from another slice.
-    """
-
-    box: tuple[float, float, float, float] | None = None
-    points: Points = ()
-    previous: Region | None = None
-    choices: tuple[Choice, ...] = ()
-    chosen: int = 0
-    painted: Region | None = None
-
-    @property
-    def region(self) -> Region:
-        """The mask that is shown."""
-        return self.painted if self.painted is not None else self.choices[self.chosen].region
-
-    @property
-    def score(self) -> float | None:
-        """The model's estimate of the mask's IoU, None for a painted one."""
-        return None if self.painted is not None else self.choices[self.chosen].score
-
-    def prompt(self, name: str | None = None, target: str | None = None) -> Prompt:
-        """The prompt that `Predictor.segment` answers with exactly the mask that is shown.
-
-        A mask that the model does not answer by itself, painted or an alternative, is a final one.
-        """
-        final = self.painted is not None or self.chosen > 0
-        mask = self.region if final else self.previous
-        return Prompt(self.box, *xy_and_labels(self.points), None if mask is None else mask.full(), name, final, target)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +27,9 @@ class ObjectState:
             has it.
         hidden: Whether it is left out of what is shown; it is in all that is saved.
         locked: Whether nothing but unlocking changes it.
+        followed_with: What the model was asked with for the followed masks.
+        followed_from: The `answers` that they come from: others by now, where the user has said more since.
+        weak: Why followed slices need a look, by slice.
     """
 
     id: int
@@ -85,6 +42,9 @@ class ObjectState:
     number: int = 1
     hidden: bool = False
     locked: bool = False
+    followed_with: Source | None = None
+    followed_from: dict[int, Answer] | None = None
+    weak: dict[int, str] = field(default_factory=dict)
 
     def region(self, index: int) -> Region | None:
         """The mask on a slice, None where there is none."""
@@ -115,11 +75,13 @@ class Snapshot:
         objects: In the order in which they came.
         selected: Id of the one that tools work on.
         next_number: Of the next object: above that of any object there was.
+        given: What the model is asked with; None before there is a model.
     """
 
     objects: tuple[ObjectState, ...] = ()
     selected: int | None = None
     next_number: int = 1
+    given: ModelInput | None = None
 
     def find(self, object_id: int | None) -> ObjectState:
         """The object of this id, by default the selected one.
@@ -141,11 +103,6 @@ class Snapshot:
             objects = (*self.objects, item)
         following = max(self.next_number, item.number + 1)
         return replace(self, objects=objects, selected=item.id, next_number=following)
-
-
-def xy_and_labels(points: Points) -> tuple[np.ndarray, np.ndarray]:
-    """(K, 2) x, y and (K,) labels of clicks, as a prompt has them."""
-    return np.array([point[:2] for point in points]).reshape(-1, 2), np.array([point[2] for point in points], np.int64)
 
 
 def checked_name(name: str) -> str:

@@ -426,8 +426,10 @@ def test_measurements_follow_the_spacing(fake_desk):
     diameter = 2 * (area * 0.1 / np.pi) ** 0.5
     assert view["objects"][0]["measures"][1] == ["equivalent diameter", f"{diameter:.4g} mm"]
     view = page.do("look", unit="um")
-    assert view["objects"][0]["measures"][0] == ["area", f"{area * 0.1 * 1e6:,.0f} µm² ({area} px)"]
-    assert view["summary"] == []
+    assert view["objects"][0]["measures"][0] == ["area", f"{area * 0.1:.4g} mm² ({area} px)"]  # no row of seven digits
+    assert page.do("spacing", mm=[0.005, 0.002]) and view["summary"] == []
+    view = page.do("look", unit="um")
+    assert view["objects"][0]["measures"][0] == ["area", f"{area * 10:,} µm² ({area} px)"]
     page.do("rename", object=view["objects"][0]["id"], name="IRF")
     page.do("add", name="cyst")
     view = page.do("paint", stroke=[[10, 10]], radius=3, add=True)
@@ -536,7 +538,11 @@ def test_models_that_do_not_know_a_name_say_so(naming_desk):
     answer = page.ask("model", model="nameless", engine="fake")
     assert answer["message"] == "This model does not know optic cup: it is asked without, the objects keep it."
     assert answer["view"]["targets"] == () and answer["view"]["objects"][0]["target"] == "optic cup"
-    assert mask_of(answer["view"]["objects"][0], (64, 64)).sum() == b
+    assert mask_of(answer["view"]["objects"][0], (64, 64)).sum() == a and answer["view"]["stale"]["here"] == 1
+    view = page.do("renew")
+    assert mask_of(view["objects"][0], (64, 64)).sum() == b and view["stale"]["all"] == 0
+    page.do("undo")
+    assert page.do("undo")["model"] == "fake" and page.do("redo")["model"] == "nameless" and page.do("redo")["model"]
     # the other way round: the model to compare with is told what this one does not know
     view = page.do("compare", model="fake", engine="fake")
     assert "does not know" not in view["compared"]["timing"] and view["compared"]["objects"][0]["dice"] < 1
