@@ -1,5 +1,6 @@
 """What a user says about an object: boxes, clicks, strokes, names; in memory, in files, and as simulated users say it.
 
+- class_list: The classes that objects can have: a list with names, colours and keys, as JSON, CSV or plain text
 - diameter_lines: A line drawn across a lesion, as its longest diameter is measured (RECIST): what a model is asked with
 - first_prompts: First prompts made from label maps, as a protocol's user gives them
 - from_labels: Existing masks opened as objects to be corrected: prompts of a picture or of a volume

@@ -2,6 +2,7 @@
 
 - answer: What was said about an object on a slice, the mask that it led to, and what the model was asked with
 - asking: What the model answers to all that was said about an object on a slice
+- classes: What kind of thing each object of a session is: a class list beside the objects, and the class of new ones
 - editing: Changes of objects that ask nothing of the model: merging, dividing, painting, taking back
 - following: Objects of a session followed through a volume, and what has become of them there
 - history: What a session knows now, and the steps that can be taken back or made again

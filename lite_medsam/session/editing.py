@@ -105,7 +105,7 @@ def divided(
     snapshot = snapshot.with_object(replace(item, answers=item.answers | {index: pieces[0]}))
     for number, piece in enumerate(pieces[1:], start=2):
         part = new_object(f"{item.name} {number}", snapshot)
-        snapshot = snapshot.with_object(replace(part, target=item.target, answers={index: piece}))
+        snapshot = snapshot.with_object(replace(part, target=item.target, label=item.label, answers={index: piece}))
     return replace(snapshot, selected=item.id), len(pieces)
 
 

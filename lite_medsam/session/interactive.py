@@ -266,9 +266,10 @@ class Session(FollowedScan):
         objects = (snapshot or self.now).objects
         if len(objects) >= MAX_OBJECTS:
             raise PromptError(f"a session must have at most {MAX_OBJECTS} objects; save this one and start another")
-        number = (snapshot or self.now).next_number
-        kind = "fluid" if self.scan.modality == "OCT" else "object"
-        return ObjectState(next(self._ids), checked_name(name) if name else f"{kind} {number}", number=number)
+        number, label = (snapshot or self.now).next_number, (snapshot or self.now).current
+        kind = label or ("fluid" if self.scan.modality == "OCT" else "object")
+        called = checked_name(name) if name else f"{kind} {number}"
+        return ObjectState(next(self._ids), called, number=number, label=label)
 
     def _add_points(self, new: list, positive: bool, index: int, object_id: int | None) -> None:
         item = self._target(object_id)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from lite_medsam.errors import PromptError
+from lite_medsam.prompts.class_list import ObjectClass
 from lite_medsam.segment.region import Region
 from lite_medsam.session.answer import Answer, ModelInput, Source
 from lite_medsam.volumes.prediction import Ending
@@ -30,6 +31,7 @@ class ObjectState:
         followed_with: What the model was asked with for the followed masks.
         followed_from: The `answers` that they come from: others by now, where the user has said more since.
         weak: Why followed slices need a look, by slice.
+        label: Its class, one of `Snapshot.classes`; None: not said.
     """
 
     id: int
@@ -45,6 +47,7 @@ class ObjectState:
     followed_with: Source | None = None
     followed_from: dict[int, Answer] | None = None
     weak: dict[int, str] = field(default_factory=dict)
+    label: str | None = None
 
     def region(self, index: int) -> Region | None:
         """The mask on a slice, None where there is none."""
@@ -76,12 +79,16 @@ class Snapshot:
         selected: Id of the one that tools work on.
         next_number: Of the next object: above that of any object there was.
         given: What the model is asked with; None before there is a model.
+        classes: The class list, () where there is none.
+        current: The class of new objects, None for none.
     """
 
     objects: tuple[ObjectState, ...] = ()
     selected: int | None = None
     next_number: int = 1
     given: ModelInput | None = None
+    classes: tuple[ObjectClass, ...] = ()
+    current: str | None = None
 
     def find(self, object_id: int | None) -> ObjectState:
         """The object of this id, by default the selected one.
