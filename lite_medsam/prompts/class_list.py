@@ -139,7 +139,9 @@ def class_list_text(classes: Sequence[ObjectClass]) -> str:
 
 def _entries(document: Any) -> list[Any]:
     if isinstance(document, dict):
-        named: Any = next((document[key] for key in ("classes", "labels", "categories", "names") if key in document), None)
+        named: Any = next(
+            (document[key] for key in ("classes", "labels", "categories", "names") if key in document), None
+        )
         if named is None:
             named = [{"name": name, "colour": colour} for name, colour in document.items()]
         document = list(named.values()) if isinstance(named, dict) else named
