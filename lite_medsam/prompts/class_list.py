@@ -119,7 +119,9 @@ def parse_class_list(text: str) -> tuple[ObjectClass, ...]:
 
 def class_list_json(classes: Sequence[ObjectClass]) -> str:
     """The list as JSON that `parse_class_list` reads; CVAT's raw editor takes the same with its own keys."""
-    document = [{"name": one.name, "color": one.colour, "key": one.key, "attributes": []} for one in classes]
+    document: list[dict] = [
+        {"name": one.name, "color": one.colour, "key": one.key, "attributes": []} for one in classes
+    ]
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
