@@ -6,9 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.choices import Choice, choices, overlap
+from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
-from lite_medsam.session.answer import Answer, ModelInput, xy_and_labels
+from lite_medsam.session.answer import Answer, ModelInput, Points, xy_and_labels
+from lite_medsam.session.following import FollowedScan
 from lite_medsam.session.state import ObjectState
 
 
@@ -77,3 +80,63 @@ def asked_anew(item: ObjectState, ask: Callable[[ObjectState, int, Answer], Answ
             continue
         answers[index] = replace(old, painted=old.base) if old.picked else ask(item, index, old)
     return replace(item, answers=answers)
+
+
+class AskedScan(FollowedScan):
+    """The part of a session that asks the model.
+
+    Attributes:
+        seconds: What the model took for the last answer, where its backend is timed.
+        missed: Clicks of the last answer that its mask does not agree with.
+    """
+
+    def __init__(self, predictor: Predictor, scan: Scan, model: str = "", engine: str = ""):
+        super().__init__(predictor, scan, model, engine)
+        self.seconds: dict[str, float] = {}
+        self.missed: Points = ()
+
+    def stale(self, index: int | None = None) -> list[ObjectState]:
+        """The objects with a mask that the model has not answered as it is now, or not to the picture as it sees it now.
+
+        Args:
+            index: On this slice; None: on any.
+        """
+        return [item for item in self.now.objects if self._stale_slices(item, index)]
+
+    def renew(self, index: int | None = None) -> int:
+        """Asks for those masks anew, in one step; locked objects and masks by hand stay.
+
+        Args:
+            index: On this slice; None: on all that were prompted.
+
+        Returns:
+            How many objects were asked about.
+
+        Raises:
+            PromptError: If the model was not trained on the prompts that are there.
+        """
+        changed, count = self.now, 0
+        for item in self.stale(index):
+            if not item.locked:
+                slices = self._stale_slices(item, index)
+                changed, count = changed.with_object(asked_anew(item, self._ask_again, slices)), count + 1
+        if count:
+            self.commit(replace(changed, selected=self.now.selected))
+        return count
+
+    def _stale_slices(self, item: ObjectState, index: int | None) -> list[int]:
+        source = self.source
+        return [z for z, answer in item.answers.items() if index in (None, z) and answer.is_stale(source)]
+
+    def _ask(self, item: ObjectState, index: int, said: Answer, newest: int = 0) -> Answer:
+        pixels, target = self.pixels(index), item.target_among(self.predictor.spec.targets)
+        spent = getattr(self.predictor.backend, "spent", dict)
+        spent()
+        answer = asked(self.given, pixels, target, said, newest)
+        self.seconds = spent()
+        clicks = said.points[len(said.points) - newest :]
+        self.missed = clicks if agreement(answer.region, clicks) < 0.5 else ()
+        return answer
+
+    def _ask_again(self, item: ObjectState, index: int, old: Answer) -> Answer:
+        return self._ask(item, index, old, min(1, len(old.points)))

@@ -3,6 +3,9 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from lite_medsam.errors import PromptError
 from lite_medsam.prompts.label_objects import LabelObject
@@ -11,8 +14,8 @@ from lite_medsam.prompts.strokes import checked_stroke, clicks_along
 from lite_medsam.prompts.vocabulary import check_target
 from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.predictor import Predictor
-from lite_medsam.session.answer import Answer, Points
-from lite_medsam.session.asking import agreement, asked, asked_anew
+from lite_medsam.session.answer import Answer
+from lite_medsam.session.asking import AskedScan, asked_anew
 from lite_medsam.session.editing import (
     check_locked,
     cleared,
@@ -23,14 +26,15 @@ from lite_medsam.session.editing import (
     without,
     without_slice,
 )
-from lite_medsam.session.following import FollowedScan
+from lite_medsam.session.record import record_of
+from lite_medsam.session.record_reading import RecordReader
 from lite_medsam.session.state import ObjectState, Snapshot, checked_name
 
 MAX_OBJECTS = 100
 MAX_POINTS = 400  # per object and slice
 
 
-class Session(FollowedScan):
+class Session(AskedScan):
     """One user at one picture or volume.
 
     Every method that changes something can be undone, leaves the session as it was when it raises, and segments with the
@@ -42,16 +46,45 @@ class Session(FollowedScan):
         model: What the model is called where it was chosen.
         engine: What its engine is called there.
 
-    Attributes:
-        seconds: What the model took for the last answer, where its backend is timed.
-        missed: Clicks of the last answer that its mask does not agree with.
     """
 
     def __init__(self, predictor: Predictor, scan: Scan, model: str = "", engine: str = ""):
         super().__init__(predictor, scan, model, engine)
-        self.seconds: dict[str, float] = {}
-        self.missed: Points = ()
         self._ids = itertools.count(1)
+
+    @classmethod
+    def from_record(
+        cls, predictor: Predictor, scan: Scan, document: Any, masks: Any, model: str = "", engine: str = ""
+    ) -> "Session":
+        """A session as it was when `to_record` was called, but for the steps that could be taken back.
+
+        Args:
+            predictor: The model; where it is another one than that of the record, masks stay and count as stale.
+            scan: What the record is of.
+            document: Of `to_record`, from JSON.
+            masks: Of `to_record`, (N,) uint8.
+            model: See the class.
+            engine: See the class.
+
+        Raises:
+            PromptError: If the record is not valid, or of a scan of another shape.
+        """
+        reader = RecordReader(document, masks, scan)
+        session = cls(predictor, scan, model, engine)
+        snapshot = reader.snapshot()
+        session.restart(replace(snapshot, given=replace(session.given, window=reader.window)))
+        session.spacing_mm = reader.spacing_mm
+        session._ids = itertools.count(len(snapshot.objects) + 1)
+        session.volume()
+        return session
+
+    def to_record(self, index: int = 0) -> tuple[dict, np.ndarray]:
+        """All that is to be kept of a session, as a JSON document and the (N,) uint8 of its masks.
+
+        Args:
+            index: The slice that is shown.
+        """
+        return record_of(self, self.facts, index)
 
     def commit(self, snapshot: Snapshot) -> None:
         """Makes a step.
@@ -61,41 +94,6 @@ class Session(FollowedScan):
         """
         check_locked(self.now, snapshot)
         super().commit(snapshot)
-
-    # -- masks that were made with another model or grey values
-
-    def stale(self, index: int | None = None) -> list[ObjectState]:
-        """The objects with a mask that the model has not answered as it is now, or not to the picture as it sees it now.
-
-        Args:
-            index: On this slice; None: on any.
-        """
-        return [item for item in self.now.objects if self._stale_slices(item, index)]
-
-    def renew(self, index: int | None = None) -> int:
-        """Asks for those masks anew, in one step; locked objects and masks by hand stay.
-
-        Args:
-            index: On this slice; None: on all that were prompted.
-
-        Returns:
-            How many objects were asked about.
-
-        Raises:
-            PromptError: If the model was not trained on the prompts that are there.
-        """
-        changed, count = self.now, 0
-        for item in self.stale(index):
-            if not item.locked:
-                slices = self._stale_slices(item, index)
-                changed, count = changed.with_object(asked_anew(item, self._ask_again, slices)), count + 1
-        if count:
-            self.commit(replace(changed, selected=self.now.selected))
-        return count
-
-    def _stale_slices(self, item: ObjectState, index: int | None) -> list[int]:
-        source = self.source
-        return [z for z, answer in item.answers.items() if index in (None, z) and answer.is_stale(source)]
 
     # -- objects
 
@@ -280,19 +278,6 @@ class Session(FollowedScan):
             raise PromptError(f"an object must have at most {MAX_POINTS} clicks on a slice; clear it and start again")
         points = old.points + tuple((x, y, int(positive)) for x, y in new)
         self._store(item, index, self._ask(item, index, replace(old, points=points, previous=previous), len(new)))
-
-    def _ask(self, item: ObjectState, index: int, said: Answer, newest: int = 0) -> Answer:
-        pixels, target = self.pixels(index), item.target_among(self.predictor.spec.targets)
-        spent = getattr(self.predictor.backend, "spent", dict)
-        spent()
-        answer = asked(self.given, pixels, target, said, newest)
-        self.seconds = spent()
-        clicks = said.points[len(said.points) - newest :]
-        self.missed = clicks if agreement(answer.region, clicks) < 0.5 else ()
-        return answer
-
-    def _ask_again(self, item: ObjectState, index: int, old: Answer) -> Answer:
-        return self._ask(item, index, old, min(1, len(old.points)))
 
     def _store(self, item: ObjectState, index: int, answer: Answer) -> None:
         self.check_slice(index)

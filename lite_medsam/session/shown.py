@@ -1,6 +1,8 @@
 """What is open in a session: a scan, and its pixels as the model sees them through a window of grey values."""
 
+import hashlib
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -12,6 +14,14 @@ from lite_medsam.session.history import History
 from lite_medsam.session.state import Snapshot
 
 Window = tuple[float, float]
+
+
+def scan_facts(scan: Scan) -> dict:
+    """What tells whether a record is of a scan: name, shape, and a digest of the values as they lie in memory."""
+    values = np.ascontiguousarray(scan.values)
+    digest = hashlib.blake2b(str(values.dtype).encode(), digest_size=16)
+    digest.update(values.reshape(-1).view(np.uint8).data)
+    return {"name": scan.name, "shape": list(scan.label_shape), "values": digest.hexdigest()}
 
 
 class ShownScan(History):
@@ -102,6 +112,11 @@ class ShownScan(History):
         """(H, W) of a slice."""
         height, width = self.scan.label_shape[-2:]
         return height, width
+
+    @cached_property
+    def facts(self) -> dict:
+        """What tells records of this scan from others."""
+        return scan_facts(self.scan)
 
     @property
     def nbytes(self) -> int:

@@ -1,0 +1,101 @@
+"""A session as JSON and bytes, to be kept and opened again: all but the steps that can be taken back."""
+
+import numpy as np
+
+from lite_medsam.session.answer import Answer, Source
+from lite_medsam.session.masks import PackedMasks
+from lite_medsam.session.shown import ShownScan
+from lite_medsam.session.state import ObjectState
+
+KIND = "lite-medsam session"
+VERSION = 1
+
+
+def record_of(session: ShownScan, facts: dict, index: int) -> tuple[dict, np.ndarray]:
+    """A session as a JSON document and the bytes of its masks, read by `RecordReader`.
+
+    Args:
+        session: What is to be kept.
+        facts: `scan_facts` of its scan.
+        index: The slice that is shown.
+    """
+    masks, sources = PackedMasks(), _Sources()
+    selected = next((item.number for item in session.now.objects if item.id == session.now.selected), None)
+    given = session.given
+    document = {
+        "kind": KIND,
+        "version": VERSION,
+        "scan": facts,
+        "model": given.model or given.source.model,
+        "engine": given.engine or given.source.engine,
+        "window": None if session.window is None else list(session.window),
+        "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
+        "slice": index,
+        "selected": selected,
+        "next_number": session.now.next_number,
+        "classes": [{"name": one.name, "colour": one.colour, "key": one.key} for one in session.now.classes],
+        "class": session.now.current,
+        "objects": [_object(item, masks, sources) for item in session.now.objects],
+        "sources": sources.documents(),
+    }
+    return document, masks.array()
+
+
+def _object(item: ObjectState, masks: PackedMasks, sources: "_Sources") -> dict:
+    return {
+        "number": item.number,
+        "name": item.name,
+        "target": item.target,
+        "class": item.label,
+        "hidden": item.hidden,
+        "locked": item.locked,
+        "answers": [_answer(z, answer, masks, sources) for z, answer in item.answers.items()],
+        "followed": [
+            {"slice": z, "mask": masks.put(region), "score": _number(item.scores.get(z)), "weak": item.weak.get(z)}
+            for z, region in item.followed.items()
+        ],
+        "ended": [[end.slice, end.why] for end in item.ended],
+        "followed_with": sources.put(item.followed_with),
+        "is_followed_from_answers": item.followed_from is item.answers,
+    }
+
+
+def _answer(z: int, answer: Answer, masks: PackedMasks, sources: "_Sources") -> dict:
+    layers = ("previous", "painted", "added", "erased")
+    given = {name: getattr(answer, name) for name in layers}
+    return {
+        "slice": z,
+        "box": None if answer.box is None else list(answer.box),
+        "points": [list(point) for point in answer.points],
+        "choices": [{"mask": masks.put(one.region), "score": _number(one.score)} for one in answer.choices],
+        "chosen": answer.chosen,
+        "own": answer.own,
+        "picked": answer.picked,
+        "source": sources.put(answer.source),
+        **{name: None if region is None else masks.put(region) for name, region in given.items()},
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else float(value)
+
+
+class _Sources:
+    """What masks were made with, each once."""
+
+    def __init__(self) -> None:
+        self._found: dict[Source, int] = {}
+
+    def put(self, source: Source | None) -> int | None:
+        return None if source is None else self._found.setdefault(source, len(self._found))
+
+    def documents(self) -> list[dict]:
+        return [
+            {
+                "window": None if one.window is None else list(one.window),
+                "model": one.model,
+                "weights": one.weights,
+                "engine": one.engine,
+            }
+            for one in self._found
+        ]
