@@ -25,8 +25,10 @@ Example:
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda", "mps"]), default="cpu", show_default=True,
               help="What computes.")  # fmt: skip
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--workers", type=click.IntRange(0), default=0, show_default=True,
+              help="Processes that make batches; 0: a thread. For a GPU.")  # fmt: skip
 def command(
-    recipe: Path, cases: tuple[Path, ...], start, targets, output: Path, resume, threads, accelerator, devices
+    recipe: Path, cases: tuple[Path, ...], start, targets, output: Path, resume, threads, accelerator, devices, workers
 ) -> None:
     """Train a model from a recipe.
 
@@ -44,7 +46,7 @@ def command(
     fabric = make_fabric(accelerator, devices, precision="bf16-mixed" if loaded.train.bfloat16 else "32-true")
     fabric.launch()
     try:
-        trainer = run_recipe(loaded, cases, start, output, resume, fabric, targets)
+        trainer = run_recipe(loaded, cases, start, output, resume, fabric, targets, workers)
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from None
     print(f"{trainer.step} steps in {trainer.seconds / 60:.1f} minutes -> {output / 'checkpoint.pt'}")

@@ -18,6 +18,7 @@ from lite_medsam.learning.data.dataset import Batch, BatchSource
 from lite_medsam.learning.data.labelled_image import LabelledImage
 from lite_medsam.learning.data.prompting import error_click
 from lite_medsam.learning.data.sampling import Sampling
+from lite_medsam.learning.data.workers import batches_from
 from lite_medsam.learning.lessons.drawn import DrawnLessons, lesson_loss
 from lite_medsam.learning.network.model import PromptedSegmenter
 from lite_medsam.learning.training.losses import mask_loss, prompt_loss
@@ -101,6 +102,7 @@ class Trainer(Stepper):
         settings: How.
         fabric: Device and processes; one CPU process by default.
         lessons: A teacher's answers to be kept in mind, None for labels alone.
+        workers: Processes that make batches; 0 for a thread of this one.
     """
 
     def __init__(
@@ -110,8 +112,9 @@ class Trainer(Stepper):
         settings: TrainSettings,
         fabric: Fabric | None = None,
         lessons: DrawnLessons | None = None,
+        workers: int = 0,
     ):
-        self.settings, self.lessons = settings, lessons
+        self.settings, self.lessons, self.workers = settings, lessons, workers
         self.source = BatchSource(
             images,
             model.spec.preprocessing,
@@ -140,9 +143,7 @@ class Trainer(Stepper):
         end = min(self.settings.steps, self.settings.stop_after or self.settings.steps)
         bar = tqdm(total=end, initial=self.step, unit="step", desc="train", smoothing=0.05, disable=not writes)
         log, losses = RunLog(out, self.step) if writes else None, []
-        for batch in self.source.from_number(self.step):
-            if self.step >= end:
-                break
+        for batch in batches_from(self.source, self.step, end, self.workers):
             started = time.perf_counter()
             losses.append(self._advance(batch))
             self.seconds += time.perf_counter() - started

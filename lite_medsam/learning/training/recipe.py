@@ -19,7 +19,7 @@ from lite_medsam.learning.data.labelled_image import LabelledImage, load_images
 from lite_medsam.learning.lessons.book import LessonBook
 from lite_medsam.learning.lessons.drawn import DrawnLessons
 from lite_medsam.learning.lessons.settings import LessonPlan
-from lite_medsam.learning.lessons.teachers import open_teacher
+from lite_medsam.learning.lessons.teachers import Teacher, open_teacher
 from lite_medsam.learning.lessons.views import load_scenes
 from lite_medsam.learning.training.loop import Trainer, TrainSettings, new_model
 from lite_medsam.learning.training.starting import start_from
@@ -47,7 +47,8 @@ class Recipe:
         named: Teach the names of `prompts/targets.json`; the spec then lists them.
         scenes: So many phantom scenes of no modality are drawn with seeds 0, 1, ... and take the share of one more modality.
         phantoms: So many phantoms of each kind, of seeds that neither samples nor tests have, join their modalities.
-        teacher: Name of a model, as of `lite-medsam weights get`, whose answers are learned beside the labels; "" for none.
+        teacher: Whose answers are learned beside the labels: a file in the folder of starting points, or what `open_teacher`
+            knows by name; "" for none.
         lessons: Which of its answers, and what they weigh.
         split: File beside the recipe that names the cases of its training part with the hashes of their images; others are
             refused. "" for whatever lies in the folders.
@@ -91,6 +92,7 @@ def run_recipe(
     resume: bool,
     fabric: Fabric | None = None,
     targets: Path | None = None,
+    workers: int = 0,
 ) -> Trainer:
     """Trains a recipe to its end and returns the trainer.
 
@@ -104,6 +106,7 @@ def run_recipe(
         fabric: Device and processes; one CPU process by default.
         targets: CSV of what the labels of data sets are called, see `lite_medsam.prompts.targets.read_targets`; without it only
             cases that say it themselves are known by name.
+        workers: Processes that make batches; 0 for a thread of this one.
 
     Raises:
         CaseError: If a case is damaged.
@@ -117,8 +120,13 @@ def run_recipe(
     images = load_images(paths, settings.sampling.slices_per_volume, read_targets(targets), check)
     images += drawn_images(recipe)
     model = new_model(recipe.spec, settings.seed)
-    lessons = ask_teacher(recipe, paths, out / "lessons") if recipe.teacher else None
-    trainer = Trainer(model, images, settings, fabric, lessons)
+    lessons = None
+    if recipe.teacher:
+        beside = start_folder is not None and (start_folder / recipe.teacher).is_file()
+        teacher = str(start_folder / recipe.teacher) if beside and start_folder else recipe.teacher
+        device = "cpu" if fabric is None else str(fabric.device)
+        lessons = ask_teacher(recipe, open_teacher(teacher, device=device), paths, out / "lessons")
+    trainer = Trainer(model, images, settings, fabric, lessons, workers)
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         if not resume:
@@ -143,22 +151,20 @@ def drawn_images(recipe: Recipe) -> list[LabelledImage]:
     return [image for image in map(LabelledImage.from_case, cases) if image is not None]
 
 
-def ask_teacher(recipe: Recipe, paths: Sequence[Path], folder: Path) -> DrawnLessons:
+def ask_teacher(recipe: Recipe, teacher: Teacher, paths: Sequence[Path], folder: Path) -> DrawnLessons:
     """The lessons of a recipe; the teacher is asked for those that the folder does not hold.
 
     Args:
-        recipe: Names the teacher.
+        recipe: Says which lessons.
+        teacher: Who is asked.
         paths: The cases, labelled or not.
         folder: Where answers are kept; what was asked before a run was cut off is not asked again.
-
-    Raises:
-        WeightsError: If there is no such teacher.
     """
     plan = recipe.lessons
     scenes = load_scenes(paths, plan.views.slices_per_volume)
     clicks = False  # boxes: what a teacher says of a click is one of several meanings
     book = LessonBook(
-        open_teacher(recipe.teacher), scenes, recipe.spec.preprocessing, LESSON_GRID, clicks, plan.views,
+        teacher, scenes, recipe.spec.preprocessing, LESSON_GRID, clicks, plan.views,
         recipe.train.seed, folder,
     )  # fmt: skip
     lessons = DrawnLessons(book, plan, recipe.train.seed)

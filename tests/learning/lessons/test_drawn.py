@@ -79,7 +79,7 @@ def test_some_prompts_ask_about_any_place():
 
 
 def test_a_recipe_with_a_teacher_goes_on_as_if_it_had_not_been_cut(tmp_path, monkeypatch):
-    monkeypatch.setattr(recipes, "open_teacher", lambda name: {"someone": teacher()}[name])
+    monkeypatch.setattr(recipes, "open_teacher", lambda name, device: {"someone": teacher()}[name])
     (tmp_path / "cases").mkdir()
     for i in range(3):
         save_case(tmp_path / "cases" / f"2D_CT_discs_{i}.npz", disc_case(i))
