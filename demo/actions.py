@@ -49,6 +49,8 @@ class Desk:
                 return {"ok": True, **(operation(self, seat, request) or {})}
             with self.turnstile, seat.lock:
                 more = operation(self, seat, request) or {}
+                if name in WITHOUT_VIEW:
+                    return {"ok": True, **more}
                 unit = checked_unit(request.get("unit"))
                 index = whole_of(request.get("slice", 0), "slice")
                 if seat.session is not None:
@@ -96,3 +98,5 @@ OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {
 }
 # answered at once, beside whatever works: they touch no picture and no model
 UNCOUNTED = {"upload", "piece", "stop", "progress", "close"}
+# computed in turn as all others, and answered without the view: nothing that it shows has changed
+WITHOUT_VIEW = {"values", "preview"}

@@ -34,7 +34,7 @@ SCRIPTS = (
         "enface",
         "tools",
     ),
-    *("boxes", "clicks", "strokes", "ruler"),
+    *("viewing", "looks", "boxes", "clicks", "strokes", "lasso", "ruler", "minimap", "hover"),
     *("main", "panel"),
 )
 

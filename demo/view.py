@@ -1,11 +1,7 @@
 """What the page is told after each request: the picture when it changed, objects, masks, measurements, timings."""
 
-import base64
-
-import cv2
 import numpy as np
 
-from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.prompts.vocabulary import by_modality
 from lite_medsam.results import readable
 from lite_medsam.results.measurements import UNITS, fluid, is_fluid
@@ -14,6 +10,7 @@ from lite_medsam.segment.region import Region
 from lite_medsam.session.interactive import Session
 from lite_medsam.session.state import ObjectState
 
+from .slice_pictures import data_url, shown_smaller
 from .top_view import has_top_view, runs_upwards, scale_view, top_view
 
 MAX_SHOWN_SIDE = 4096  # larger pictures are shown smaller; prompts and results keep the full resolution
@@ -27,15 +24,6 @@ def picture_key(seat, index: int) -> str:
 def shown_step(image_hw: tuple[int, int]) -> int:
     """Image pixels per shown pixel."""
     return max(1, -(-max(image_hw) // MAX_SHOWN_SIDE))
-
-
-def picture_of(pixels: np.ndarray) -> str:
-    """A slice as a data URL, PNG, so that what is seen is what the model sees."""
-    step = shown_step(pixels.shape[:2])
-    if step > 1:
-        height, width = (-(-n // step) for n in pixels.shape[:2])
-        pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    return "data:image/png;base64," + base64.b64encode(png_bytes(pixels, 3)).decode()
 
 
 def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:
@@ -120,6 +108,7 @@ def _image(seat, session: Session, index: int, have: str | None) -> dict:
         "top_view": {"upwards": runs_upwards(scan)} if has_top_view(scan) else None,
         "window": list(session.window) if session.window else None,
         "grey": grey,
+        "deep": values.dtype != np.uint8,
         "range": [low, high],
         "hounsfield": scan.default_window is not None,
         "notes": list(scan.notes),
@@ -127,9 +116,10 @@ def _image(seat, session: Session, index: int, have: str | None) -> dict:
         "prompted": sorted({z for item in session.now.objects for z in item.answers}),
     }
     if have != key:
-        image["png"] = picture_of(session.pixels(index))
+        image["png"] = data_url(shown_smaller(session.pixels(index), image["step"]))  # what the model sees
     if image["top_view"] and str(have).partition(".")[0] != str(seat.opened):  # sent once for a volume
-        image["top_view"]["png"] = picture_of(np.ascontiguousarray(top_view(scan)))
+        above = np.ascontiguousarray(top_view(scan))
+        image["top_view"]["png"] = data_url(shown_smaller(above, shown_step(above.shape[:2])))
     return image
 
 

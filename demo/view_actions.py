@@ -3,9 +3,12 @@
 import base64
 from typing import TYPE_CHECKING
 
+from lite_medsam.session.preview import previewed
+
 from .fields import list_of, number_of, text_of, whole_of
-from .seats import Seat
-from .view import checked_unit
+from .seats import Refused, Seat
+from .slice_pictures import values_view
+from .view import checked_unit, shown_step
 
 if TYPE_CHECKING:
     from .actions import Desk
@@ -23,6 +26,24 @@ def _window(desk: "Desk", seat: Seat, request: dict) -> dict:
         session.set_window((number_of(request["centre"], "centre"), number_of(request.get("width"), "width")))
     seat.compared = None
     return {}
+
+
+def _values(desk: "Desk", seat: Seat, request: dict) -> dict:
+    session = desk.session_of(seat)
+    values = session.scan.values
+    if values.ndim > (3 if session.scan.is_volume else 2):
+        raise Refused("a colour picture has no other values than those that are shown")
+    index = whole_of(request.get("slice", 0), "slice")
+    return values_view(session, index, shown_step(session.image_hw), seat.value_range)
+
+
+def _preview(desk: "Desk", seat: Seat, request: dict) -> dict:
+    session = desk.session_of(seat)
+    x, y = number_of(request.get("x"), "x"), number_of(request.get("y"), "y")
+    index, target = whole_of(request.get("slice", 0), "slice"), request.get("object")
+    target = None if target is None else whole_of(target, "object")
+    region = previewed(session, x, y, request.get("positive") is not False, index, target)
+    return {"mask": None if region is None else region.runs(shown_step(session.image_hw))}
 
 
 def _spacing(desk: "Desk", seat: Seat, request: dict) -> dict:
@@ -79,6 +100,8 @@ def _save(desk: "Desk", seat: Seat, request: dict) -> dict:
 VIEW_OPERATIONS = {
     "look": _look,
     "window": _window,
+    "values": _values,
+    "preview": _preview,
     "spacing": _spacing,
     "model": _model,
     "compare": _compare,

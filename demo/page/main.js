@@ -1,21 +1,17 @@
 // The page: controls, what they ask of the server, and what comes back.
 
-const WINDOWS = [
-  ["soft tissue", 40, 400], ["lung", -600, 1500], ["bone", 400, 1800], ["brain", 40, 80], ["liver", 60, 160],
-];
-
 const wire = makeWire(server, () => state.token, (answer, ms) => onAnswer(answer, ms), (busy) => {
   ui.root.classList.toggle("lm-busy", busy);
 });
 
-const target = () => ({ slice: state.slice, have: state.key, object: state.selected, unit: ui.unit.value });
+const target = (slice) => ({ slice, have: heldKey(slice), object: state.selected, unit: ui.unit.value });
 
 // every change: the request takes slice, picture and object as they are when its turn comes
 const act = (request, hint = null, kind = null) => {
   if (hint) say(hint);
   if (!request) return Promise.resolve({ ok: false });
   const fixed = { ...request };
-  return wire.send(() => ({ ...target(), ...fixed }), kind);
+  return wire.send(() => ({ ...target(fixed.slice ?? state.slice), ...fixed }), kind);
 };
 
 const onAnswer = (answer, ms) => {
@@ -49,14 +45,10 @@ const show = async (view, answer, ms) => {
       }
       state.aspectByHand = false;
       ui.unit.value = image.modality === "OCT" ? "um" : "mm"; // what each is usually measured in
-      ui.windows.open = image.modality === "CT" || image.hounsfield;
       setTool("box");
     }
     state.opened = image.opened;
-    if (image.png) {
-      const bitmap = await createImageBitmap(await (await fetchData(image.png)));
-      if (state.key === image.key) state.bitmap = bitmap;
-    }
+    await showPicture(image);
     if (isNew) board.picture(image.width, image.height);
     showAspect(image);
     ui.enfaceSection.hidden = !image.top_view;
@@ -201,7 +193,7 @@ const lookPart = () => {
     trueAspect: check("lm-true-aspect", "True aspect", "trueAspect", () => switchAspect()) };
   return section("View", true, field("Opacity", ui.opacity),
     h("div", { className: "lm-row" }, ...Object.values(ui.checks)), ui.brushField,
-    ...registry.looks.map(({ label, node }) => field(label, node)));
+    ...registry.looks.map(({ label, node }) => (label ? field(label, node) : node)));
 };
 
 const windowPart = () => {
@@ -211,11 +203,15 @@ const windowPart = () => {
     oninput: () => { ui.centre.value = Math.round(ui.centreSlide.value); setWindow(); } });
   ui.widthSlide = h("input", { type: "range", id: "lm-width-slider", "aria-label": "Window, slider", step: "any",
     oninput: () => { ui.width.value = Math.round(ui.widthSlide.value); setWindow(); } });
-  ui.presets = h("div", { className: "lm-row" }, ...WINDOWS.map(([name, centre, width]) =>
-    button(name, `Window: ${name}, level ${centre}, width ${width}`, () => act({ op: "window", centre, width }))));
-  ui.windows = section("Window and level", false,
-    field("Level", ui.centre, ui.centreSlide), field("Window", ui.width, ui.widthSlide),
-    ui.presets, button("Automatic", "The file's own window", () => act({ op: "window", centre: null }), { node: { id: "lm-window-auto" } }));
+  ui.presets = h("div", { className: "lm-row" }, ...PRESETS.map(([name, centre, width]) =>
+    button(name, `The model is given ${windowText([centre, width])}`, () => act({ op: "window", centre, width }))));
+  ui.windows = section("What the model is given", false,
+    h("p", { className: "lm-scale" }, "The grey values that the masks are made from. A change makes the masks anew; undo takes it back. "
+      + "To see more or less of them, drag with the right button or use View."),
+    field("Level", ui.centre, ui.centreSlide), field("Window", ui.width, ui.widthSlide), ui.presets,
+    h("div", { className: "lm-row" },
+      button("What I see", "Give the model the window that is seen", () => giveView(), { node: { id: "lm-window-seen" } }),
+      button("Automatic", "The file's own window", () => act({ op: "window", centre: null }), { node: { id: "lm-window-auto" } })));
   return ui.windows;
 };
 

@@ -81,3 +81,26 @@ def brushed(stroke: np.ndarray, image_hw: tuple[int, int], radius_px: float) -> 
     (x0, y0), (x1, y1) = np.clip(low, 0, limits), np.clip(high, 0, limits)
     mask[y0:y1, x0:x1] = under[y0 - low[1] : y1 - low[1], x0 - low[0] : x1 - low[0]]
     return mask
+
+
+def enclosed(outline: np.ndarray, image_hw: tuple[int, int]) -> np.ndarray:
+    """The pixels whose centre lies inside a closed outline; where it crosses itself, every second part is outside.
+
+    Args:
+        outline: (K, 2) x y of the corners in image pixels.
+        image_hw: (H, W).
+
+    Returns:
+        (H, W) bool.
+    """
+    height, width = image_hw
+    (ax, ay), (bx, by) = outline.T, np.roll(outline, -1, axis=0).T
+    # the rows whose centres a side passes: its lower end belongs to it, its upper end to the next side
+    first = np.clip(np.ceil(np.minimum(ay, by)), 0, height).astype(int)
+    count = np.maximum(np.clip(np.ceil(np.maximum(ay, by)), 0, height).astype(int) - first, 0)
+    side = np.repeat(np.arange(len(outline)), count)
+    rows = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + first[side]
+    x = ax[side] + (rows - ay[side]) * (bx[side] - ax[side]) / (by[side] - ay[side])
+    crossings = np.zeros((height, width + 1), np.int32)
+    np.add.at(crossings, (rows, np.clip(np.ceil(x), 0, width).astype(int)), 1)
+    return np.cumsum(crossings[:, :width], axis=1) % 2 == 1

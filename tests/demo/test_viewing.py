@@ -1,0 +1,135 @@
+"""What is seen of a picture, apart from what the model is given: windows, gamma, channels, zoom with a map."""
+
+import io
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio")
+pytest.importorskip("playwright.sync_api")
+
+from demo_desk import OneModel, Page, desk_with
+from demo_server import running
+from editor import Editor, chromium
+from fakes import FakeBackend
+
+from lite_medsam.cli.demo_loading import load_demo
+from lite_medsam.phantoms import make_phantom
+from lite_medsam.segment.predictor import Predictor
+
+BOARD = "document.querySelector('#lm-canvas').liteMedsam"
+
+
+@pytest.fixture(scope="module")
+def editor():
+    with running(settings=load_demo().Settings(max_upload_mb=8)) as (url, _), chromium() as browser:
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        yield Editor(context.new_page(), url)
+        context.close()
+
+
+def seen(editor, channel=0):
+    """The picture as it is drawn, before it is zoomed: (H, W) of one channel."""
+    width, height, data = editor.page.evaluate(f"""() => {{
+        const bitmap = {BOARD}.state.bitmap;
+        const canvas = document.createElement('canvas');
+        [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+        const context = canvas.getContext('2d');
+        context.drawImage(bitmap, 0, 0);
+        const data = context.getImageData(0, 0, bitmap.width, bitmap.height).data;
+        return [bitmap.width, bitmap.height, [...data].filter((_, i) => i % 4 === {channel})]; }}""")
+    return np.array(data, np.uint8).reshape(height, width)
+
+
+def until(editor, condition):
+    editor.page.wait_for_function(condition, timeout=10_000)
+    editor.settle()
+
+
+def steps_of_16_bits():
+    import tifffile
+
+    values = np.linspace(0, 4000, 60 * 80).reshape(60, 80).astype(np.uint16)
+    file = io.BytesIO()
+    tifffile.imwrite(file, values)
+    return values, file.getvalue()
+
+
+def test_the_window_that_is_seen_is_not_the_one_that_the_model_is_given(editor):
+    values, data = steps_of_16_bits()
+    editor.upload("steps.tif", data)
+    given = seen(editor)
+    editor.drag((20, 15), (60, 45))
+    before = editor.objects()
+    x, y = editor.on_page(40, 30)
+    editor.page.mouse.move(x, y)
+    editor.page.mouse.down(button="right")
+    editor.page.mouse.move(x - 200, y + 20, steps=4)
+    editor.page.mouse.up(button="right")
+    until(editor, f"{BOARD}.state.bitmap instanceof HTMLCanvasElement")
+    narrow = seen(editor)
+    assert (narrow == 0).sum() > (given == 0).sum() + 100 and (narrow == 255).sum() > (given == 255).sum() + 100
+    # typed in: exactly the values between, also those that the model's picture has cut off
+    editor.page.fill("#lm-view-centre", "3990")
+    editor.page.fill("#lm-view-width", "20")
+    editor.page.press("#lm-view-width", "Tab")
+    until(editor, "document.querySelector('#lm-view-width').value === '20'")
+    low, high = 3980, 4000
+    assert np.array_equal(seen(editor), np.rint(np.clip((values.astype(float) - low) / (high - low), 0, 1) * 255))
+    assert editor.view()["image"]["window"] is None and editor.objects() == before  # the model was not asked
+    editor.page.check("#lm-invert")
+    editor.settle()
+    assert seen(editor)[0, 0] == 255
+    editor.page.click("#lm-looks-reset")
+    editor.settle()
+    assert np.array_equal(seen(editor), given)
+    assert editor.page.is_enabled("#lm-undo")
+    assert editor.errors == []
+
+
+def test_colour_pictures_have_channels_brightness_contrast_and_gamma(editor):
+    image = make_phantom("fundus", 0).image
+    editor.sample("Fundus")
+    editor.page.select_option("#lm-channel", "green")
+    editor.settle()
+    for channel in range(3):
+        assert np.array_equal(seen(editor, channel), image[..., 1])
+    editor.page.select_option("#lm-channel", "all")
+    editor.page.evaluate(
+        "const n = document.querySelector('#lm-brightness'); n.value = 40; n.dispatchEvent(new Event('input'))"
+    )
+    editor.settle()
+    brighter = seen(editor).astype(int)
+    assert (brighter >= image[..., 0]).all() and np.median(brighter - image[..., 0]) > 30
+    editor.page.click("#lm-looks-reset")
+    editor.page.evaluate(
+        "const n = document.querySelector('#lm-gamma'); n.value = 50; n.dispatchEvent(new Event('input'))"
+    )
+    editor.settle()
+    assert np.abs(seen(editor) - np.sqrt(image[..., 0] / 255) * 255).max() <= 0.51  # gamma 2
+    editor.sample("US")
+    assert not editor.page.is_visible("#lm-channel") and editor.page.input_value("#lm-gamma") == "0"
+    assert editor.errors == []
+
+
+def test_values_of_a_slice_come_exactly(monkeypatch):
+    from PIL import Image
+
+    page = Page(desk_with(OneModel(Predictor(FakeBackend(64), "off"))))
+    values, data = steps_of_16_bits()
+    assert page.upload(("steps.tif", data))["ok"]
+    answer = page.ask("values", slice=0)
+    import base64
+
+    rgb = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer["png"].split(",")[1]))), np.int64)
+    assert np.array_equal(answer["low"] + answer["step"] * (256 * rgb[..., 0] + rgb[..., 1]), values)
+    assert "view" not in answer
+    centre, width = answer["window"]  # what the model's own mapping comes to
+    pixels = np.clip((values - (centre - width / 2)) / width, 0, 1) * 255
+    shown = page.desk.seats.find(page.token).session.pixels()
+    assert np.abs(pixels - shown).max() <= 1
+    refused = page.ask("values", slice=3)
+    assert not refused["ok"] and "slice" in refused["error"]
+    fundus = make_phantom("fundus", 0)
+    page.do("sample", name=fundus.name)
+    assert "no other values" in page.ask("values")["error"]
