@@ -13,6 +13,7 @@ from .fields import whole_of
 from .file_actions import FILE_OPERATIONS
 from .models import Models
 from .object_actions import OBJECT_OPERATIONS
+from .planes import PLANE_OPERATIONS
 from .seats import Refused, Seat, Seats, Turnstile
 from .view import checked_unit, view_of
 from .view_actions import VIEW_OPERATIONS
@@ -95,8 +96,9 @@ OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {
     **VIEW_OPERATIONS,
     **OBJECT_OPERATIONS,
     **VOLUME_OPERATIONS,
+    **PLANE_OPERATIONS,
 }
 # answered at once, beside whatever works: they touch no picture and no model
 UNCOUNTED = {"upload", "piece", "stop", "progress", "close"}
 # computed in turn as all others, and answered without the view: nothing that it shows has changed
-WITHOUT_VIEW = {"values", "preview"}
+WITHOUT_VIEW = {"values", "preview", "planes"}

@@ -34,7 +34,7 @@ SCRIPTS = (
         "enface",
         "tools",
     ),
-    *("viewing", "looks", "boxes", "clicks", "strokes", "lasso", "ruler", "minimap", "hover"),
+    *("viewing", "looks", "boxes", "clicks", "strokes", "lasso", "ruler", "minimap", "hover", "planes"),
     *("main", "panel"),
 )
 

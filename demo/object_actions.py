@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from .actions import Desk
 
 
-def _on_object(call: Callable, message: str = "") -> Callable:
+def on_object(call: Callable, message: str = "") -> Callable:
+    """An operation of what a session does to an object, `call(session, request, slice, object)`."""
+
     def operation(desk: "Desk", seat: Seat, request: dict) -> dict:
         session = desk.session_of(seat)
         session.seconds = {}
@@ -72,8 +74,11 @@ def _scribble(session, request, index, target):
 
 
 def _paint(session, request, index, target):
-    radius = number_of(request.get("radius"), "radius")
-    session.paint(request.get("stroke"), radius, request.get("add") is not False, index, target)
+    add = request.get("add") is not False
+    if "polygon" in request:
+        session.paint(request["polygon"], None, add, index, target)
+    else:
+        session.paint(request.get("stroke"), number_of(request.get("radius"), "radius"), add, index, target)
 
 
 def _flag(request: dict, name: str) -> bool:
@@ -98,25 +103,25 @@ def _where(request: dict) -> tuple[int, int | None]:
 
 
 OBJECT_OPERATIONS = {
-    "add": _on_object(_add, "A new object: draw its box, or click on it."),
-    "select": _on_object(lambda s, r, z, o: s.select(o)),
-    "rename": _on_object(lambda s, r, z, o: s.rename(o, text_of(r.get("name"), "name"))),
-    "target": _on_object(_target, "Noted: the masks of this object follow."),
-    "hide": _on_object(lambda s, r, z, o: s.hide(_flag(r, "hidden"), o)),
-    "lock": _on_object(lambda s, r, z, o: s.lock(_flag(r, "locked"), o)),
-    "remove": _on_object(lambda s, r, z, o: s.remove(o), "The object is removed."),
-    "clear": _on_object(lambda s, r, z, o: s.clear(z, o, r.get("everywhere") is True), "The object is cleared."),
-    "box": _on_object(_box),
-    "click": _on_object(_click),
-    "scribble": _on_object(_scribble),
-    "paint": _on_object(_paint, "Painted; the model was not asked."),
-    "unclick": _on_object(lambda s, r, z, o: s.remove_point(whole_of(r.get("number"), "number"), z, o)),
-    "choose": _on_object(
+    "add": on_object(_add, "A new object: draw its box, or click on it."),
+    "select": on_object(lambda s, r, z, o: s.select(o)),
+    "rename": on_object(lambda s, r, z, o: s.rename(o, text_of(r.get("name"), "name"))),
+    "target": on_object(_target, "Noted: the masks of this object follow."),
+    "hide": on_object(lambda s, r, z, o: s.hide(_flag(r, "hidden"), o)),
+    "lock": on_object(lambda s, r, z, o: s.lock(_flag(r, "locked"), o)),
+    "remove": on_object(lambda s, r, z, o: s.remove(o), "The object is removed."),
+    "clear": on_object(lambda s, r, z, o: s.clear(z, o, r.get("everywhere") is True), "The object is cleared."),
+    "box": on_object(_box),
+    "click": on_object(_click),
+    "scribble": on_object(_scribble),
+    "paint": on_object(_paint, "Painted; the model was not asked."),
+    "unclick": on_object(lambda s, r, z, o: s.remove_point(whole_of(r.get("number"), "number"), z, o)),
+    "choose": on_object(
         lambda s, r, z, o: s.choose(whole_of(r.get("number"), "number"), z, o), "Another mask is taken."
     ),
-    "split": _on_object(_split),
-    "merge": _on_object(_merge, "The two objects are one now."),
-    "renew": _on_object(_renew),
-    "undo": _on_object(lambda s, r, z, o: s.undo(), "One step back."),
-    "redo": _on_object(lambda s, r, z, o: s.redo(), "One step forward."),
+    "split": on_object(_split),
+    "merge": on_object(_merge, "The two objects are one now."),
+    "renew": on_object(_renew),
+    "undo": on_object(lambda s, r, z, o: s.undo(), "One step back."),
+    "redo": on_object(lambda s, r, z, o: s.redo(), "One step forward."),
 }

@@ -36,9 +36,9 @@ def packed(values: np.ndarray, value_range: tuple[float, float]) -> tuple[np.nda
     """
     low, high = value_range
     whole = values.dtype.kind in "iu" and high - low <= MAX_CODE
-    step = 1.0 if whole else max(high - low, np.finfo(np.float32).tiny) / MAX_CODE
-    codes = np.nan_to_num((values.astype(np.float64) - low) / step, nan=0.0, posinf=MAX_CODE, neginf=0.0)
-    codes = np.clip(np.rint(codes), 0, MAX_CODE).astype(np.uint16)
+    step = 1.0 if whole else max(high - low, 1e-30) / MAX_CODE
+    exact = np.nan_to_num((values.astype(np.float64) - low) / step, nan=0.0, posinf=MAX_CODE, neginf=0.0)
+    codes = np.clip(np.rint(exact), 0, MAX_CODE).astype(np.uint16)
     picture = np.zeros((*codes.shape, 3), np.uint8)
     picture[..., 0], picture[..., 1] = codes >> 8, codes & 255
     return picture, float(low), float(step)

@@ -119,7 +119,7 @@ def _image(seat, session: Session, index: int, have: str | None) -> dict:
         image["png"] = data_url(shown_smaller(session.pixels(index), image["step"]))  # what the model sees
     if image["top_view"] and str(have).partition(".")[0] != str(seat.opened):  # sent once for a volume
         above = np.ascontiguousarray(top_view(scan))
-        image["top_view"]["png"] = data_url(shown_smaller(above, shown_step(above.shape[:2])))
+        image["top_view"]["png"] = data_url(shown_smaller(above, shown_step((above.shape[0], above.shape[1]))))
     return image
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from lite_medsam.errors import PromptError
 from lite_medsam.prompts.label_objects import LabelObject
-from lite_medsam.prompts.strokes import brushed, checked_stroke
+from lite_medsam.prompts.strokes import brushed, checked_stroke, enclosed
 from lite_medsam.segment.instances import split_instances
 from lite_medsam.segment.region import Region
 from lite_medsam.session.answer import Answer
@@ -48,7 +48,7 @@ def check_locked(before: Snapshot, after: Snapshot) -> None:
 def cleared(item: ObjectState, index: int | None) -> ObjectState:
     """An object of which nothing is said on a slice, or on any where the index is None."""
     if index is None:
-        return replace(item, answers={}, **UNFOLLOWED)
+        return replace(item, answers={}, planes={}, **UNFOLLOWED)
     followed = {z: region for z, region in item.followed.items() if z != index}
     return replace(without_slice(item, index), followed=followed)
 
@@ -72,7 +72,7 @@ def merged(snapshot: Snapshot, object_ids: Sequence[int]) -> Snapshot:
     for index in sorted(set().union(*regions)):
         union = np.logical_or.reduce([found[index].full() for found in regions if index in found])
         answers[index] = Answer(painted=Region.of(union))
-    first = replace(items[0], answers=answers, **UNFOLLOWED)
+    first = replace(items[0], answers=answers, planes={}, **UNFOLLOWED)
     gone = {item.id for item in items[1:]}
     kept = tuple(other for other in snapshot.objects if other.id not in gone)
     return replace(snapshot, objects=kept).with_object(first)
@@ -109,20 +109,28 @@ def divided(
     return replace(snapshot, selected=item.id), len(pieces)
 
 
-def painted(item: ObjectState, index: int, stroke, radius_px: float, add: bool, image_hw: tuple[int, int]) -> Answer:
-    """What is said of an object on a slice after the pixels under a brush were added or erased.
+def painted(
+    item: ObjectState, index: int, stroke, radius_px: float | None, add: bool, image_hw: tuple[int, int]
+) -> Answer:
+    """What is said of an object on a slice after the pixels under a brush, or inside an outline, were added or erased.
 
     They stay so whatever the model answers later, until the other is done to them.
 
     Raises:
         PromptError: If the stroke or the radius is not valid, or there is nothing to erase.
     """
-    if not 0 <= radius_px <= 1000:
+    drawn = checked_stroke(stroke)
+    if radius_px is None:
+        if len(drawn) < 3:
+            raise PromptError(f"an outline must have three corners at least, got {len(drawn)}")
+        under = enclosed(drawn, image_hw)
+    elif 0 <= radius_px <= 1000:
+        under = brushed(drawn, image_hw, radius_px)
+    else:
         raise PromptError(f"a brush must have a radius of 0 to 1000 px, got {radius_px:g}")
-    under = brushed(checked_stroke(stroke), image_hw, radius_px)
     before = item.region(index)
     if not add and (before is None or not (before.full() & under).any()):
-        raise PromptError("the eraser must meet the mask of the selected object, and there is none under it")
+        raise PromptError("what is erased must meet the mask of the selected object, and there is none")
     old = item.answers.get(index)
     if old is None:
         old = Answer(painted=before)

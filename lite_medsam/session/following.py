@@ -10,8 +10,10 @@ from lite_medsam.errors import PromptError
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.segment.region import Region
 from lite_medsam.session.answer import Source
+from lite_medsam.session.plane_following import followed_across
 from lite_medsam.session.shown import ShownScan
 from lite_medsam.session.state import ObjectState, Snapshot
+from lite_medsam.volumes.planes import planes_of
 from lite_medsam.volumes.propagation import VolumeObject, propagate
 
 # what following finds of an object
@@ -34,7 +36,7 @@ def follow(
         on_slice: Called with slices done and slices in all.
         stop: Polled for every slice; what is finished by then is returned.
     """
-    items = [item for item in snapshot.objects if item.is_settled and not item.locked]
+    items = [item for item in snapshot.objects if _is_settled_on_slice(item) and not item.locked]
     assert snapshot.given is not None  # there are objects, so there was a model
     predictor, source = snapshot.given.predictor, snapshot.given.source
     seeds = [seed_of(item, source, predictor.spec.targets) for item in items]
@@ -51,16 +53,24 @@ def follow(
     return replace(snapshot, selected=selected)
 
 
+def _is_settled_on_slice(item: ObjectState) -> bool:
+    return any(answer.region.area_px for answer in item.answers.values())
+
+
 def adopted(now: Snapshot, found: Snapshot) -> Snapshot:
     """The objects with the masks that `follow` found; those that were changed meanwhile keep what they have."""
     by_id = {item.id: item for item in found.objects}
     objects = tuple(
         replace(item, **{name: getattr(by_id[item.id], name) for name in _FOUND})
-        if item.id in by_id and by_id[item.id].answers is item.answers and not item.locked
+        if item.id in by_id and _is_unchanged(item, by_id[item.id]) and not item.locked
         else item
         for item in now.objects
     )
     return replace(now, objects=objects)
+
+
+def _is_unchanged(item: ObjectState, before: ObjectState) -> bool:
+    return before.answers is item.answers and before.planes is item.planes
 
 
 def seed_of(item: ObjectState, source: Source | None, known: Sequence[str] = ()) -> VolumeObject:
@@ -87,7 +97,7 @@ def saved_of(item: ObjectState, source: Source | None, known: Sequence[str] = ()
     """
     seed = seed_of(item, source, known)
     stopped = any(end.why == "stopped" for end in item.ended)
-    if item.followed_from is item.answers and item.followed_with == source and not stopped:
+    if item.followed_from is item.answers and item.followed_with == source and not stopped and not item.planes:
         return seed
     shown = sorted(item.regions())
     given = {z: prompt for z, prompt in seed.prompts.items() if shown[0] <= z <= shown[-1]}
@@ -95,7 +105,7 @@ def saved_of(item: ObjectState, source: Source | None, known: Sequence[str] = ()
         given[z] = _final(item.followed[z], item.name)
     for low, high in itertools.pairwise(sorted(given)):
         for z in {low + 1, high - 1} - {low, high}:  # not in between
-            given[z] = _final(Region.of(np.zeros(item.answers[min(item.answers)].region.image_hw, bool)), item.name)
+            given[z] = _final(Region.of(np.zeros(item.regions()[shown[0]].image_hw, bool)), item.name)
     return replace(seed, prompts=dict(sorted(given.items())), z_range=(shown[0], shown[-1]))
 
 
@@ -175,7 +185,9 @@ class FollowedScan(ShownScan):
             PromptError: As `followable`.
         """
         self.followable()
-        return follow(self.volume(), self.now, on_slice, stop)
+        found = follow(self.volume(), self.now, on_slice, stop)
+        planes = planes_of(self.scan.geometry, self.scan.modality)
+        return followed_across(self.volume(), found, planes, self.spacing_mm, on_slice, stop)
 
     def adopt(self, found: Snapshot) -> None:
         """Takes the masks that `propagate` found; objects that were changed meanwhile keep what they have."""

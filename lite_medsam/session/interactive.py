@@ -99,7 +99,7 @@ class Session(AskedScan):
 
     def add_object(self, name: str | None = None) -> ObjectState:
         """Adds an object and selects it."""
-        item = self._new_object(name)
+        item = self.new_object(name)
         self.commit(self.now.with_object(item))
         return item
 
@@ -127,7 +127,7 @@ class Session(AskedScan):
             check_target(target, spec.targets, spec.name)
         elif object_id is None and not self.now.objects:
             return
-        item = self._target(object_id)
+        item = self.object_to_change(object_id)
         if target != item.target:
             self.commit(self.now.with_object(asked_anew(replace(item, target=target), self._ask_again)))
 
@@ -163,14 +163,14 @@ class Session(AskedScan):
             How many there are now; 1 when nothing could be divided, and nothing has changed then.
         """
         most = MAX_OBJECTS - len(self.now.objects) + 1
-        found, pieces = divided(self.now, self.now.find(object_id), index, most, self._new_object)
+        found, pieces = divided(self.now, self.now.find(object_id), index, most, self.new_object)
         if pieces > 1:
             self.commit(found)
         return pieces
 
     def open_labels(self, objects: Sequence[LabelObject]) -> None:
         """Takes the objects of a label file of this scan, see `label_files.read_label_objects`, to be corrected."""
-        self.commit(with_labels(self.now, objects, self._new_object))
+        self.commit(with_labels(self.now, objects, self.new_object))
 
     # -- prompts
 
@@ -182,14 +182,14 @@ class Session(AskedScan):
             index: The slice.
             object_id: None for the selected object; the first one is made when there is none.
         """
-        item = self._target(object_id)
+        item = self.object_to_change(object_id)
         old = item.answers.get(index, Answer())
         checked = validate(Prompt(box=box), self.image_hw).box
         self._store(item, index, self._ask(item, index, replace(old, box=checked, previous=None)))
 
     def draw_new(self, box, index: int = 0) -> None:
         """Draws the box of an object that is not there yet."""
-        item = self._new_object(None)
+        item = self.new_object()
         box = validate(Prompt(box=box), self.image_hw).box
         self._store(item, index, self._ask(item, index, Answer(box)))
 
@@ -216,15 +216,13 @@ class Session(AskedScan):
         else:
             self.commit(self.now.with_object(without_slice(item, index)))
 
-    def paint(self, stroke, radius_px: float, add: bool, index: int = 0, object_id: int | None = None) -> None:
-        """Adds or erases exactly the pixels under a brush, for good; the model is not asked.
+    def paint(self, stroke, radius_px: float | None, add: bool, index: int = 0, object_id: int | None = None) -> None:
+        """Adds or erases exactly the pixels under a brush, or inside an outline where the radius is None; for good.
 
         Raises:
             PromptError: If the stroke or the radius is not valid, or there is nothing to erase.
         """
-        if not add and not self.now.objects:
-            raise PromptError("the eraser must meet the mask of an object, and there is none yet")
-        item = self._target(object_id)
+        item = self.object_to_change(object_id)
         self._store(item, index, painted(item, index, stroke, radius_px, add, self.image_hw))
 
     def choose(self, number: int, index: int = 0, object_id: int | None = None) -> None:
@@ -252,15 +250,17 @@ class Session(AskedScan):
 
     # -- inside
 
-    def _target(self, object_id: int | None) -> ObjectState:
+    def object_to_change(self, object_id: int | None) -> ObjectState:
+        """The object, by default the selected one; a new one where there is none yet."""
         if object_id is None and not self.now.objects:
-            return self._new_object(None)
+            return self.new_object()
         item = self.now.find(object_id)
         if item.locked:  # said before the model is asked
             raise PromptError(f"object {item.number} is locked, so nothing can change it; unlock it first")
         return item
 
-    def _new_object(self, name: str | None, snapshot: Snapshot | None = None) -> ObjectState:
+    def new_object(self, name: str | None = None, snapshot: Snapshot | None = None) -> ObjectState:
+        """An object that is not among the others yet."""
         objects = (snapshot or self.now).objects
         if len(objects) >= MAX_OBJECTS:
             raise PromptError(f"a session must have at most {MAX_OBJECTS} objects; save this one and start another")
@@ -270,7 +270,7 @@ class Session(AskedScan):
         return ObjectState(next(self._ids), called, number=number, label=label)
 
     def _add_points(self, new: list, positive: bool, index: int, object_id: int | None) -> None:
-        item = self._target(object_id)
+        item = self.object_to_change(object_id)
         old = item.answers.get(index, Answer())
         before = item.region(index)
         previous = before if before is not None and before.area_px else None

@@ -6,8 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from lite_medsam.segment.region import Region
+from lite_medsam.session.answer import Source
 from lite_medsam.session.state import ObjectState, Snapshot
 from lite_medsam.volumes.planes import Plane, Squared, follow_across
+from lite_medsam.volumes.prediction import Ending
 
 
 def followed_across(
@@ -34,7 +36,7 @@ def followed_across(
     if not items or found.given is None:
         return found
     predictor, selected = found.given.predictor, found.selected
-    masks = {item.id: _stacked(item, volume.shape[:3]) for item in items}
+    masks = {item.id: _through_slices(item, volume.shape[:3]) for item in items}
     for axis in (1, 2):
         own = [item for item in items if any(key[0] == axis for key in item.planes)]
         if not own:
@@ -49,19 +51,26 @@ def followed_across(
             for index, mask in pictures.items():
                 turned[index] |= mask
     for item in items:
-        found = found.with_object(_with_masks(item, masks[item.id], planes))
+        found = found.with_object(_with_masks(item, masks[item.id], planes, found.given.source))
     return replace(found, selected=selected)
 
 
-def _stacked(item: ObjectState, shape: tuple[int, ...]) -> np.ndarray:
+def _through_slices(item: ObjectState, shape: tuple[int, ...]) -> np.ndarray:
+    """What was said on slices, and what was followed from there just now; nothing that is left from before."""
     mask = np.zeros(shape, bool)
-    for z, region in item.regions().items():
+    is_new = bool(item.answers) and item.followed_from is item.answers
+    regions = item.regions() if is_new else {z: answer.region for z, answer in item.answers.items()}
+    for z, region in regions.items():
         mask[z] = region.full()
     return mask
 
 
-def _with_masks(item: ObjectState, mask: np.ndarray, planes: Sequence[Plane]) -> ObjectState:
+def _with_masks(item: ObjectState, mask: np.ndarray, planes: Sequence[Plane], source: Source) -> ObjectState:
     for (axis, index), answer in item.planes.items():
         planes[axis].turned(mask)[index] = answer.region.full()
-    followed = {z: Region.of(mask[z]) for z in np.flatnonzero(mask.any((1, 2))).tolist() if z not in item.answers}
-    return replace(item, followed=followed, followed_from=None)
+    slices = np.flatnonzero(mask.any((1, 2))).tolist()
+    followed = {z: Region.of(mask[z]) for z in slices if z not in item.answers}
+    ended = item.ended
+    if slices and not item.answers:  # its own ways along the slices did not end, it was followed on another plane
+        ended = (Ending(slices[0], "plane"), Ending(slices[-1], "plane"))
+    return replace(item, followed=followed, ended=ended, followed_with=source, followed_from=item.answers)

@@ -120,5 +120,7 @@ class PlanePrompts:
         masks = self.planes[axis].drawn(item.regions(), index, mask, self.session.image_hw)
         followed = {z: region for z, region in masks.items() if z not in item.answers}
         self.session.commit(
-            self.session.now.with_object(replace(item, planes=given, followed=followed, followed_from=None))
+            self.session.now.with_object(
+                replace(item, planes=given, followed=followed, followed_from=None, followed_with=self.session.source)
+            )
         )

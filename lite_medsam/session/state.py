@@ -32,6 +32,8 @@ class ObjectState:
         followed_from: The `answers` that they come from: others by now, where the user has said more since.
         weak: Why followed slices need a look, by slice.
         label: Its class, one of `Snapshot.classes`; None: not said.
+        planes: What was said on pictures across rows (axis 1) or columns (axis 2), by axis and index; its masks are part of
+            `followed`.
     """
 
     id: int
@@ -48,6 +50,7 @@ class ObjectState:
     followed_from: dict[int, Answer] | None = None
     weak: dict[int, str] = field(default_factory=dict)
     label: str | None = None
+    planes: dict[tuple[int, int], Answer] = field(default_factory=dict)
 
     def region(self, index: int) -> Region | None:
         """The mask on a slice, None where there is none."""
@@ -61,8 +64,8 @@ class ObjectState:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the user has settled a mask, with at least one pixel, on some slice."""
-        return any(answer.region.area_px for answer in self.answers.values())
+        """Whether the user has settled a mask, with at least one pixel, on some slice or on a picture of another plane."""
+        return any(answer.region.area_px for answer in (*self.answers.values(), *self.planes.values()))
 
     def regions(self) -> dict[int, Region]:
         """Every slice that has a mask with at least one pixel."""

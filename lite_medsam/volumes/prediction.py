@@ -68,7 +68,7 @@ class Ending(NamedTuple):
         slice: The outermost slice that has its mask on that side; None where it was found nowhere.
         why: "end of volume"; the "limit" that was asked for (a 3D box, a z_range, a slice that says it is not there);
             on the next slice: an "empty" mask, "score" or "strength" too low, no "contrast", "area" jumped; or "stopped" by
-            the user.
+            the user. "plane" where it was followed on another plane than that of the slices.
     """
 
     slice: int | None
