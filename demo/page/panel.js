@@ -358,7 +358,7 @@ build();
 const board = makeCanvas(ui.canvas);
 watchSpace(ui.canvas);
 // for tests and scripts that drive the page: toClient(x, y) says where an image pixel is, state what is shown
-ui.canvas.liteMedsam = Object.assign(board, { state });
+ui.canvas.liteMedsam = Object.assign(board, { state, act, preview, planes });
 hovers.push((place, event) => {
   if (event.type === "pointerdown") return;
   const { width, height } = board.camera;

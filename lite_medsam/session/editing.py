@@ -130,7 +130,7 @@ def painted(
         raise PromptError(f"a brush must have a radius of 0 to 1000 px, got {radius_px:g}")
     before = item.region(index)
     if not add and (before is None or not (before.full() & under).any()):
-        raise PromptError("what is erased must meet the mask of the selected object, and there is none")
+        raise PromptError("what is erased must meet the mask of the selected object, and there is none under it")
     old = item.answers.get(index)
     if old is None:
         old = Answer(painted=before)

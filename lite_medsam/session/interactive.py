@@ -222,6 +222,8 @@ class Session(AskedScan):
         Raises:
             PromptError: If the stroke or the radius is not valid, or there is nothing to erase.
         """
+        if not add and not self.now.objects:
+            raise PromptError("what is erased must meet the mask of an object, and there is none yet")
         item = self.object_to_change(object_id)
         self._store(item, index, painted(item, index, stroke, radius_px, add, self.image_hw))
 

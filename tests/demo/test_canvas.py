@@ -9,7 +9,7 @@ pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api")
 
 from demo_server import running
-from editor import Editor, chromium, png_of
+from editor import Editor, chromium, mask_of, png_of
 
 from lite_medsam.cli.demo_loading import load_demo
 
@@ -144,4 +144,86 @@ def test_rulers_and_calipers_stay_on_their_slice_until_they_are_removed(editor):
     assert editor.page.evaluate(f"{STATE}.rulers.map((ruler) => ruler.kind)") == ["ruler", "ruler"]
     editor.page.evaluate("document.querySelector('#lm-rulers button[title=Remove]').click()")
     assert editor.page.evaluate(f"{STATE}.rulers.length") == 1
+    assert editor.errors == []
+
+
+def test_a_lasso_is_dragged_or_clicked_and_paints_what_lies_inside(editor):
+    editor.upload("plain.png", png_of(np.zeros((200, 300), np.uint8)))
+    editor.tool("lasso")
+    corners = [(50, 40), (150, 40), (150, 120), (50, 120)]
+    for x, y in (*corners, corners[0]):
+        editor.click(x, y)
+    (item,) = editor.objects()
+    mask = mask_of(item, (200, 300))
+    assert mask[60:100, 70:130].all() and abs(mask.sum() - 100 * 80) < 400 and not mask[:38].any()
+    editor.tool("unlasso")
+    editor.page.mouse.move(*editor.on_page(100, 20))
+    editor.page.mouse.down()
+    for x, y in ((200, 20), (200, 180), (100, 180), (100, 20)):
+        editor.page.mouse.move(*editor.on_page(x, y), steps=4)
+    editor.page.mouse.up()
+    editor.settle()
+    cut = mask_of(editor.objects()[0], (200, 300))
+    assert not cut[:, 102:].any() and cut[60:100, 70:98].all()
+    editor.click(10, 10)  # a corner that is given up
+    editor.page.keyboard.press("Escape")
+    editor.click(20, 10)
+    editor.page.keyboard.press("Enter")
+    editor.settle()
+    assert "three corners" in editor.message() and np.array_equal(mask_of(editor.objects()[0], (200, 300)), cut)
+
+
+def test_the_mask_under_the_pointer_is_seen_before_a_click_and_goes_with_the_pointer(editor):
+    preview = "document.querySelector('#lm-canvas').liteMedsam.preview"
+    editor.sample("US")
+    editor.tool("click")
+    x, y = editor.on_page(240, 220)
+    editor.page.mouse.move(x, y)
+    editor.page.wait_for_function(f"{preview}.shape !== null", timeout=20_000)
+    seen = editor.page.evaluate(f"[{preview}.shape.x, {preview}.shape.y, {preview}.shape.w, {preview}.shape.h]")
+    assert editor.objects() == [] and not editor.view()["undo"]
+    editor.page.mouse.click(x, y)
+    editor.settle()
+    mask = editor.objects()[0]["mask"]
+    assert np.abs(np.subtract(seen, [mask["x"], mask["y"], mask["w"], mask["h"]])).max() < 60
+    assert editor.page.evaluate(f"{preview}.shape") is None
+    editor.page.mouse.move(x + 30, y)
+    editor.page.mouse.move(5, 5)  # it has left
+    editor.page.wait_for_timeout(300)
+    assert editor.page.evaluate(f"{preview}.shape") is None
+    editor.page.evaluate("document.querySelector('#lm-hover').click()")
+    editor.page.mouse.move(x - 20, y)
+    editor.page.wait_for_timeout(300)
+    assert editor.page.evaluate(f"{preview}.shape") is None
+    editor.page.evaluate("document.querySelector('#lm-hover').click()")
+
+
+def test_a_map_shows_which_part_is_seen_and_leads_there(editor):
+    editor.sample("US")
+    for _ in range(5):
+        editor.page.keyboard.press("+")
+    box = editor.page.locator("#lm-canvas").bounding_box()
+    editor.page.mouse.click(box["x"] + 8 + 20, box["y"] + 8 + 20)  # a sixth from its corner
+    width = editor.view()["image"]["width"]
+    assert editor.page.evaluate(f"{CAMERA}.cx") == pytest.approx(width * 20 / 120, rel=0.1) and editor.objects() == []
+    editor.page.keyboard.press("0")
+
+
+def test_hidden_and_locked_objects_are_left_alone_and_prompts_can_be_hidden(editor):
+    editor.sample("Dermoscopy")
+    editor.drag((100, 100), (300, 300))
+    first = editor.objects()[0]["id"]
+    ask = "document.querySelector('#lm-canvas').liteMedsam.act"
+    editor.page.evaluate(f"{ask}({{op: 'lock', object: {first}, locked: true}})")
+    editor.settle()
+    editor.drag((100 - 0.5, 150), (60 - 0.5, 150))  # from its border: it does not move
+    assert editor.objects()[0]["box"] == [100, 100, 300, 300] and len(editor.objects()) == 2
+    editor.page.evaluate(f"{ask}({{op: 'select', object: {first}}})")
+    editor.settle()
+    editor.tool("click")
+    editor.click(200, 200)
+    assert "locked" in editor.error() and editor.objects()[0]["points"] == []
+    editor.page.keyboard.press("m")
+    assert not editor.page.evaluate(f"{STATE}.look.prompts")
+    editor.page.keyboard.press("m")
     assert editor.errors == []

@@ -60,7 +60,7 @@ def test_planes_are_turned_as_radiology_shows_them():
     # slices count from the feet: the head is up on both, the patient's right on the left, the front on the left
     assert coronal.upside_down and sagittal.upside_down and not coronal.mirrored and not sagittal.mirrored
     assert (coronal.rows, coronal.columns, sagittal.rows, sagittal.columns) == (0, 2, 0, 1)
-    b_scan, above, across = planes_of(Geometry.from_spacing((4, 5, 6), None), "OCT")
+    _, above, across = planes_of(Geometry.from_spacing((4, 5, 6), None), "OCT")
     assert (above.rows, above.columns) == (0, 2) and (across.rows, across.columns) == (1, 0)  # depth runs down
 
 
