@@ -8,11 +8,11 @@
 - history: What a session knows now, and the steps that can be taken back or made again
 - interactive: An interactive session: objects and their prompts on a picture or volume, masks, undo and redo
 - masks: The masks of a session as one array of bits, with places in JSON
-- record: A session as JSON and bytes, to be kept and opened again: all but the steps that can be taken back
-- record_reading: A record of a session, checked on its way in: it may come from a stranger
 - plane_following: Objects of a session followed from what was said of them on other planes than that of the slices
 - planes: Prompts on the other two planes of a volume: answered there, and drawn into the masks of the slices
 - preview: What a click would give, before it is made
+- record: A session as JSON and bytes, to be kept and opened again: all but the steps that can be taken back
+- record_reading: A record of a session, checked on its way in: it may come from a stranger
 - shown: What is open: a scan, and its pixels as the model sees them through a window of grey values
 - state: What a session knows: objects, what was said about each on each slice, and the masks that it led to
 """
