@@ -3,10 +3,12 @@
 - answer: What was said about an object on a slice, the mask that it led to, and what the model was asked with
 - asking: What the model answers to all that was said about an object on a slice
 - classes: What kind of thing each object of a session is: a class list beside the objects, and the class of new ones
+- cleanup: Clean-up of a session's masks, on a slice or through a volume; the result is kept like what was painted
 - editing: Changes of objects that ask nothing of the model: merging, dividing, painting, taking back
 - following: Objects of a session followed through a volume, and what has become of them there
 - history: What a session knows now, and the steps that can be taken back or made again
 - interactive: An interactive session: objects and their prompts on a picture or volume, masks, undo and redo
+- mask_shapes: Masks put right by their shape: largest part, islands, holes, smooth edges, a rim more or less, overlaps
 - masks: The masks of a session as one array of bits, with places in JSON
 - plane_following: Objects of a session followed from what was said of them on other planes than that of the slices
 - planes: Prompts on the other two planes of a volume: answered there, and drawn into the masks of the slices
