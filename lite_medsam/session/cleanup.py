@@ -99,8 +99,10 @@ def clean_up(
         session.check_slice(index)
     spacing = _spacing(session, what, index)
     items = [item for item in session.now.objects if not item.hidden and _slices(item, index)]
+    found: dict[int, dict[int, np.ndarray]] = {}
+    spared: list[int] = []
     if what.action == "overlaps":
-        found, spared = _without_overlaps(session.now, items, what.winner, index), []
+        found = _without_overlaps(session.now, items, what.winner, index)
     else:
         if every:
             items = [item for item in items if not item.locked]
@@ -111,7 +113,6 @@ def clean_up(
             where = "in this volume" if index is None else "on this slice" if session.scan.is_volume else "here"
             raise PromptError(f"an object must have a mask to be cleaned up, got none {where}; draw a box first")
         whole = (session.slices, *session.image_hw) if index is None and session.scan.is_volume else session.image_hw
-        found, spared = {}, []
         for item in items:
             masks = _cleaned(item, what, index, whole, spacing)
             if any(mask.any() for mask in masks.values()):
