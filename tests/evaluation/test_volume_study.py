@@ -19,7 +19,7 @@ def case():
 def test_what_the_user_says():
     for way in WAYS:
         values, (item,) = simulated_objects(case(), way)
-        assert values == [1] and list(item.prompts) == [4]
+        assert values == [1] and list(item.prompts) == ([2, 3, 4, 5, 6] if way == "box per slice" else [4])
         x0, y0, x1, y1 = item.prompts[4].box
         assert 9 <= x0 <= 10 and 29 <= x1 <= 30 and 9.5 <= y0 <= 10 and 19 <= y1 <= 19.5
         assert item.z_range == (None if way == "slice box" else (2, 6))
@@ -29,9 +29,10 @@ def test_what_the_user_says():
 def test_the_table(tmp_path, capsys):
     save_case(tmp_path / "3D_CT_block.npz", case())
     main([str(tmp_path / "3D_CT_block.npz")])
-    header, row = capsys.readouterr().out.splitlines()
+    header, row, memory = capsys.readouterr().out.splitlines()
     assert header.split()[:2] == ["modality", "objects"]
-    name, count, *scores = row.split()
-    assert (name, count) == ("CT", "1") and len(scores) == 3 and all(float(score) > 0.6 for score in scores)
+    name, count, *scores, milliseconds = row.split()
+    assert (name, count) == ("CT", "1") and len(scores) == 4 and all(float(score) > 0.6 for score in scores)
+    assert float(milliseconds) > 0 and memory.startswith("most memory: ")
     with pytest.raises(SystemExit, match="usage"):
         main([])

@@ -157,7 +157,7 @@ def test_overlapping_objects_of_a_picture(tmp_path):
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("syntax", ["RLELossless", "JPEGLSLossless"])
+@pytest.mark.parametrize("syntax", ["RLELossless", "JPEGLSLossless", "JPEG2000Lossless"])
 def test_images_may_be_packed(tmp_path, syntax):
     folder = write_series(tmp_path / "s", shape=(16, 24), **TAGS)
     for path in folder.iterdir():
