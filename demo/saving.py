@@ -18,10 +18,16 @@ from lite_medsam.scans.oct.words import exam_facts
 from lite_medsam.scans.scale import origin_words
 from lite_medsam.session.following import with_masks
 from lite_medsam.session.interactive import Session
+from lite_medsam.session.plane_files import plane_prompt_files
+from lite_medsam.volumes.planes import planes_of
 from lite_medsam.volumes.prediction import Ending
 
 from .top_view import steps_of
 
+PLANES_TEXT = """
+prompts_PLANE.json has what was said on another plane than that of the slices, in voxels of the file that was opened:
+  lite-medsam segment -i FILE --prompts prompts_PLANE.json -o out
+"""
 ENDINGS = {
     "label": "_label.png",
     "overlay": "_overlay.png",
@@ -59,6 +65,9 @@ def save(session: Session, index: int, what: str, unit: str = "mm", look: dict |
         files[f"{stem}_z{index:03d}_label.png"] = label_png(result.labels[index])
     files[f"{stem}_record.json"] = record_of(session, result)
     files["README.txt"] += reproduce_text(stem, result.is_volume).encode()
+    if result.is_volume and (said := plane_files(session)):
+        files |= said
+        files["README.txt"] += PLANES_TEXT.encode()
     if what == "zip":
         return f"{stem}_lite-medsam.zip", zipped(files)
     wanted = [name for name in files if name.endswith(ENDINGS[what])]
@@ -69,6 +78,12 @@ def save(session: Session, index: int, what: str, unit: str = "mm", look: dict |
         return f"{stem}_prompts.zip", zipped({name: files[name] for name in (*masks, wanted[0])})
     name = wanted[0]
     return (f"{stem}_prompts.json" if what == "prompts" else name), files[name]
+
+
+def plane_files(session: Session) -> dict[str, bytes]:
+    """What was said on other planes than that of the slices, see `plane_prompt_files`."""
+    geometry = session.scan.geometry
+    return plane_prompt_files(session.now, planes_of(geometry, session.scan.modality), geometry)
 
 
 def result_of(session: Session, index: int) -> Result:

@@ -10,6 +10,7 @@
 - interactive: An interactive session: objects and their prompts on a picture or volume, masks, undo and redo
 - mask_shapes: Masks put right by their shape: largest part, islands, holes, smooth edges, a rim more or less, overlaps
 - masks: The masks of a session as one array of bits, with places in JSON
+- plane_files: What was said on other planes than that of the slices, as prompt files in voxels of the file
 - plane_following: Objects of a session followed from what was said of them on other planes than that of the slices
 - planes: Prompts on the other two planes of a volume: answered there, and drawn into the masks of the slices
 - preview: What a click would give, before it is made

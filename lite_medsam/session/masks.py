@@ -49,25 +49,30 @@ class UnpackedMasks:
         self._check, self._packed, self._image_hw = check, packed, image_hw
         self._found: dict[tuple[int, ...], Region] = {}
 
-    def get(self, item: Any, place: str) -> Region:
+    def get(self, item: Any, place: str, image_hw: tuple[int, int] | None = None) -> Region:
         """The mask of a place.
+
+        Args:
+            item: What `put` gave.
+            place: Where it was named, for messages.
+            image_hw: Of its picture, where that is another one.
 
         Raises:
             The checker's error: If it does not lie in the picture or the bytes.
         """
-        check, (height, width) = self._check, self._image_hw
+        check, (height, width) = self._check, image_hw or self._image_hw
         item = check.mapping(item, place, ("at", "x", "y", "w", "h"))
         x = check.integer(item["x"], f"{place}.x", 0, width)
         y = check.integer(item["y"], f"{place}.y", 0, height)
         w = check.integer(item["w"], f"{place}.w", 0, width - x)
         h = check.integer(item["h"], f"{place}.h", 0, height - y)
         at = check.integer(item["at"], f"{place}.at", 0, max(0, len(self._packed) - -(-w * h // 8)))
-        key = at, x, y, w, h
+        key = at, x, y, w, h, height, width
         if key not in self._found:
             bits = np.unpackbits(self._packed[at : at + -(-w * h // 8)], count=w * h)
             if len(bits) != w * h:
                 raise check.fail(place, "lie within the masks")
             # cut anew: whatever the bytes say, a region's rectangle fits its mask
-            mask = Region(x, y, bits.reshape(h, w).astype(bool), self._image_hw).full()
+            mask = Region(x, y, bits.reshape(h, w).astype(bool), (height, width)).full()
             self._found[key] = Region.of(mask)
         return self._found[key]

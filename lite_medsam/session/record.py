@@ -54,6 +54,16 @@ def _object(item: ObjectState, masks: PackedMasks, sources: "_Sources") -> dict:
             {"slice": z, "mask": masks.put(region), "score": _number(item.scores.get(z)), "weak": item.weak.get(z)}
             for z, region in item.followed.items()
         ],
+        "planes": [
+            {
+                "axis": axis,
+                "index": index,
+                "box": None if answer.box is None else list(answer.box),
+                "points": [list(point) for point in answer.points],
+                "mask": masks.put(answer.region),
+            }
+            for (axis, index), answer in item.planes.items()
+        ],
         "ended": [[end.slice, end.why] for end in item.ended],
         "followed_with": sources.put(item.followed_with),
         "is_followed_from_answers": item.followed_from is item.answers,

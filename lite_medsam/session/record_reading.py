@@ -11,6 +11,7 @@ from lite_medsam.session.masks import UnpackedMasks
 from lite_medsam.session.record import KIND, VERSION
 from lite_medsam.session.state import MAX_NAME, ObjectState, Snapshot
 from lite_medsam.storage.strict_json import Checker
+from lite_medsam.volumes.planes import planes_of
 from lite_medsam.volumes.prediction import Ending
 
 MAX_OBJECTS = 1000
@@ -49,6 +50,7 @@ class RecordReader:
         height, width = scan.label_shape[-2:]
         self._hw = height, width
         self._depth = scan.label_shape[0] if scan.is_volume else 1
+        self._planes_of = planes_of(scan.geometry, scan.modality)
         self._masks = UnpackedMasks(check, masks, self._hw)
         self._sources = [
             self._source(one, f"sources[{i}]") for i, one in enumerate(check.array(document["sources"], "sources"))
@@ -104,7 +106,7 @@ class RecordReader:
             "ended",
             "followed_with",
         )
-        item = check.mapping(item, place, (*required, "is_followed_from_answers"))
+        item = check.mapping(item, place, (*required, "is_followed_from_answers"), ("planes",))
         answers = dict(
             self._answer(one, f"{place}.answers[{k}]") for k, one in enumerate(self._rows(item, place, "answers"))
         )
@@ -132,19 +134,29 @@ class RecordReader:
             answers if is_current else None,
             weak,
             None if item["class"] is None else check.text(item["class"], f"{place}.class", MAX_NAME),
+            self._planes(item.get("planes", []), f"{place}.planes"),
         )
+
+    def _planes(self, value: Any, place: str) -> dict[tuple[int, int], Answer]:
+        """What was said on other planes, its masks as if they were painted."""
+        check, found = self._check, {}
+        shape = (self._depth, *self._hw)
+        for k, item in enumerate(check.array(value, place, maximum=sum(shape))):
+            at = f"{place}[{k}]"
+            item = check.mapping(item, at, ("axis", "index", "box", "points", "mask"))
+            axis = check.integer(item["axis"], f"{at}.axis", 1, 2)
+            index = check.integer(item["index"], f"{at}.index", 0, shape[axis] - 1)
+            image_hw = self._planes_of[axis].shape_hw(shape)
+            mask = self._masks.get(item["mask"], f"{at}.mask", image_hw)
+            box, points = self._box(item["box"], f"{at}.box", image_hw), self._points(item["points"], at, image_hw)
+            found[axis, index] = Answer(box, points, painted=mask)
+        return found
 
     def _answer(self, item: Any, place: str) -> tuple[int, Answer]:
         check = self._check
         required = ("slice", "box", "points", "choices", "chosen", "own", "picked", "source")
         layers = ("previous", "painted", "added", "erased")
         item = check.mapping(item, place, (*required, *layers))
-        points = []
-        for k, row in enumerate(check.array(item["points"], f"{place}.points", maximum=MAX_POINTS)):
-            x, y, label = check.array(row, f"{place}.points[{k}]", 3)
-            points.append(
-                (*self._place(x, y, f"{place}.points[{k}]"), check.integer(label, f"{place}.points[{k}]", 0, 1))
-            )
         choices = []
         for k, one in enumerate(check.array(item["choices"], f"{place}.choices", maximum=MAX_CHOICES)):
             one = check.mapping(one, f"{place}.choices[{k}]", ("mask", "score"))
@@ -155,8 +167,8 @@ class RecordReader:
         if not choices and not regions.keys() & {"painted", "added", "erased"}:
             raise check.fail(place, "have a mask")
         return self._slice(item["slice"], f"{place}.slice"), Answer(
-            box=self._box(item["box"], f"{place}.box"),
-            points=tuple(points),
+            box=self._box(item["box"], f"{place}.box", self._hw),
+            points=self._points(item["points"], place, self._hw),
             choices=tuple(choices),
             chosen=check.integer(item["chosen"], f"{place}.chosen", 0, last),
             own=None if item["own"] is None else check.integer(item["own"], f"{place}.own", 0, last),
@@ -175,15 +187,23 @@ class RecordReader:
     def _slice(self, value: Any, place: str) -> int:
         return self._check.integer(value, place, 0, self._depth - 1)
 
-    def _place(self, x: Any, y: Any, place: str) -> tuple[float, float]:
-        (height, width), number = self._hw, self._check.number
+    def _points(self, value: Any, place: str, image_hw: tuple[int, int]) -> tuple[tuple[float, float, int], ...]:
+        points = []
+        for k, row in enumerate(self._check.array(value, f"{place}.points", maximum=MAX_POINTS)):
+            at = f"{place}.points[{k}]"
+            x, y, label = self._check.array(row, at, 3)
+            points.append((*self._place(x, y, at, image_hw), self._check.integer(label, at, 0, 1)))
+        return tuple(points)
+
+    def _place(self, x: Any, y: Any, place: str, image_hw: tuple[int, int]) -> tuple[float, float]:
+        (height, width), number = image_hw, self._check.number
         return number(x, place, -0.5, width - 0.5), number(y, place, -0.5, height - 0.5)
 
-    def _box(self, value: Any, place: str) -> tuple[float, float, float, float] | None:
+    def _box(self, value: Any, place: str, image_hw: tuple[int, int]) -> tuple[float, float, float, float] | None:
         if value is None:
             return None
         x0, y0, x1, y1 = self._check.array(value, place, 4)
-        (x0, y0), (x1, y1) = self._place(x0, y0, place), self._place(x1, y1, place)
+        (x0, y0), (x1, y1) = self._place(x0, y0, place, image_hw), self._place(x1, y1, place, image_hw)
         if x0 > x1 or y0 > y1:
             raise self._check.fail(place, "have x0 <= x1 and y0 <= y1", value)
         return x0, y0, x1, y1

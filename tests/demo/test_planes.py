@@ -1,5 +1,10 @@
 """Three linked planes in the page: a crosshair that leads, and prompts that are answered on the plane they are drawn on."""
 
+import base64
+import io
+import json
+import zipfile
+
 import numpy as np
 import pytest
 
@@ -29,6 +34,11 @@ def place(editor, number, x, y):
 
 def shown(editor, number):
     return editor.page.evaluate(f"{PLANE.format(number)}.plane.shown")
+
+
+def unzipped(file):
+    with zipfile.ZipFile(io.BytesIO(base64.b64decode(file["data"]))) as held:
+        return file["name"], {name: held.read(name) for name in held.namelist()}
 
 
 def planes_settle(editor):
@@ -97,5 +107,10 @@ def test_requests_for_planes_are_checked_and_pictures_are_sent_once():
     assert not page.ask("planebox", axis=1, index=3, box=[900, 1, 999, 9])["ok"]
     view = page.do("planeclick", axis=2, index=30, x=40, y=5, positive=True)
     assert view["objects"][0]["slices"] and view["undo"]
+    name, files = unzipped(page.ask("save", what="zip", slice=3)["file"])
+    assert name.endswith(".zip") and "prompts_sagittal.json" in files and b"prompts_PLANE.json" in files["README.txt"]
+    document = json.loads(files["prompts_sagittal.json"])
+    assert document["axis"] == "i" and document["objects"][0]["slices"][0]["points"]
+    assert len(json.loads(files["prompts.json"])["objects"][0]["slices"]) > 1  # the mask stands on the slices too
     page.do("planeunclick", axis=2, index=30, number=0)
     assert page.do("look")["objects"][0]["slices"] == []

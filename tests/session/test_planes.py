@@ -1,15 +1,21 @@
 """Prompts on the other planes of a volume: answered there, seen on the slices, followed, and saved."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes import DISC_RADIUS, FakeBackend
 
 from lite_medsam.errors import PromptError
+from lite_medsam.prompts.volume_coordinates import volume_to_display
+from lite_medsam.prompts.volume_prompt_set import read_volume_prompts
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
 from lite_medsam.session.interactive import Session
+from lite_medsam.session.plane_files import plane_prompt_files
 from lite_medsam.session.planes import PlanePrompts
 from lite_medsam.volumes.planes import Squared, planes_of
 
@@ -146,3 +152,40 @@ def test_a_picture_has_no_other_planes():
     scan = Scan(np.zeros((20, 20), np.uint8), None, "US", Geometry.from_spacing((20, 20), None))
     with pytest.raises(PromptError, match="one plane"):
         PlanePrompts(Session(Predictor(FakeBackend(64), "off"), scan))
+
+
+def test_what_was_said_on_a_plane_is_kept_in_a_record():
+    session = session_of()
+    prompts = PlanePrompts(session)
+    prompts.draw_box([15, 10, 34, 29], 1, 30)
+    prompts.click(40, 20, False, 1, 30)
+    mask = stacked(session.now.objects[0])
+    document, masks = session.to_record()
+    again = Session.from_record(session.predictor, session.scan, json.loads(json.dumps(document)), masks)
+    item = again.now.objects[0]
+    assert item.is_settled and np.array_equal(stacked(item), mask)
+    answer = item.planes[1, 30]
+    assert answer.box == (15, 10, 34, 29) and answer.points == ((40, 20, 0),)
+    assert np.array_equal(again.label_map() > 0, mask)
+    document["objects"][0]["planes"][0]["index"] = 60
+    with pytest.raises(PromptError, match="index"):
+        Session.from_record(session.predictor, session.scan, document, masks)
+
+
+@pytest.mark.parametrize("flipped", [(False, False, False), (True, True, False)])
+def test_prompts_of_a_plane_are_saved_in_voxels_of_the_file_and_read_again(tmp_path, flipped):
+    values = np.random.default_rng(0).integers(0, 200, SHAPE, np.uint8)
+    geometry = replace(Geometry.from_spacing(SHAPE, (1.0, 1.0, 1.0)), flipped=flipped)
+    scan = Scan(values, (1.0, 1.0, 1.0), "CT", geometry, is_volume=True)
+    session = Session(Predictor(FakeBackend(64), "off"), scan)
+    prompts = PlanePrompts(session)
+    prompts.draw_box([15, 10, 34, 29], 1, 30)
+    prompts.click(20, 12, True, 1, 30)
+    for name, data in plane_prompt_files(session.now, prompts.planes, geometry).items():
+        (tmp_path / name).write_bytes(data)
+    turned = scan.across(1).geometry  # as `lite-medsam segment` cuts the volume for this file
+    objects, frame = read_volume_prompts(tmp_path / f"prompts_{prompts.planes[1].name}.json", "voxel")
+    ((z, prompt),) = volume_to_display(objects, frame, turned)[0].prompts.items()
+    assert np.array_equal(scan.across(1).values[z], prompts.picture(1, 30))
+    assert prompt.box == (15, 10, 34, 29) and prompt.points.tolist() == [[20, 12]] and prompt.final
+    assert np.array_equal(prompt.mask > 0, prompts.region(session.now.objects[0], 1, 30).full())
