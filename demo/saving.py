@@ -112,7 +112,8 @@ def result_of(session: Session, index: int) -> Result:
         raise PromptError("there is no mask to save yet; draw a box or click on something first")
     regions = [item.region(0) for item, _ in asked]
     shown = [region.full() for region in regions if region is not None]
-    prompts, prediction, masks = _settled(session, [prompt for _, prompt in asked], shown)
+    numbered = [replace(prompt, number=item.number) for item, prompt in asked]
+    prompts, prediction, masks = _settled(session, numbered, shown)
     scores = [None if np.isnan(score) else float(score) for score in prediction.scores]
     numbers = [item.number for item, _ in asked]
     labels = np.array([0, *numbers], np.min_scalar_type(max(numbers)))[prediction.label_map()]

@@ -30,6 +30,7 @@ class Job:
     stop: threading.Event = field(default_factory=threading.Event)
     running: bool = True
     message: str = ""
+    failed: bool = False
 
 
 @dataclass(eq=False)

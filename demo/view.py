@@ -9,7 +9,9 @@ from lite_medsam.results.overlay import PALETTE
 from lite_medsam.segment.region import Region
 from lite_medsam.session.interactive import Session
 from lite_medsam.session.state import ObjectState
+from lite_medsam.volumes.reasons import in_words
 
+from .lanes import lane_of, to_look_at
 from .slice_pictures import data_url, shown_smaller
 from .top_view import has_top_view, runs_upwards, scale_view, top_view
 
@@ -51,6 +53,7 @@ def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:
         "compared": seat.compared,
         "stale": stale_of(session, index),
         "notice": notice_of(session),
+        "to_look_at": to_look_at(session),
         "targets": by_modality(session.predictor.spec.targets, session.scan.modality),
     }
 
@@ -80,7 +83,13 @@ def job_of(seat) -> dict | None:
     job = seat.job
     if job is None:
         return None
-    return {"running": job.running, "done": job.done, "total": job.total, "message": job.message}
+    return {
+        "running": job.running,
+        "done": job.done,
+        "total": job.total,
+        "message": job.message,
+        "failed": job.failed,
+    }
 
 
 def _image(seat, session: Session, index: int, have: str | None) -> dict:
@@ -166,6 +175,7 @@ def object_view(session: Session, item: ObjectState, index: int, unit: str) -> d
         "chosen": None if answer is None or answer.painted is not None else answer.chosen,
         "slices": sorted(item.regions()),
         "ended": [end._asdict() for end in item.ended],
+        "lane": lane_of(session, item) if session.scan.is_volume else None,
         "measures": measures_of(session, item, index, unit),
     }
 
@@ -191,7 +201,9 @@ def measures_of(session: Session, item: ObjectState, index: int, unit: str) -> l
             text = readable.pixels(voxels, "voxels") if mm3 is None else readable.volume(voxels * mm3)
             rows.append(["volume", f"{text}, {len(regions)} slice{'s' * (len(regions) != 1)}"])
         for side, end in zip(("followed down to", "followed up to"), item.ended, strict=False):
-            rows.append([side, end.why if end.slice is None else f"slice {end.slice + 1}: {end.why}"])
+            rows.append(
+                [side, in_words(end.why) if end.slice is None else f"slice {end.slice + 1}: {in_words(end.why)}"]
+            )
     return rows
 
 

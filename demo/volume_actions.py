@@ -3,6 +3,7 @@
 import threading
 from typing import TYPE_CHECKING
 
+from .lanes import report_of
 from .seats import Job, Refused, Seat
 from .view import job_of
 
@@ -27,9 +28,10 @@ def _propagate(desk: "Desk", seat: Seat, request: dict) -> dict:
             with seat.lock:
                 if seat.session is session:
                     session.adopt(found)
-            job.message = "stopped; what was finished is kept" if job.stop.is_set() else ""
+            stopped = "Stopped; what was finished is kept. " if job.stop.is_set() else ""
+            job.message = stopped + report_of(found)
         except Exception as error:  # of a thread: whatever it is, the page must hear of it
-            job.message = " ".join(str(error).split())[:300] or type(error).__name__
+            job.message, job.failed = " ".join(str(error).split())[:300] or type(error).__name__, True
         finally:
             job.running = False
 

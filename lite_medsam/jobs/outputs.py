@@ -16,6 +16,7 @@ from lite_medsam.jobs.listing import INPUT_SUFFIXES, Job, SegmentOptions
 from lite_medsam.jobs.naming import source_id, stem_of
 from lite_medsam.jobs.references import Reference, add_reference, model_facts, write_file_labels, write_segmentation
 from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.prompts.volume_objects import VolumeObject
 from lite_medsam.results.annotations import KINDS, Names, annotation_files, pictures_of, pictures_of_labels
 from lite_medsam.results.coco import run_lengths
 from lite_medsam.results.overlay import draw_masks, draw_prompts
@@ -104,7 +105,7 @@ def describe(result: Result, prompts: list[Prompt]) -> list[dict]:
             box = [int(v) for v in (columns[0] + x, rows[0] + y, columns[-1] + x, rows[-1] + y)]
         objects.append(
             {
-                "id": i + 1,
+                "id": number_of(prompts, i),
                 "name": prompt.name,
                 "target": prompt.target,
                 "score": result.scores[i],
@@ -123,6 +124,20 @@ def prompt_record(prompt: Prompt) -> dict:
         "box": None if prompt.box is None else list(prompt.box),
         "points": [[*xy, kind] for xy, kind in points],
     }
+
+
+def number_of(objects: Sequence[Prompt | VolumeObject], index: int) -> int:
+    """The label value of an object: its own number where every object has one, else its place, from 1."""
+    numbers = [item.number for item in objects]
+    return index + 1 if None in numbers else numbers[index] or index + 1
+
+
+def numbered(labels: np.ndarray, objects: Sequence[Prompt | VolumeObject]) -> np.ndarray:
+    """A label map in which object i has the value i + 1, with the objects' own numbers."""
+    values = [number_of(objects, i) for i in range(len(objects))]
+    if values == list(range(1, len(values) + 1)):
+        return labels
+    return np.array([0, *values], np.min_scalar_type(max(values)))[labels]
 
 
 @contextmanager
@@ -164,24 +179,26 @@ def write_outputs(
     file.
     """
     labels, stack = result.labels, result.stack
+    written = numbered(labels, prompts)
     geometry = None if reference is None else reference.geometry
     with all_or_none(job, record) as output:
         if "parquet" in options.save:
             add_run_lengths(record, labels if stack is None else stack)
         if "npz" in options.save:
-            segs = labels if stack is None else stack.view(np.uint8)
+            segs = written if stack is None else stack.view(np.uint8)
             np.savez_compressed(output(".npz"), **dict[str, Any](segs_arrays(segs, geometry)))
         if "label" in options.save:
-            if stack is not None or labels.dtype == np.uint32:
-                write_pages(output("_label.tif"), labels if stack is None else stack.view(np.uint8) * np.uint8(255))
+            if stack is not None or written.dtype == np.uint32:
+                write_pages(output("_label.tif"), written if stack is None else stack.view(np.uint8) * np.uint8(255))
             else:
-                output("_label.png").write_bytes(label_png(labels))
+                output("_label.png").write_bytes(label_png(written))
             if stack is None and geometry is not None and job.path.name.lower().endswith(NIFTI_SUFFIXES + ITK_SUFFIXES):
-                write_file_labels(output, job, labels, geometry)
+                write_file_labels(output, job, written, geometry)
         write_segmentation(output, options, record, labels if stack is None else stack, reference)
         if "overlay" in options.save:
-            write_overlay(output("_overlay.png"), image, labels if stack is None else stack, prompts)
-        named = Names([p.name for p in prompts], [p.target for p in prompts], result.scores)
+            write_overlay(output("_overlay.png"), image, written if stack is None else stack, prompts)
+        numbers = [number_of(prompts, i) for i in range(len(prompts))]
+        named = Names([p.name for p in prompts], [p.target for p in prompts], result.scores, numbers)
         write_annotations(output, options, record, labels, named, stack)
 
 
@@ -242,7 +259,8 @@ def write_pages(path: Path, pages: np.ndarray) -> None:
 
 def write_overlay(path: Path, image: np.ndarray, masks: np.ndarray, prompts: Sequence[Prompt]) -> None:
     """Writes the image with a label map or a stack of masks in colour, and what was asked."""
-    picture = draw_prompts(draw_masks(image, masks), prompts)
+    numbers = [number_of(prompts, i) for i in range(len(prompts))]
+    picture = draw_prompts(draw_masks(image, masks, numbers=numbers), prompts, numbers)
     path.write_bytes(png_bytes(picture))
 
 
@@ -274,6 +292,7 @@ def add_prompt(digest: Any, prompt: Prompt) -> None:
     """Adds all that a prompt says to a hash."""
     points = [prompt.points.tolist(), prompt.point_labels.tolist()]
     more = [*(["final"] if prompt.final else []), *([["target", prompt.target]] if prompt.target is not None else [])]
+    more += [] if prompt.number is None else [["number", prompt.number]]
     digest.update(json.dumps([prompt.box, points, prompt.name, *more]).encode())
     if prompt.mask is not None:
         digest.update(np.ascontiguousarray(prompt.mask))

@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,8 @@ from lite_medsam.jobs.outputs import (
     begin_fingerprint,
     finished_record,
     new_record,
+    number_of,
+    numbered,
     prompt_record,
     record_path,
     segs_arrays,
@@ -156,24 +158,26 @@ def compute_volume(
 
 def write_volume(loaded: LoadedVolume, options: SegmentOptions, labels: np.ndarray, record: dict) -> None:
     """Writes the results of a volume, all of them or none."""
+    written = numbered(labels, loaded.objects)
     with all_or_none(loaded.job, record) as output:
         if "parquet" in options.save:
             add_run_lengths(record, labels, is_volume=True)
         if "npz" in options.save:
-            np.savez_compressed(output(".npz"), **dict[str, Any](segs_arrays(labels, loaded.geometry)))
+            np.savez_compressed(output(".npz"), **dict[str, Any](segs_arrays(written, loaded.geometry)))
         if "label" in options.save:
             if loaded.geometry is None:
-                write_pages(output("_label.tif"), labels)
+                write_pages(output("_label.tif"), written)
             else:
-                write_file_labels(output, loaded.job, labels, loaded.geometry)
+                write_file_labels(output, loaded.job, written, loaded.geometry)
         write_segmentation(output, options, record, labels, loaded.reference)
         if "overlay" in options.save:
             z = _shown_slice(loaded, labels)
-            prompts = [_drawn_prompt(item, z) for item in loaded.objects]
-            write_overlay(output("_overlay.png"), loaded.volume[z], labels[z], prompts)
+            prompts = [replace(_drawn_prompt(item, z), number=item.number) for item in loaded.objects]
+            write_overlay(output("_overlay.png"), loaded.volume[z], written[z], prompts)
         targets = [target_of_object(item) for item in loaded.objects]
         scores = [described["score"] for described in record["objects"]]
-        named = Names([described["name"] for described in record["objects"]], targets, scores)
+        numbers = [described["id"] for described in record["objects"]]
+        named = Names([described["name"] for described in record["objects"]], targets, scores, numbers)
         write_annotations(output, options, record, labels, named)
 
 
@@ -247,7 +251,8 @@ def _fingerprint(
         digest.update(np.ascontiguousarray(geometry.affine))
     for item in objects:
         said = [item.name, item.z_range, item.bounds, len(item.prompts)]
-        digest.update(json.dumps(said if item.target is None else [*said, ["target", item.target]]).encode())
+        said += [] if item.target is None else [["target", item.target]]
+        digest.update(json.dumps(said if item.number is None else [*said, ["number", item.number]]).encode())
         for z, prompt in sorted(item.prompts.items()):
             digest.update(json.dumps(int(z)).encode())
             add_prompt(digest, prompt)
@@ -270,7 +275,7 @@ def _describe(loaded: LoadedVolume, prediction: VolumePrediction, labels: np.nda
             for z, prompt in sorted(item.prompts.items())
         ]
         described = {
-            "id": i + 1,
+            "id": number_of(loaded.objects, i),
             "name": prediction.names[i],
             "target": target_of_object(item),
             "score": round(sum(known) / len(known), 4) if known else None,

@@ -41,6 +41,7 @@ class Prompt:
         final: The mask is the answer, taken as it is: painted by hand, say. Nothing is asked of the model then.
         target: What the object is, in the words of `ModelSpec.targets`, for models that know names; beside a box, points
             or a mask, never alone. None: not said.
+        number: What files call the object, from 1: its value in label maps. None: its place in the list.
 
     Raises:
         PromptError: If a field has another type or shape, or a final prompt has no mask.
@@ -53,6 +54,7 @@ class Prompt:
     name: str | None = None
     final: bool = False
     target: str | None = None
+    number: int | None = None
 
     def __post_init__(self):
         if self.box is not None:

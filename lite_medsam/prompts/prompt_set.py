@@ -54,6 +54,7 @@ MAX_OBJECTS = 100_000
 MAX_POINTS = 10_000  # per object
 MAX_MASKS = 1_000  # each is as large as the image
 MAX_COORDINATE = 1e9
+MAX_NUMBER = 65_535  # the largest value of label maps that all writers know
 
 
 def load_prompts(path: str | os.PathLike, image_hw: tuple[int, int] | None = None) -> list[Prompt]:
@@ -99,7 +100,9 @@ def prompts_from_document(check: Checker, document: Any, folder: Path) -> list[P
     objects = check.array(document["objects"], "objects", maximum=MAX_OBJECTS)
     if sum(isinstance(item, dict) and "mask" in item for item in objects) > MAX_MASKS:
         raise check.fail("objects", f"have at most {MAX_MASKS} masks")
-    return [prompt_from_json(check, item, f"objects[{i}]", folder) for i, item in enumerate(objects)]
+    prompts = [prompt_from_json(check, item, f"objects[{i}]", folder) for i, item in enumerate(objects)]
+    check_numbers(check, (prompt.number for prompt in prompts))
+    return prompts
 
 
 def save_prompts(path: str | os.PathLike, prompts: Iterable[Prompt]) -> None:
@@ -161,7 +164,9 @@ def prompt_json(prompt: Prompt, place: str, mask_stem: str) -> dict:
         item["final"] = True
     if prompt.target is not None:
         item["target"] = prompt.target
-    if not item.keys() - {"name", "target"}:
+    if prompt.number is not None:
+        item["number"] = prompt.number
+    if not item.keys() - {"name", "target", "number"}:
         raise PromptError(f"{place} must have a box, points or a mask, got nothing")
     numbers = np.concatenate([np.array(prompt.box or (), np.float64), prompt.points.ravel()])
     if not (np.abs(numbers) <= MAX_COORDINATE).all():  # also refuses NaN
@@ -175,7 +180,7 @@ def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
     Raises:
         PromptError: If it is not valid; the message says the place.
     """
-    item = check.mapping(item, place, (), ("name", "target", "box", "points", "line", "mask", "final"))
+    item = check.mapping(item, place, (), ("name", "target", "number", "box", "points", "line", "mask", "final"))
     if not item.keys() & {"box", "points", "line", "mask"}:
         raise check.fail(place, "have a box, points, a line or a mask")
 
@@ -209,7 +214,20 @@ def prompt_from_json(check: Checker, item, place: str, folder: Path) -> Prompt:
         mask = _read_mask(check, check.text(item["mask"], f"{place}.mask", 1000), f"{place}.mask", folder)
     name, target = (check.text(item[k], f"{place}.{k}", MAX_NAME) if k in item else None for k in ("name", "target"))
     xy = np.array(points).reshape(-1, 2)
-    return Prompt(box, xy, np.array(labels, int), mask=mask, name=name, final=final, target=target)
+    number = number_from_json(check, item, place)
+    return Prompt(box, xy, np.array(labels, int), mask=mask, name=name, final=final, target=target, number=number)
+
+
+def number_from_json(check: Checker, item: dict, place: str) -> int | None:
+    """The number of an object of a prompt file, None where it has none."""
+    return check.integer(item["number"], f"{place}.number", 1, MAX_NUMBER) if "number" in item else None
+
+
+def check_numbers(check: Checker, numbers: Iterable[int | None]) -> None:
+    """Raises the checker's error if two objects have one number."""
+    given = [number for number in numbers if number is not None]
+    if len(set(given)) != len(given):
+        raise check.fail("objects", "have a number of its own each")
 
 
 def _read_mask(check: Checker, name: str, place: str, folder: Path) -> np.ndarray:

@@ -121,7 +121,7 @@ def _object_to_display(item: VolumeObject, axis: int, geometry: Geometry) -> Vol
         corners = np.zeros(6)
         corners[[u, v, axis, u + 3, v + 3, axis + 3]] = box
         seeds = seeds_from_boxes(geometry.box_to_display(corners)[None], [item.name])
-        return replace(seeds[0], target=target_of_object(item))
+        return replace(seeds[0], target=target_of_object(item), number=item.number)
     prompts = {
         geometry.slice_to_display(z): prompt_to_display(prompt, geometry) for z, prompt in sorted(item.prompts.items())
     }

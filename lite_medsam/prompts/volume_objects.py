@@ -24,6 +24,7 @@ class VolumeObject:
         bounds: x0, y0, x1, y1, last pixel inside: no slice of the object reaches beyond, as a 3D box promises. None:
             it may move anywhere.
         target: What the object is, as `Prompt.target`, on every slice; None: what its prompts say, which must agree.
+        number: As `Prompt.number`.
     """
 
     prompts: Mapping[int, Prompt] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class VolumeObject:
     z_range: tuple[int, int] | None = None
     bounds: tuple[float, float, float, float] | None = None
     target: str | None = None
+    number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class PropagationLimits:
             did on the prompted slice, or to the other side.
         maximum_growth: Or where its area is more than this many times that of the slice before: it has leaked.
         minimum_area_px: Or where its mask has fewer pixels.
+        patience: So many slices in a row may say so, repeated ones counted once, and the object goes on if it is found again
+            behind them; they need a look then.
     """
 
     margin: float = 0.0
@@ -63,6 +67,7 @@ class PropagationLimits:
     relative_contrast: float = 0.4
     maximum_growth: float = 3.0
     minimum_area_px: int = 1
+    patience: int = 0
 
 
 def seeds_from_boxes(boxes: np.ndarray, names: Sequence[str | None] | None = None) -> list[VolumeObject]:

@@ -19,7 +19,9 @@ from lite_medsam.prompts.prompt_set import (
     MAX_OBJECTS,
     MAX_PROMPT_FILE_BYTES,
     Prompt,
+    check_numbers,
     mask_file,
+    number_from_json,
     prompt_from_json,
     prompt_json,
 )
@@ -35,7 +37,7 @@ MAX_SLICE = 10**6
 def volume_prompt_files(objects: Iterable[VolumeObject], stem: str = "prompts") -> dict[str, bytes]:
     """The files of a volume's prompts by name, the masks first, `<stem>.json` last.
 
-    The document is `{"version": 1, "volume": true, "coordinates": "display", "objects": [{"name", "target", "z_range",
+    The document is `{"version": 1, "volume": true, "coordinates": "display", "objects": [{"name", "target", "number", "z_range",
     "bounds", "slices": [{"z", "box", "points", "mask", "final"}]}]}`; what an object does not have is left out.
 
     Args:
@@ -51,6 +53,8 @@ def volume_prompt_files(objects: Iterable[VolumeObject], stem: str = "prompts") 
         item: dict = {} if volume_object.name is None else {"name": volume_object.name}
         if volume_object.target is not None:
             item["target"] = volume_object.target
+        if volume_object.number is not None:
+            item["number"] = volume_object.number
         if volume_object.z_range is not None:
             item["z_range"] = [int(z) for z in volume_object.z_range]
         if volume_object.bounds is not None:
@@ -141,7 +145,9 @@ def volume_prompts_from_document(
     slices = [entry for item in items if isinstance(item, dict) for entry in _list(item.get("slices"))]
     if sum(isinstance(entry, dict) and "mask" in entry for entry in slices) > MAX_MASKS:
         raise check.fail("objects", f"have at most {MAX_MASKS} masks")
-    return [_any_object(check, item, f"objects[{i}]", folder, frame) for i, item in enumerate(items)], frame
+    objects = [_any_object(check, item, f"objects[{i}]", folder, frame) for i, item in enumerate(items)]
+    check_numbers(check, (item.number for item in objects if isinstance(item, VolumeObject)))
+    return objects, frame
 
 
 def _any_object(check: Checker, item, place: str, folder: Path, frame: Frame) -> VolumeObject | SpatialObject:
@@ -157,7 +163,7 @@ def _any_object(check: Checker, item, place: str, folder: Path, frame: Frame) ->
 
 
 def _object(check: Checker, item, place: str, folder: Path) -> VolumeObject:
-    item = check.mapping(item, place, (), ("slices", "box", "name", "target", "z_range", "bounds"))
+    item = check.mapping(item, place, (), ("slices", "box", "name", "target", "number", "z_range", "bounds"))
     name, target = (check.text(item[k], f"{place}.{k}", MAX_NAME) if k in item else None for k in ("name", "target"))
     if "box" in item:
         if item.keys() & {"slices", "z_range", "bounds"}:
@@ -167,7 +173,8 @@ def _object(check: Checker, item, place: str, folder: Path) -> VolumeObject:
             for k, v in enumerate(check.array(item["box"], f"{place}.box", 6))
         ]
         try:
-            return replace(seeds_from_boxes(np.array([box]), [name])[0], target=target)
+            found = seeds_from_boxes(np.array([box]), [name])[0]
+            return replace(found, target=target, number=number_from_json(check, item, place))
         except PromptError:
             raise check.fail(f"{place}.box", "be x0, y0, z0, x1, y1, z1, each first edge up to the last", box) from None
     if "slices" not in item:
@@ -181,7 +188,7 @@ def _object(check: Checker, item, place: str, folder: Path) -> VolumeObject:
     if "bounds" in item:
         sides = check.array(item["bounds"], f"{place}.bounds", 4)
         bounds = corners_of(_coordinate(check, v, f"{place}.bounds[{k}]") for k, v in enumerate(sides))
-    found = VolumeObject(prompts, name, z_range, bounds, target)
+    found = VolumeObject(prompts, name, z_range, bounds, target, number_from_json(check, item, place))
     if min(prompts) < 0 and as_box(found) is None:  # (the middle of a 3D box over the first slice may lie before it)
         raise check.fail(f"{place}.slices: z", f"lie in 0..{MAX_SLICE}", min(prompts))
     return found

@@ -48,7 +48,8 @@ def follow(
             if z not in item.answers:
                 followed[z] = Region.of(mask[z])
                 scores[z] = float(found.scores[number, z])
-        item = replace(item, followed=followed, scores=scores, ended=found.ends[number], weak={})
+        weak = {z: why for z, why in sorted(found.weak[number].items()) if z not in item.answers}
+        item = replace(item, followed=followed, scores=scores, ended=found.ends[number], weak=weak)
         snapshot = snapshot.with_object(replace(item, followed_with=source, followed_from=item.answers))
     return replace(snapshot, selected=selected)
 
@@ -132,7 +133,7 @@ def volume_objects(
             mask[z][region.window] = region.inside
         given = [item.answers[z].score if z in item.answers else item.scores.get(z) for z in regions]
         sure = [score for score in given if score is not None and np.isfinite(score)]
-        seeds.append(saved_of(item, source, known))
+        seeds.append(replace(saved_of(item, source, known), number=item.number))
         masks.append(mask)
         scores.append(float(np.mean(sure)) if sure else None)
     return seeds, masks, scores

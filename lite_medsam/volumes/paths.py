@@ -1,7 +1,7 @@
 """Which slices an object is followed through, in which direction, and where it is looked for on the next one."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -41,6 +41,9 @@ class Path:
         between: The two prompted slices around it, where both guide it; None where it leads away from one.
         ended: Why the object has ended on the way, None while it goes on.
         look: The object on the slice that the path leads away from; None until it is known.
+        doubtful: The slices since the last one that shows the object, each with what was found there, None where that is
+            of no use, and why it is not the object.
+        misses: How many of them are pictures of their own.
     """
 
     direction: int
@@ -49,6 +52,12 @@ class Path:
     between: tuple[int, int] | None = None
     ended: str | None = None
     look: Look | None = None
+    doubtful: list[tuple[int, SliceMask | None, str]] = field(default_factory=list)
+    misses: int = 0
+
+    def source_of(self, z: int) -> int:
+        """The slice that a slice of the path comes from: the last one that shows the object."""
+        return z - self.direction * (len(self.doubtful) + 1)
 
 
 def paths_of(item: VolumeObject, depth: int) -> list[Path]:

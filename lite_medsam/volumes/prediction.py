@@ -86,6 +86,7 @@ class VolumePrediction:
         names: The objects' names, None where they have none.
         ends: For each object where it ends and why, towards slice 0 and towards the last slice.
         stopped: Whether the user stopped the work, so that slices may be missing.
+        weak: For each object the slices that need a look and why, in the words of `Ending`: what is there looks less like it.
         axis: Of the array that was given, which the slices lie across; `mask` and `label_map` have its shape, all else
             counts slices.
     """
@@ -97,6 +98,7 @@ class VolumePrediction:
     ends: tuple[tuple[Ending, Ending], ...] = field(default=())
     stopped: bool = False
     axis: int = 0
+    weak: tuple[dict[int, str], ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.found)

@@ -101,6 +101,10 @@ def propagate(
     return replace(follower.result(stopped), axis=axis)
 
 
+# what is found there may be the object all the same; a mask that has leaked is of no use
+_USABLE = ("score", "strength", "contrast")
+
+
 class _Follower:
     """The state of one call of `propagate`: what was found, and which objects are still on their way."""
 
@@ -110,6 +114,7 @@ class _Follower:
         self.predictor, self.volume, self.objects, self.limits = predictor, volume, objects, limits
         self.threshold = predictor.spec.mask_threshold
         self.found: list[dict[int, SliceMask]] = [{} for _ in objects]
+        self.weak: list[dict[int, str]] = [{} for _ in objects]
         self.scores = np.full((len(objects), len(volume)), np.nan, np.float32)
         self.paths = [paths_of(item, len(volume)) for item in objects]
         self.same: dict[tuple[int, int], bool] = {}  # whether two neighbours are one picture
@@ -133,7 +138,7 @@ class _Follower:
         asked: list[tuple[int, Path, Prompt]] = []
         for i, path in members:
             if path.ended is None and self._is_repeated(i, path, z):
-                self._keep(i, z, self.found[i][z - path.direction])
+                self._repeat(i, path, z)
             elif path.ended is None:
                 prompt = self._prompt(i, path, z)
                 if prompt is None:
@@ -147,13 +152,42 @@ class _Follower:
         prediction = self.predictor.segment(self.volume[z], [prompt for _, _, prompt in asked])
         for k, (i, path, _) in enumerate(asked):
             mask = self._cut(prediction, k, i)
-            path.ended = self._why_ended(mask, i, path, z)
-            if path.ended is None:
+            why = self._why_ended(mask, i, path, z)
+            if why is None:
+                self._accept_doubtful(i, path)
                 self._keep(i, z, mask)
                 if self.limits.use_mask:
                     self.logits[i, path.direction] = prediction.image_logits(k)
-            elif path.ended != "empty":
-                self.scores[i, z] = mask.score
+            else:
+                self._doubt(path, z, mask, why)
+                if why != "empty":
+                    self.scores[i, z] = mask.score
+
+    def _doubt(self, path: Path, z: int, mask: SliceMask, why: str) -> None:
+        """Notes that a slice does not show the object; after too many of them it has ended."""
+        path.doubtful.append((z, mask if why in _USABLE else None, why))
+        path.misses += 1
+        if path.misses > self.limits.patience:
+            path.ended = path.doubtful[0][2]
+
+    def _accept_doubtful(self, i: int, path: Path) -> None:
+        """Takes the slices before one that shows the object again: they need a look."""
+        for z, mask, why in path.doubtful:
+            self.weak[i][z] = why
+            if mask is not None:
+                self._keep(i, z, mask)
+        path.doubtful, path.misses = [], 0
+
+    def _repeat(self, i: int, path: Path, z: int) -> None:
+        """Takes what was found on the slice before for its repetition."""
+        before = z - path.direction
+        if path.doubtful:
+            _, mask, why = path.doubtful[-1]
+            path.doubtful.append((z, mask, why))
+        else:
+            self._keep(i, z, self.found[i][before])
+            if before in self.weak[i]:
+                self.weak[i][z] = self.weak[i][before]
 
     def _is_repeated(self, i: int, path: Path, z: int) -> bool:
         """Whether a slice is the one before once more, as in volumes that were resampled by repeating: then so is the mask.
@@ -161,7 +195,7 @@ class _Follower:
         Asking again and again with the box of the answer before would let the mask drift where nothing has changed.
         """
         before = z - path.direction
-        if path.is_seed or path.between is not None or before not in self.found[i]:
+        if path.is_seed or path.between is not None or not (path.doubtful or before in self.found[i]):
             return False
         drawn = self.objects[i].prompts.get(before)
         if drawn is not None and is_finished(drawn):  # what was drawn is for its slice
@@ -195,7 +229,7 @@ class _Follower:
             box = between(before, after, share)
             box = None if box is None else grown(box, self.limits, image_hw, item.bounds)
             return None if box is None else Prompt(box=box, target=item.target)
-        mask = found.get(z - path.direction)
+        mask = found.get(path.source_of(z))
         if mask is None or mask.box is None:
             return None
         previous = self.logits.get((i, path.direction)) if self.limits.use_mask else None
@@ -206,7 +240,7 @@ class _Follower:
         """Why the object is not on this slice any more, None if it is. What the user asked for is never refused."""
         if path.is_seed or path.between is not None:
             return None
-        area, before = mask.area_px, self.found[i][z - path.direction]
+        area, before = mask.area_px, self.found[i][path.source_of(z)]
         if area < max(1, self.limits.minimum_area_px):
             return "empty"
         # (small masks may triple by a few pixels)
@@ -223,7 +257,8 @@ class _Follower:
     def result(self, stopped: bool) -> VolumePrediction:
         ends = tuple(self._ends(i, stopped) for i in range(len(self.objects)))
         names = tuple(_name(item) for item in self.objects)
-        return VolumePrediction(self.volume.shape[:3], tuple(self.found), self.scores, names, ends, stopped)
+        facts = (self.volume.shape[:3], tuple(self.found), self.scores, names, ends, stopped)
+        return VolumePrediction(*facts, weak=tuple(self.weak))
 
     def _ends(self, i: int, stopped: bool) -> tuple[Ending, Ending]:
         held = [z for z, mask in self.found[i].items() if mask.strength.size]
@@ -238,6 +273,9 @@ class _Follower:
             return Ending(outermost, ended)
         if stopped and any(z not in self.found[i] for path in outer for z in path.slices):
             return Ending(outermost, "stopped")
+        doubted = next((path.doubtful[0][2] for path in outer if path.doubtful), None)
+        if doubted is not None:
+            return Ending(outermost, doubted)
         is_edge = outermost == (0 if direction != UP else len(self.volume) - 1)
         return Ending(outermost, "end of volume" if is_edge else "limit")
 
