@@ -292,7 +292,7 @@ def add_prompt(digest: Any, prompt: Prompt) -> None:
     """Adds all that a prompt says to a hash."""
     points = [prompt.points.tolist(), prompt.point_labels.tolist()]
     more = [*(["final"] if prompt.final else []), *([["target", prompt.target]] if prompt.target is not None else [])]
-    more += [] if prompt.number is None else [["number", prompt.number]]
+    more += [] if prompt.number is None else [["number", str(prompt.number)]]
     digest.update(json.dumps([prompt.box, points, prompt.name, *more]).encode())
     if prompt.mask is not None:
         digest.update(np.ascontiguousarray(prompt.mask))

@@ -114,7 +114,7 @@ def test_locked_and_hidden_objects(page):
 
 
 def test_the_eraser_and_boxes_beside_the_picture_change_nothing(page):
-    assert "eraser" in page.ask("paint", stroke=[[5, 5]], radius=3, add=False)["error"]
+    assert "erased" in page.ask("paint", stroke=[[5, 5]], radius=3, add=False)["error"]
     assert page.do("look")["objects"] == [] and page.do("look")["next"]["number"] == 1
     assert "must overlap the image" in page.ask("box", box=[200, 5, 240, 30])["error"]
     assert "must overlap the image" in page.ask("box", box=[-50, -50, -1, 20], new=True)["error"]
