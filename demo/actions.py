@@ -9,6 +9,9 @@ from lite_medsam.errors import MissingExtraError
 from lite_medsam.scans.scan import Scan
 from lite_medsam.session.interactive import Session
 
+from .candidate_actions import CANDIDATE_OPERATIONS
+from .class_actions import CLASS_OPERATIONS
+from .cleanup_actions import CLEANUP_OPERATIONS
 from .fields import whole_of
 from .file_actions import FILE_OPERATIONS
 from .models import Models
@@ -96,6 +99,9 @@ OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {
     **VIEW_OPERATIONS,
     **OBJECT_OPERATIONS,
     **VOLUME_OPERATIONS,
+    **CLEANUP_OPERATIONS,
+    **CANDIDATE_OPERATIONS,
+    **CLASS_OPERATIONS,
     **PLANE_OPERATIONS,
 }
 # answered at once, beside whatever works: they touch no picture and no model

@@ -1,5 +1,6 @@
 """What a page can open: uploaded files, and the phantoms that come with the package."""
 
+import contextlib
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from lite_medsam.jobs.listing import MEDICAL_SUFFIXES
 from lite_medsam.phantoms import bundled_cases, make_phantom_volume
 from lite_medsam.prompts.label_files import read_label_objects
 from lite_medsam.prompts.label_objects import LabelObject
+from lite_medsam.results.dicom_seg import with_headers
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.oct.registry import SHARED_SUFFIXES
 from lite_medsam.scans.oct.stack import is_tiff_stack
@@ -76,6 +78,9 @@ def open_upload(upload: Upload, max_pixels: int) -> Scan:
     except CaseError as error:
         text = str(error).replace(str(source), shown).replace(str(upload.folder), "upload").replace(source.name, shown)
         raise CaseError(text) from None
+    if scan.dicom is not None:  # the files are about to go; a segmentation refers to them
+        with contextlib.suppress(CaseError):
+            scan = replace(scan, dicom=with_headers(scan.dicom))
     stem = shown if len(upload.names) == 1 else f"series of {len(upload.names)}"
     return replace(scan, name=_stem(stem))
 

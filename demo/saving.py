@@ -3,17 +3,25 @@
 import importlib.metadata
 import io
 import json
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lite_medsam.errors import MissingExtraError, PromptError
+import lite_medsam
+from lite_medsam.errors import CaseError, MissingExtraError, PromptError
 from lite_medsam.jobs.coordinates import frame_facts
+from lite_medsam.jobs.references import model_sha256
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_coordinates import Frame
+from lite_medsam.results.annotations import annotation_files
+from lite_medsam.results.class_maps import class_png
+from lite_medsam.results.contents import readme_text
+from lite_medsam.results.dicom_seg import Algorithm, Segment, lack_of, write_dicom_seg
 from lite_medsam.results.measurements import is_fluid
-from lite_medsam.results.take_home import Result, label_png, take_home_files, write_zip
+from lite_medsam.results.take_home import Result, annotated, label_png, take_home_files, write_zip
 from lite_medsam.scans.oct.words import exam_facts
 from lite_medsam.scans.scale import origin_words
 from lite_medsam.session.following import with_masks
@@ -35,7 +43,13 @@ ENDINGS = {
     "nifti": "_label.nii.gz",
     "coco": "_coco.json",
     "prompts": "prompts.json",
+    "names": "_names.png",
+    "polygons": "_polygons.json",
+    "classes": "_classes.png",
+    "dicomseg": "_seg.dcm",
 }
+# of a picture one file, of a volume one for each slice: a ZIP
+PER_PICTURE = {"labelme": "_labelme.json", "yolo": "_yolo.txt"}
 
 
 def save(session: Session, index: int, what: str, unit: str = "mm", look: dict | None = None) -> tuple[str, bytes]:
@@ -44,7 +58,7 @@ def save(session: Session, index: int, what: str, unit: str = "mm", look: dict |
     Args:
         session: What to save; masks are made once more from the prompts, by the same call as `lite-medsam segment`.
         index: The slice that pictures of a volume show.
-        what: "zip" for all, or a key of `ENDINGS`; prompts that come with masks are a ZIP, too.
+        what: "zip" for all, or a key of `ENDINGS` or `PER_PICTURE`; where that is several files they are a ZIP, too.
         unit: "mm" or "um" for the measurements.
         look: "opacity" 0 to 1 and "contours" of the overlay, as on the screen.
 
@@ -54,8 +68,12 @@ def save(session: Session, index: int, what: str, unit: str = "mm", look: dict |
     Raises:
         PromptError: If there is no mask, or no such file.
     """
-    if what != "zip" and what not in ENDINGS:
-        raise PromptError(f"what to save must be zip or one of {', '.join(ENDINGS)}, got {what[:40]!r}")
+    kinds = {**ENDINGS, **PER_PICTURE}
+    if what != "zip" and what not in kinds:
+        raise PromptError(f"what to save must be zip or one of {', '.join(kinds)}, got {what[:40]!r}")
+    lack = lack_of(session.scan.dicom)
+    if what == "dicomseg" and lack is not None:
+        raise PromptError(lack)
     result = result_of(session, index)
     look = look or {}
     opacity = float(np.clip(look.get("opacity", 0.45), 0, 1))
@@ -63,14 +81,22 @@ def save(session: Session, index: int, what: str, unit: str = "mm", look: dict |
     stem = next(name for name in files if name.endswith(".npz")).removesuffix(".npz")
     if result.is_volume:
         files[f"{stem}_z{index:03d}_label.png"] = label_png(result.labels[index])
+        if result.class_list:
+            files[f"{stem}_z{index:03d}_classes.png"] = class_png(result.labels[index], result.named, result.class_list)
+    if lack is None and what in ("zip", "dicomseg"):
+        files |= dicom_seg_file(session, result, stem, required=what == "dicomseg")
     files[f"{stem}_record.json"] = record_of(session, result)
-    files["README.txt"] += reproduce_text(stem, result.is_volume).encode()
+    files["README.txt"] = (readme_text(files) + reproduce_text(stem, result.is_volume)).encode()
     if result.is_volume and (said := plane_files(session)):
         files |= said
         files["README.txt"] += PLANES_TEXT.encode()
     if what == "zip":
         return f"{stem}_lite-medsam.zip", zipped(files)
+    if what in PER_PICTURE:
+        return _per_picture(result, stem, what)
     wanted = [name for name in files if name.endswith(ENDINGS[what])]
+    if not wanted and what == "classes":
+        raise PromptError("there is no class list, so no label map of classes; add classes first")
     if not wanted:
         raise MissingExtraError("a NIfTI file", "medical", "nibabel")
     masks = [name for name in files if name.startswith("prompts_")]
@@ -100,12 +126,14 @@ def result_of(session: Session, index: int) -> Result:
         "geometry": scan.geometry,
         "modality": "OCT" if wet else scan.modality,
         "name": scan.name,
+        "class_list": session.now.classes,
     }
     if scan.is_volume:
         seeds, masks, scores = session.volume_objects()
         if not seeds:
             raise PromptError("there is no mask to save yet; draw a box or click on something first")
         numbers = [item.number for item in with_masks(session.now)]
+        shared["classes"] = [item.label for item in with_masks(session.now)]
         return Result(session.volume(), session.label_map(), seeds, masks, scores, z=index, numbers=numbers, **shared)
     asked = session.prompts()
     if not asked:
@@ -116,8 +144,56 @@ def result_of(session: Session, index: int) -> Result:
     prompts, prediction, masks = _settled(session, numbered, shown)
     scores = [None if np.isnan(score) else float(score) for score in prediction.scores]
     numbers = [item.number for item, _ in asked]
+    shared["classes"] = [item.label for item, _ in asked]
     labels = np.array([0, *numbers], np.min_scalar_type(max(numbers)))[prediction.label_map()]
     return Result(session.pixels(), labels, prompts, masks, scores, numbers=numbers, **shared)
+
+
+def dicom_seg_file(session: Session, result: Result, stem: str, required: bool) -> dict[str, bytes]:
+    """The objects as a DICOM segmentation, by file name.
+
+    Args:
+        session: What is saved.
+        result: The same as a result.
+        stem: First part of the file's name.
+        required: Whether it is what was asked for; else it is left out where it can't be written.
+
+    Raises:
+        CaseError: If it is required and can't be written.
+    """
+    scan, masks = session.scan, [result.mask(i) for i in range(len(result.names))]
+    rows = zip(result.names, result.targets, result.classes, strict=True)
+    segments = [Segment(name, target or label) for name, target, label in rows]
+    made_by = Algorithm(session.predictor.spec.name, model_sha256(session.predictor), lite_medsam.__version__)
+    assert scan.dicom is not None  # see `lack_of`
+    with tempfile.TemporaryDirectory(prefix="lite-medsam-demo-") as folder:
+        path = Path(folder) / "seg.dcm"
+        try:
+            # an object's value is its place in the list there
+            labels = np.stack(masks) if not result.is_volume else _in_order(result)
+            write_dicom_seg(path, labels, scan.geometry, scan.dicom, segments, made_by)
+        except (CaseError, MissingExtraError):
+            if required:
+                raise
+            return {}
+        return {f"{stem}_seg.dcm": path.read_bytes()}
+
+
+def _in_order(result: Result) -> np.ndarray:
+    """The label map with 1, 2, 3 and so on in place of the objects' numbers."""
+    numbers = [result.number(i) for i in range(len(result.names))]
+    table = np.zeros(max([0, *numbers]) + 1, np.min_scalar_type(len(numbers)))
+    table[numbers] = np.arange(1, len(numbers) + 1)
+    return table[result.labels]
+
+
+def _per_picture(result: Result, stem: str, kind: str) -> tuple[str, bytes]:
+    """Labelme's or YOLO's file of a picture, alone where it is one."""
+    found, _ = annotation_files([kind], stem, *annotated(result))
+    files = {stem + ending: content for ending, content in found.items()}
+    if len(files) == 1:
+        return next(iter(files.items()))
+    return f"{stem}_{kind}.zip", zipped(files)
 
 
 def is_file_spacing(session: Session) -> bool:
@@ -173,6 +249,7 @@ def record_of(session: Session, result: Result) -> bytes:
                 "value": result.number(i),
                 "name": name,
                 "target": target,
+                **({"class": result.classes[i]} if result.class_list else {}),
                 "score": None if result.scores is None else result.scores[i],
                 **({"ended": _ended(followed[i])} if i < len(followed) and followed[i] else {}),
             }

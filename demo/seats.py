@@ -49,6 +49,7 @@ class Seat:
     leaving: bool = False
     job: Job | None = None
     compared: dict | None = None
+    offered: object = None  # the candidates that were offered last, see `candidate_actions.Offer`
     upload: "Upload | None" = None
 
     @property
@@ -62,7 +63,7 @@ class Seat:
             self.job.stop.set()
         if self.upload is not None:
             self.upload.discard()
-        self.upload = self.compared = None
+        self.upload = self.compared = self.offered = None
         self.session = None
 
 

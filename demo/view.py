@@ -4,6 +4,7 @@ import numpy as np
 
 from lite_medsam.prompts.vocabulary import by_modality
 from lite_medsam.results import readable
+from lite_medsam.results.dicom_seg import lack_of
 from lite_medsam.results.measurements import UNITS, fluid, is_fluid
 from lite_medsam.results.overlay import PALETTE
 from lite_medsam.segment.region import Region
@@ -46,6 +47,9 @@ def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:
         "objects": [object_view(session, item, index, unit) for item in session.now.objects],
         "next": {"number": session.now.next_number, "colour": colour_of(session.now.next_number)},
         "selected": session.now.selected,
+        "classes": [{"name": one.name, "colour": one.colour, "key": one.key} for one in session.now.classes],
+        "class": session.now.current,
+        "lacks": {"dicomseg": lack_of(session.scan.dicom)},
         "undo": session.can_undo,
         "redo": session.can_redo,
         "ms": {name: round(1000 * value, 1) for name, value in seconds.items()},
@@ -160,6 +164,7 @@ def object_view(session: Session, item: ObjectState, index: int, unit: str) -> d
         "id": item.id,
         "number": item.number,
         "colour": colour_of(item.number),
+        "label": item.label,
         "hidden": item.hidden,
         "locked": item.locked,
         "name": item.name,

@@ -84,7 +84,7 @@ def write_segmentation(
 
 def model_facts(predictor: Predictor, options: SegmentOptions) -> dict[str, str]:
     """What the record says of the model where a result names it."""
-    return {"model_sha256": _model_sha256(predictor)} if DICOM_SEG in options.save else {}
+    return {"model_sha256": model_sha256(predictor)} if DICOM_SEG in options.save else {}
 
 
 def add_reference(digest: Any, options: SegmentOptions, reference: Reference | None) -> None:
@@ -93,7 +93,7 @@ def add_reference(digest: Any, options: SegmentOptions, reference: Reference | N
         digest.update(repr((options.seg_type, reference.dicom.instances, reference.dicom.frames)).encode())
 
 
-def _model_sha256(predictor: Predictor) -> str:
+def model_sha256(predictor: Predictor) -> str:
     """A hash over all graphs and the spec of the model; of one that is in memory only, of its spec."""
     digest = hashlib.sha256(predictor.spec.to_json().encode())
     directory = getattr(predictor.backend, "directory", None)

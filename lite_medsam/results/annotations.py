@@ -44,12 +44,16 @@ class Names:
         targets: What they are, in the words of a model.
         scores: The model's estimate of each mask's IoU.
         numbers: Their label values; None: 1, 2, 3 and so on.
+        labels: The class that was given to each, None where it follows from target and name.
+        listed: The class list, whose order class numbers follow; classes beyond it come after it.
     """
 
     names: Sequence[str | None]
     targets: Sequence[str | None] = ()
     scores: Sequence[float | None] | None = None
     numbers: Sequence[int] | None = None
+    labels: Sequence[str | None] = ()
+    listed: Sequence[str] = ()
 
     def number(self, index: int) -> int:
         """The label value of an object."""
@@ -57,9 +61,26 @@ class Names:
 
     @property
     def classes(self) -> list[str]:
-        """What kind of thing each object is, see `class_of`."""
-        targets = [*self.targets, *[None] * (len(self.names) - len(self.targets))]
-        return [class_of(name, target) for name, target in zip(self.names, targets, strict=True)]
+        """What kind of thing each object is: what it was said to be, else see `class_of`."""
+        count = len(self.names)
+        targets, labels = ([*given, *[None] * (count - len(given))] for given in (self.targets, self.labels))
+        rows = zip(self.names, targets, labels, strict=True)
+        return [label or class_of(name, target) for name, target, label in rows]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Every class once, in the order of class numbers: the class list, then others by their first object."""
+        return list(dict.fromkeys([*self.listed, *self.classes]))
+
+    def label(self, index: int) -> str:
+        """What a tool shows that has one word for an object: the class that it was given, else its name."""
+        given = self.labels[index] if index < len(self.labels) else None
+        return given or self.names[index] or "object"
+
+    def described(self, index: int) -> str:
+        """What that word does not say: the name of an object that was given a class, else its class."""
+        given = index < len(self.labels) and self.labels[index]
+        return (self.names[index] or "") if given else self.classes[index]
 
 
 def class_of(name: str | None, target: str | None = None) -> str:
@@ -143,13 +164,13 @@ def annotation_files(
             text = json.dumps(labelme_document(picture, named), indent=1, ensure_ascii=False)
             files[f"{_slice_of(picture)}_labelme.json"] = (text + "\n").encode("utf-8", "backslashreplace")
     if "yolo" in kinds:
-        classes = list(dict.fromkeys(named.classes))
         lost = [0, 0]
         for picture in pictures:
             text, parts, holes = yolo_text(picture, named)
             files[f"{_slice_of(picture)}_yolo.txt"] = text.encode()
             lost = [lost[0] + parts, lost[1] + holes]
-        files["_yolo_classes.txt"] = "".join(f"{c}\n" for c in classes).encode("utf-8", "backslashreplace")
+        names = "".join(f"{name}\n" for name in named.class_names)
+        files["_yolo_classes.txt"] = names.encode("utf-8", "backslashreplace")
         notes += _lost(*lost)
     return files, notes
 
@@ -157,22 +178,23 @@ def annotation_files(
 def coco_of(pictures: Sequence[Annotated], named: Names) -> dict:
     """The COCO document of pictures, see `coco_document`."""
     images = [(picture.file_name, picture.shape, picture.objects) for picture in pictures]
-    return coco_document(images, named.names, named.scores, named.classes, named.numbers)
+    return coco_document(images, named.names, named.scores, named.classes, named.numbers, named.listed)
 
 
 def labelme_document(picture: Annotated, named: Names) -> dict:
     """Labelme's file of one picture.
 
-    `label` is the object's name. An object without holes is a polygon for each of its parts, with the object's number as
-    `group_id`; one with holes is a shape of type "mask", which says them. Corners are middles of border pixels, the first
-    pixel's being (0, 0): Labelme's own `shape_to_mask` gives exactly the mask back.
+    `label` is the class that the object was given, else its name; `description` the other one. An object without holes is a
+    polygon for each of its parts, with the object's number as `group_id`; one with holes is a shape of type "mask", which
+    says them. Corners are middles of border pixels, the first pixel's being (0, 0): Labelme's own `shape_to_mask` gives
+    exactly the mask back.
     """
     shapes: list[dict] = []
     for index, mask in _held(picture):
         shared = {
-            "label": named.names[index] or "object",
+            "label": named.label(index),
             "group_id": named.number(index),
-            "description": named.classes[index],
+            "description": named.described(index),
             "flags": {},
         }
         parts = border_contours(mask)
@@ -198,7 +220,7 @@ def yolo_text(picture: Annotated, named: Names) -> tuple[str, int, int]:
     Returns:
         The text, how many objects lie in several lines, and how many holes were left out.
     """
-    classes = list(dict.fromkeys(named.classes))
+    classes = named.class_names
     height, width = picture.shape
     lines, several, holes = [], 0, 0
     for index, mask in _held(picture):

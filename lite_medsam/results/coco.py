@@ -31,6 +31,7 @@ def coco_document(
     scores: Sequence[float | None] | None = None,
     classes: Sequence[str] | None = None,
     numbers: Sequence[int] | None = None,
+    listed: Sequence[str] = (),
 ) -> dict:
     """A COCO object-detection document.
 
@@ -45,9 +46,10 @@ def coco_document(
         scores: The model's estimate of each object's IoU, written as `score`.
         classes: What each object is; None: its name, "object" without one.
         numbers: The objects' label values, their `object_id`; None: 1, 2, 3 and so on.
+        listed: Classes whose categories come first, in this order, whether an object is of them or not.
     """
     called = [(kind or "object")[:MAX_NAME] for kind in (names if classes is None else classes)]
-    categories = {name: number for number, name in enumerate(dict.fromkeys(called), start=1)}
+    categories = {name: number for number, name in enumerate(dict.fromkeys([*listed, *called]), start=1)}
     document: dict = {
         "info": {"description": "lite-medsam segmentation", "version": "1.0"},
         "licenses": [],

@@ -1,12 +1,14 @@
 """Label maps as DICOM segmentation objects that refer to the images they were made of, written by highdicom."""
 
 import contextlib
+import copy
 import hashlib
+import importlib.util
 import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +80,7 @@ def save_dicom_seg(
         labels: (D, H, W) or (H, W) integers as displayed, object i has the value i + 1; or a bool stack (N, H, W) of a picture
             whose objects may overlap.
         geometry: Of the scan.
-        source: Of the scan; its files are opened again for their tags.
+        source: Of the scan; its files are opened again for their tags, unless it has them.
         segments: What the objects are.
         algorithm: What made them.
         seg_type: One of `SEG_TYPES`.
@@ -90,6 +92,30 @@ def save_dicom_seg(
     """
     with atomic_write(path) as temporary:
         write_dicom_seg(temporary, labels, geometry, source, segments, algorithm, seg_type)
+
+
+def with_headers(source: DicomSource) -> DicomSource:
+    """The same source with what a segmentation object needs of its files, which may then go.
+
+    Raises:
+        CaseError: As `source_headers`.
+    """
+    return replace(source, headers=tuple(source_headers(source)))
+
+
+def lack_of(source: DicomSource | None) -> str | None:
+    """Why no segmentation object can be written; None where nothing is known to stand in the way.
+
+    Args:
+        source: Of the scan, None for other formats.
+    """
+    if source is None:
+        return "only for DICOM images: what is open is none"
+    if not source.headers and not source.path.exists():
+        return "these DICOM images say too little of themselves to be referred to"
+    if importlib.util.find_spec("highdicom") is None:
+        return str(MissingExtraError("writing DICOM segmentations", "medical", "highdicom"))
+    return None
 
 
 def check_highdicom() -> None:
@@ -155,6 +181,8 @@ def source_headers(source: DicomSource) -> list[Any]:
     Raises:
         CaseError: If one is no longer there, or lacks what a reference needs.
     """
+    if source.headers:
+        return copy.deepcopy(list(source.headers))
     wanted = set(source.instances)
     found: dict[str, Any] = {}
     with one_line_errors(shown_path(source.path)):

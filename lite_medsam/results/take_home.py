@@ -16,12 +16,15 @@ import numpy as np
 from lite_medsam.cases.fields import smallest_unsigned
 from lite_medsam.errors import CaseError, MissingExtraError
 from lite_medsam.images.png_writing import palette_png_bytes, png_bytes
+from lite_medsam.prompts.class_list import ObjectClass
 from lite_medsam.prompts.prompt_set import Prompt, prompt_files
 from lite_medsam.prompts.volume_objects import VolumeObject, target_of_object
 from lite_medsam.prompts.volume_prompt_set import volume_prompt_files
 from lite_medsam.results.annotations import Names, annotation_files, coco_of, pictures_of
+from lite_medsam.results.class_maps import class_files
 from lite_medsam.results.contents import readme_text
 from lite_medsam.results.measurements import fluid, is_fluid, measure_objects, measurements_csv
+from lite_medsam.results.named_overlay import named_overlay_png
 from lite_medsam.results.overlay import draw_masks, draw_prompts, label_colours
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.nifti import nifti_bytes
@@ -48,6 +51,8 @@ class Result:
         name: First part of the file names; anything but letters, digits, `.`, `_` and `-` becomes `_`.
         z: The slice that is drawn of a volume; None: the one with the most labelled pixels.
         numbers: What each object is called in every file, from 1: its label value and colour; None: 1, 2, 3 and so on.
+        classes: The class that each object was given, None where it was given none.
+        class_list: All classes; their order is that of class numbers.
     """
 
     image: np.ndarray
@@ -62,6 +67,8 @@ class Result:
     z: int | None = None
     spacing_origin: str | None = None
     numbers: Sequence[int] | None = None
+    classes: Sequence[str | None] = ()
+    class_list: Sequence[ObjectClass] = ()
 
     def __post_init__(self):
         image, labels = np.asarray(self.image), np.asarray(self.labels)
@@ -88,6 +95,14 @@ class Result:
         """What the objects were said to be, as many as there are names."""
         targets = [p.target if isinstance(p, Prompt) else target_of_object(p) for p in self.prompts]
         return targets + [None] * (len(self.names) - len(targets))
+
+    @property
+    def named(self) -> Names:
+        """What annotations call the objects."""
+        count = len(self.names)
+        scores = None if self.scores is None else [*self.scores, *[None] * (count - len(self.scores))]
+        listed = [one.name for one in self.class_list]
+        return Names(self.names, self.targets, scores, self.numbers, self.classes, listed)
 
     def number(self, index: int) -> int:
         """The label value of one object."""
@@ -173,7 +188,7 @@ def case_npz(
 
 def coco_json(result: Result) -> str:
     """The objects as COCO text, see `coco`; a volume gives one image per slice that holds an object, `<name>_z012.png`."""
-    return json.dumps(coco_of(*_annotated(result)), separators=(",", ":")) + "\n"
+    return json.dumps(coco_of(*annotated(result)), separators=(",", ":")) + "\n"
 
 
 def take_home_files(result: Result, unit: str = "mm", opacity: float = 0.45, contours: bool = True) -> dict[str, bytes]:
@@ -202,13 +217,15 @@ def take_home_files(result: Result, unit: str = "mm", opacity: float = 0.45, con
         files[f"{stem}_overlay.png"] = overlay_png(
             result.image, drawn, result.prompts, opacity, contours, result.numbers
         )
+    files[f"{stem}_names.png"] = _names_png(result, opacity, contours)
     files[f"{stem}.npz"] = case_npz(result.image, result.labels, _boxes(result), result.spacing_mm)
     geometry = result.geometry or Geometry.from_spacing(result.labels.shape, result.spacing_mm)
     with contextlib.suppress(MissingExtraError):
         files[f"{stem}_label.nii.gz"] = nifti_bytes(result.labels, geometry)
     kinds = ("coco", "polygons") if result.is_volume else ("coco", "polygons", "labelme", "yolo")
-    annotations, _ = annotation_files(kinds, stem, *_annotated(result))
+    annotations, _ = annotation_files(kinds, stem, *annotated(result))
     files |= {stem + ending: content for ending, content in annotations.items()}
+    files |= class_files(stem, result.labels, geometry, result.named, result.class_list)
     if result.prompts:
         files |= (
             volume_prompt_files(result.prompts)
@@ -251,13 +268,25 @@ def _zip(file: BinaryIO, files: Mapping[str, bytes]) -> None:
             archive.writestr(info, content)
 
 
-def _annotated(result: Result) -> tuple[list, Names]:
-    """The pictures and names of a result, as annotations want them."""
-    names = result.names
-    masks = [result.mask(i) for i in range(len(names))]
-    scores = None if result.scores is None else [*result.scores, *[None] * (len(names) - len(result.scores))]
-    named = Names(names, result.targets, scores, result.numbers)
-    return pictures_of(_safe(result.name), np.shape(result.labels), masks), named
+def annotated(result: Result) -> tuple[list, Names]:
+    """The pictures and names of a result, as `annotation_files` wants them."""
+    masks = [result.mask(i) for i in range(len(result.names))]
+    return pictures_of(_safe(result.name), np.shape(result.labels), masks), result.named
+
+
+def _names_png(result: Result, opacity: float, contours: bool) -> bytes:
+    """The picture, or the slice that is drawn of a volume, with numbers and names."""
+    z = _drawn_slice(result)
+    masks = [result.mask(i) if z is None else result.mask(i)[z] for i in range(len(result.names))]
+    numbers = [result.number(i) for i in range(len(masks))]
+    image = result.image if z is None else result.image[z]
+    return named_overlay_png(image, masks, numbers, result.names, opacity, contours)
+
+
+def _drawn_slice(result: Result) -> int | None:
+    if not result.is_volume:
+        return None
+    return int(np.count_nonzero(result.labels, axis=(1, 2)).argmax()) if result.z is None else result.z
 
 
 def _rows(result: Result, unit: str) -> list[dict]:
@@ -313,9 +342,7 @@ def _drawn_box(prompt: Prompt | VolumeObject) -> tuple[float, ...] | None:
 
 
 def _slice_overlay(result: Result, opacity: float, contours: bool) -> bytes:
-    z = result.z
-    if z is None:
-        z = int(np.count_nonzero(result.labels, axis=(1, 2)).argmax())
+    z = _drawn_slice(result)
     prompts = [item.prompts.get(z, Prompt()) for item in result.prompts]
     return overlay_png(result.image[z], result.labels[z], prompts, opacity, contours, result.numbers)
 

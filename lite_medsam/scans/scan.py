@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,12 +43,15 @@ class DicomSource:
         instances: SOPInstanceUID of each slice in the order of the voxels' k; a single one for a file of several frames.
         frames: For k the index of the frame in that file; empty where each slice has a file of its own.
         heights_mm: For k how far the slice lies along their normal; empty where that is not known.
+        headers: The data sets without pixels, as `results.dicom_seg.source_headers` gives them; kept where the files will be
+            gone when a result is written.
     """
 
     path: Path
     instances: tuple[str, ...]
     frames: tuple[int, ...] = ()
     heights_mm: tuple[float, ...] = ()
+    headers: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from lite_medsam.session.record import record_of
 from lite_medsam.session.record_reading import RecordReader
 from lite_medsam.session.state import ObjectState, Snapshot, checked_name
 
-MAX_OBJECTS = 100
+MAX_OBJECTS = 250
 MAX_POINTS = 400  # per object and slice
 
 

@@ -83,7 +83,15 @@ def written(tmp_path, files):
 def test_all_files_of_a_picture_agree(result, tmp_path):
     folder = written(tmp_path, take_home_files(result, unit="um"))
     names = {path.name for path in folder.iterdir()}
-    expected = {"label.png", "overlay.png", "coco.json", "measurements.csv", "polygons.json", "labelme.json"}
+    expected = {
+        "label.png",
+        "overlay.png",
+        "names.png",
+        "coco.json",
+        "measurements.csv",
+        "polygons.json",
+        "labelme.json",
+    }
     expected |= {"yolo.txt", "yolo_classes.txt"}
     expected = {f"eye_1_left_{name}" for name in expected} | {"eye_1_left.npz", "prompts.json", "README.txt"}
     assert names - {"eye_1_left_label.nii.gz"} == expected
