@@ -85,7 +85,7 @@ def _box(piece: np.ndarray, y0: int, x0: int) -> Box:
 def _different(boxes: Sequence[Box]) -> list[Box]:
     """Those that are not nearly one that comes before."""
     kept: list[Box] = []
-    array = np.empty((0, 4))
+    array: np.ndarray = np.empty((0, 4))
     for box in boxes:
         if len(kept) and box_overlaps(np.array(box), array).max() > SAME_BOX:
             continue
