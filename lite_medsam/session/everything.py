@@ -1,4 +1,4 @@
-"""Everything that the model sees in a picture: a grid of clicks, and of their masks those that are sure, offered as a batch."""
+"""Everything that the model sees in a picture: a grid of clicks, and of their masks those that are sure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
