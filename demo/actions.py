@@ -17,6 +17,7 @@ from .file_actions import FILE_OPERATIONS
 from .models import Models
 from .object_actions import OBJECT_OPERATIONS
 from .planes import PLANE_OPERATIONS
+from .samples import SAMPLE_OPERATIONS
 from .seats import Refused, Seat, Seats, Turnstile
 from .view import checked_unit, view_of
 from .view_actions import VIEW_OPERATIONS
@@ -52,6 +53,8 @@ class Desk:
             if name in UNCOUNTED:
                 return {"ok": True, **(operation(self, seat, request) or {})}
             with self.turnstile, seat.lock:
+                if seat.session is not None:
+                    seat.session.seconds = {}  # what is told is of this request alone
                 more = operation(self, seat, request) or {}
                 if name in WITHOUT_VIEW:
                     return {"ok": True, **more}
@@ -96,6 +99,7 @@ class Desk:
 
 OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {
     **FILE_OPERATIONS,
+    **SAMPLE_OPERATIONS,
     **VIEW_OPERATIONS,
     **OBJECT_OPERATIONS,
     **VOLUME_OPERATIONS,
@@ -105,6 +109,6 @@ OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {
     **PLANE_OPERATIONS,
 }
 # answered at once, beside whatever works: they touch no picture and no model
-UNCOUNTED = {"upload", "piece", "stop", "progress", "close"}
+UNCOUNTED = {"cards", "upload", "piece", "stop", "progress", "close"}
 # computed in turn as all others, and answered without the view: nothing that it shows has changed
 WITHOUT_VIEW = {"values", "preview", "planes"}

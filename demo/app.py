@@ -14,29 +14,20 @@ from . import texts
 from .actions import Desk
 from .endpoints import add_endpoints
 from .guard import Guard
+from .login import LoginPage
 from .models import Models
 from .seats import Seats, Turnstile
 
 HERE = Path(__file__).parent
 # one closure in this order; a feature's own file stands before "main", which builds the page from what is registered
 SCRIPTS = (
-    *(
-        "nodes",
-        "registry",
-        "toast",
-        "wire",
-        "state",
-        "camera",
-        "drawing",
-        "lengths",
-        "canvas",
-        "picking",
-        "enface",
-        "tools",
-    ),
-    *("viewing", "looks", "boxes", "clicks", "strokes", "lasso", "ruler", "minimap", "hover", "planes"),
-    *("main", "panel"),
-)
+    "nodes", "registry", "icons", "popover", "toast", "wire", "state", "answers",
+    "camera", "drawing", "lengths", "canvas", "picking", "enface",
+    "topbar", "files", "welcome", "rail", "tools", "slices", "saving", "help", "hints",
+    "viewing", "looks", "boxes", "clicks", "strokes", "lasso", "ruler", "minimap", "hover", "planes",
+    "objects", "choices", "naming", "measures", "look", "models", "exact",
+    "main",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -70,8 +61,12 @@ class Settings:
     idle_minutes: float = 30
 
 
-def build(settings: Settings) -> tuple[gr.Blocks, Desk]:
+def build(settings: Settings, login: bool = False) -> tuple[gr.Blocks, Desk]:
     """The page.
+
+    Args:
+        settings: How the service is run.
+        login: Whether people log in, so that they can log out.
 
     Raises:
         WeightsError: If a model directory is none.
@@ -93,31 +88,39 @@ def build(settings: Settings) -> tuple[gr.Blocks, Desk]:
         seats.left(request.session_hash)
 
     with gr.Blocks(title="lite-medsam", analytics_enabled=False, fill_width=True, delete_cache=(300, 900)) as page:
-        gr.HTML(texts.HEADER, css_template=texts.HEADER_STYLE, apply_default_css=False, js_on_load=None)
-        with gr.Tab("Segment"):
-            editor = gr.HTML(
-                "",
-                html_template="<div class='lm-root'></div>",
-                css_template=(HERE / "page" / "page.css").read_text(encoding="utf-8"),
-                js_on_load=script(),
-                server_functions=[answer],
-                apply_default_css=False,
-                elem_id="lite-medsam",
-            )
-        with gr.Tab("Model and limits"):
-            gr.Markdown(texts.NOTICE + "\n" + texts.LIMITS)
-            chosen = gr.Dropdown(list(models.directories), value=models.default, label="Model card of")
-            card = gr.Markdown(models.card(models.default))
-            chosen.change(models.card, chosen, card, api_visibility="private", show_progress="hidden")
-        with gr.Tab("Help"):
-            gr.Markdown(texts.HELP)
-        with gr.Tab("Service"):
-            gr.Markdown(texts.SERVICE)
-            add_endpoints(desk)
+        editor = gr.HTML(
+            "",
+            html_template=f"<div class='lm-root'{' data-login' if login else ''}></div>",
+            css_template=(HERE / "page" / "page.css").read_text(encoding="utf-8"),
+            js_on_load=script(),
+            server_functions=[answer],
+            apply_default_css=False,
+            elem_id="lite-medsam",
+        )
+        with gr.Column(elem_id="lm-about"):  # shown by the page's "?"
+            _about(models, desk)
         page.load(arrive, None, editor, api_visibility="private", show_progress="hidden")
         page.unload(leave)
     page.queue(max_size=settings.waiting + settings.working, default_concurrency_limit=settings.working)
     return page, desk
+
+
+def _about(models: Models, desk: Desk) -> None:
+    """What lies behind "?"."""
+    with gr.Tab("Model card"):
+        gr.Markdown(texts.NOTICE)
+        chosen = gr.Dropdown(list(models.directories), value=models.default, label="Model card of")
+        card = gr.Markdown(models.card(models.default))
+        gr.Markdown(texts.LIMITS)
+        chosen.change(models.card, chosen, card, api_visibility="private", show_progress="hidden")
+    with gr.Tab("Keys"):
+        keys = "element.replaceChildren(document.querySelector('#lm-canvas').liteMedsam.keyList())"
+        gr.HTML("", js_on_load=keys, apply_default_css=False)
+    with gr.Tab("Help"):
+        gr.Markdown(texts.HELP)
+    with gr.Tab("Service"):
+        gr.Markdown(texts.SERVICE)
+        add_endpoints(desk)
 
 
 def script() -> str:
@@ -129,12 +132,11 @@ def launch_options(settings: Settings) -> dict:
     """What `launch` needs besides host and port, so that nothing of others is loaded and nothing is recorded."""
     from starlette.middleware import Middleware
 
-    sans = ["system-ui", "sans-serif"]
     return {
         "css": texts.PAGE_STYLE,
-        "theme": gr.themes.Default(font=sans, font_mono=["ui-monospace", "monospace"]),
+        "theme": _theme(),
         "app_kwargs": {
-            "middleware": [Middleware(Guard, max_upload_bytes=settings.max_upload_mb * 2**20)],
+            "middleware": [Middleware(Guard, max_upload_bytes=settings.max_upload_mb * 2**20), Middleware(LoginPage)],
             "docs_url": None,
             "redoc_url": None,
         },
@@ -146,5 +148,26 @@ def launch_options(settings: Settings) -> dict:
         "pwa": False,
         "mcp_server": False,
         "show_error": True,
-        "footer_links": ["api"],
+        "footer_links": [],  # the page is as high as the window; what the service offers is behind "?"
     }
+
+
+def _theme() -> gr.themes.Base:
+    """Gradio's controls in the editor's one accent colour."""
+    shades = (
+        "#eef7fc",
+        "#d6ebf7",
+        "#aed8ef",
+        "#7cbfe4",
+        "#479fd1",
+        "#1f84bd",
+        "#0069a3",
+        "#00588a",
+        "#004971",
+        "#003b5c",
+        "#00263d",
+    )
+    names = ("c50", "c100", "c200", "c300", "c400", "c500", "c600", "c700", "c800", "c900", "c950")
+    accent = gr.themes.Color(**dict(zip(names, shades, strict=True)), name="accent")
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    return gr.themes.Default(primary_hue=accent, secondary_hue=accent, neutral_hue="gray", text_size="md", **fonts)

@@ -188,6 +188,29 @@ def info_of(desk: Desk) -> dict:
     }
 
 
+class SentFile(gr.File):
+    """A file that was uploaded: Gradio's own would fetch an address that a caller writes in place of a path."""
+
+    is_template = True  # the browser shows a File
+
+    def move_resource_to_block_cache(self, url_or_file_path):
+        """As Gradio's, of what lies here alone."""
+        _refuse_address(url_or_file_path)
+        return super().move_resource_to_block_cache(url_or_file_path)
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path):
+        """As Gradio's, of what lies here alone."""
+        _refuse_address(url_or_file_path)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+
+def _refuse_address(place) -> None:
+    if "://" in str(place) or str(place).lower().startswith(("http:", "https:")):
+        raise gr.Error(
+            "image must be a file that was uploaded, got an address; fetch it and send the file", print_exception=False
+        )
+
+
 def add_endpoints(desk: Desk) -> None:
     """Controls and endpoints `/segment` and `/info`, inside a Blocks context."""
 
@@ -212,7 +235,7 @@ def add_endpoints(desk: Desk) -> None:
 
     with gr.Row():
         with gr.Column():
-            image = gr.File(label="Image or volume", type="filepath")
+            image = SentFile(label="Image or volume", type="filepath")
             prompts = gr.Textbox(
                 "[[120, 80, 260, 190]]",
                 label="Prompts: boxes (NIfTI, DICOM: voxels of the file), or a prompt set as JSON",

@@ -21,7 +21,6 @@ def on_object(call: Callable, message: str = "") -> Callable:
 
     def operation(desk: "Desk", seat: Seat, request: dict) -> dict:
         session = desk.session_of(seat)
-        session.seconds = {}
         seat.compared = None
         session.missed = ()
         answer = {"message": message} | (call(session, request, *_where(request)) or {})

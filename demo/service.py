@@ -3,11 +3,15 @@
 import atexit
 import contextlib
 import ctypes
+import errno
 import hmac
 import os
+import re
 import shutil
 import socket
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 from .app import Settings, build, launch_options
@@ -31,12 +35,18 @@ def serve(
 
     Returns:
         The page, the desk and the local address when it does not block.
+
+    Raises:
+        ValueError: If an argument is not what it must be.
+        OSError: If the port cannot be listened on.
     """
+    check_root_path(root_path)
+    check_port(host, port)
     own_folder()
     few_arenas()
     port = port or free_port(host)
     users = read_users(auth_file) if auth_file is not None else None
-    page, desk = build(settings)
+    page, desk = build(settings, login=users is not None)
     try:
         _, url, _ = page.launch(
             server_name=host,
@@ -44,15 +54,72 @@ def serve(
             share=share,
             root_path=root_path,
             inbrowser=open_browser,
-            prevent_thread_lock=not block,
-            quiet=not block,
+            prevent_thread_lock=True,
+            quiet=True,
             auth=None if users is None else (lambda name, password: _matches(users, name, password)),
             **launch_options(settings),
         )
+        if block:
+            told(url, page.share_url)
+            wait(page)
     finally:
         if block:
             desk.seats.close()
     return page, desk, url
+
+
+def told(url: str, shared: str | None) -> None:
+    """Says where the page is."""
+    print(f"The demo is at {url.rstrip('/')}", flush=True)
+    if shared:
+        print(f"and, for everybody who knows the address, at {shared}", flush=True)
+    print("Ctrl-C stops it.", file=sys.stderr, flush=True)
+
+
+def wait(page) -> None:
+    """Until Ctrl-C, or until the server ends."""
+    try:
+        while page.is_running:
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        print("\nThe demo has stopped.", file=sys.stderr, flush=True)
+    finally:
+        page.close(verbose=False)
+
+
+def check_root_path(root_path: str) -> None:
+    """Checks a path prefix.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    address = re.fullmatch(r"(https?://[^/\s]+)?(/[^\s?#]*)?", root_path)
+    if address is None:
+        raise ValueError(
+            f"--root-path must begin with / or be a whole address, got {root_path!r}; write /{root_path.strip('/ ')}"
+        )
+
+
+def check_port(host: str, port: int) -> None:
+    """Checks that one can listen there; port 0 is always free.
+
+    Raises:
+        OSError: If not.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # what is left of an ended server is no other server
+        try:
+            probe.bind((host.strip("[]"), port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise OSError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
+            other = port + 1 if port < 65535 else port - 1
+            raise OSError(
+                f"port {port} is in use, perhaps by another demo: end that one, or choose another port, "
+                f"--port {other} (--port 0 takes a free one)"
+            ) from None
 
 
 def free_port(host: str) -> int:

@@ -1,21 +1,10 @@
 """The page's texts."""
 
-HEADER = """
-<header class="lm-head">
-  <h1>lite-medsam</h1>
-  <p>Draw a box around something or click on it, get its mask, correct it, take it home.</p>
-  <p role="note"><strong>For research. Not a medical device: no diagnosis, no treatment.</strong></p>
-</header>
-"""
-HEADER_STYLE = """
-.lm-head { display: flex; flex-wrap: wrap; gap: 2px 16px; align-items: baseline; font-size: 14px; }
-.lm-head h1 { font-size: 22px; margin: 0; font-weight: 700; }
-.lm-head p { margin: 0; }
-.lm-head [role="note"] { border: 1px solid var(--border-color-primary); border-radius: 6px; padding: 1px 8px; }
-"""
 PAGE_STYLE = """
-.gradio-container .html-container { padding: 2px 0 !important; }
-@media (max-width: 860px) { .gradio-container .main.app { padding: 8px 12px !important; } }
+body { margin: 0; }
+#lm-about { display: none; position: fixed; inset: 0; z-index: 20; overflow-y: auto;
+  padding: 16px max(16px, calc(50vw - 480px)) 48px; background: var(--body-background-fill); }
+#lm-about.lm-open { display: flex; }
 """
 
 NOTICE = (

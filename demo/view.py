@@ -7,6 +7,7 @@ from lite_medsam.results import readable
 from lite_medsam.results.dicom_seg import lack_of
 from lite_medsam.results.measurements import UNITS, fluid, is_fluid
 from lite_medsam.results.overlay import PALETTE
+from lite_medsam.results.score_words import score_words
 from lite_medsam.segment.region import Region
 from lite_medsam.session.interactive import Session
 from lite_medsam.session.state import ObjectState
@@ -173,6 +174,7 @@ def object_view(session: Session, item: ObjectState, index: int, unit: str) -> d
         "points": [] if answer is None else [list(point) for point in answer.points],
         "mask": None if region is None else region.runs(step),
         "score": None if score is None or not np.isfinite(score) else round(float(score), 3),
+        "words": score_words(score),
         "painted": answer is not None and answer.is_by_hand,
         "stale": answer is not None and answer.is_stale(session.source),
         "followed": answer is None and region is not None,

@@ -2,12 +2,12 @@
 
 register.tool({ id: "box", group: "prompt", label: "Box", key: "b",
   hint: "Box: drag around an object; each drag is a new one. The selected box changes by its handles and moves by its border." });
-register.tool({ id: "click", group: "prompt", label: "Click +", key: "a",
+register.tool({ id: "click", group: "prompt", label: "Point +", key: "a", icon: "click",
   hint: "Click on the object. Right button: not on the object. A click on a mark takes it back." });
-register.tool({ id: "unclick", group: "prompt", label: "Click −", key: "n", hint: "Click where the object is not." });
-register.tool({ id: "scribble", group: "prompt", label: "Scribble +", key: "s",
+register.tool({ id: "unclick", group: "prompt", label: "Point −", key: "n", icon: "click", hint: "Click where the object is not." });
+register.tool({ id: "scribble", group: "prompt", label: "Scribble +", key: "s", icon: "scribble",
   hint: "Draw a line over what belongs to the object: the model follows." });
-register.tool({ id: "unscribble", group: "prompt", label: "Scribble −", key: "x",
+register.tool({ id: "unscribble", group: "prompt", label: "Scribble −", key: "x", icon: "scribble",
   hint: "Draw a line over what does not belong to the object: the model follows." });
 register.tool({ id: "brush", group: "edit", label: "Brush", key: "p", hint: "Paint: exactly the pixels under the brush are added." });
 register.tool({ id: "eraser", group: "edit", label: "Eraser", key: "e",
@@ -39,8 +39,12 @@ for (const [key, dx, dy] of [["arrowleft", 40, 0], ["arrowright", -40, 0], ["arr
   register.key(key, "move the picture", () => board.panBy(dx, dy), { on: "canvas", id: key, shown: "arrows" });
 }
 
-const toggle = (name) => {
-  state.look[name] = !state.look[name];
-  ui.checks[name].querySelector("input").checked = state.look[name];
-  board.redraw();
+const onKey = (event) => {
+  if (event.key === "Escape" && (closeHelp() || closePopOver())) return;
+  const typing = event.target.matches?.("input:not([type=range]):not([type=checkbox]):not([type=file]), textarea, select");
+  if (typing || !ui.root.isConnected || ui.root.inert || event.altKey) return;
+  const entry = pressedKey(event, ui.canvas);
+  if (!entry) return;
+  entry.action(event);
+  event.preventDefault();
 };

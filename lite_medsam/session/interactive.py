@@ -28,7 +28,7 @@ from lite_medsam.session.editing import (
 )
 from lite_medsam.session.record import record_of
 from lite_medsam.session.record_reading import RecordReader
-from lite_medsam.session.state import ObjectState, Snapshot, checked_name
+from lite_medsam.session.state import MAX_NAME, ObjectState, Snapshot, checked_name, usual_name
 
 MAX_OBJECTS = 250
 MAX_POINTS = 400  # per object and slice
@@ -113,7 +113,7 @@ class Session(AskedScan):
         self.commit(self.now.with_object(replace(item, name=checked_name(name))))
 
     def set_target(self, target: str | None, object_id: int | None = None) -> None:
-        """Says what an object is; its answers are decoded anew.
+        """Says what an object is; its answers are decoded anew, and it is called so unless a person has named it.
 
         Args:
             target: One of the names that the model knows; None: not said.
@@ -129,7 +129,9 @@ class Session(AskedScan):
             return
         item = self.object_to_change(object_id)
         if target != item.target:
-            self.commit(self.now.with_object(asked_anew(replace(item, target=target), self._ask_again)))
+            usual = usual_name(item.number, item.label, self.scan.modality)
+            name = (target or usual)[:MAX_NAME] if item.name in (usual, item.target) else item.name
+            self.commit(self.now.with_object(asked_anew(replace(item, target=target, name=name), self._ask_again)))
 
     def hide(self, hidden: bool, object_id: int | None = None) -> None:
         """Leaves an object out of what is shown, or shows it again; it is in all that is saved."""
@@ -267,8 +269,7 @@ class Session(AskedScan):
         if len(objects) >= MAX_OBJECTS:
             raise PromptError(f"a session must have at most {MAX_OBJECTS} objects; save this one and start another")
         number, label = (snapshot or self.now).next_number, (snapshot or self.now).current
-        kind = label or ("fluid" if self.scan.modality == "OCT" else "object")
-        called = checked_name(name) if name else f"{kind} {number}"
+        called = checked_name(name) if name else usual_name(number, label, self.scan.modality)
         return ObjectState(next(self._ids), called, number=number, label=label)
 
     def _add_points(self, new: list, positive: bool, index: int, object_id: int | None) -> None:

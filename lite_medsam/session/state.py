@@ -115,6 +115,11 @@ class Snapshot:
         return replace(self, objects=objects, selected=item.id, next_number=following)
 
 
+def usual_name(number: int, label: str | None, modality: str | None) -> str:
+    """What an object is called that nobody has named."""
+    return f"{label or ('fluid' if modality == 'OCT' else 'object')} {number}"
+
+
 def checked_name(name: str) -> str:
     """A name on one line, without blanks at its ends.
 

@@ -322,7 +322,7 @@ def test_every_control_has_a_name_and_texts_can_be_read(browser, server, scheme)
     editor = Editor(page, server)
     editor.sample("US")
     editor.drag((150, 150), (300, 300))
-    page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
+    editor.unfold()
     nameless = page.evaluate("""() => ['button', 'input', 'select', 'canvas']
         .flatMap((tag) => [...document.querySelectorAll(`.lm-root ${tag}`)])
         .filter((n) => n.offsetParent && !(n.tagName === 'CANVAS' && n.closest('button')))
@@ -335,7 +335,7 @@ def test_every_control_has_a_name_and_texts_can_be_read(browser, server, scheme)
         .reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
       const ground = (n) => { for (; n; n = n.parentElement) { const c = parse(getComputedStyle(n).backgroundColor);
         if (c.length < 4 || c[3] > 0.9) return c; } return [255, 255, 255]; };
-      return ['button:not(:disabled)', 'summary', 'td', 'label > span', '#lm-message']
+      return ['button:not(:disabled)', 'summary', 'td', 'th', 'p', 'h2', 'label > span', '.lm-score span', '.lm-toast']
         .flatMap((what) => [...document.querySelectorAll(`.lm-root ${what}`)])
         .filter((n) => n.offsetParent && n.textContent.trim() && !n.matches('.lm-swatch'))
         .map((n) => { const [a, b] = [light(parse(getComputedStyle(n).color)), light(ground(n))];
@@ -343,12 +343,19 @@ def test_every_control_has_a_name_and_texts_can_be_read(browser, server, scheme)
         .filter(([contrast]) => contrast < 4.5);
     }""")
     assert faint == []
-    assert "Not a medical device" in page.inner_text("body")
-    for tab in ("Model and limits", "Help", "Service"):
+    assert "Not a medical device" in page.get_by_role("note").inner_text()
+    page.keyboard.press("?")
+    page.get_by_text("How good it is").wait_for(timeout=20_000)  # the model card is what comes first
+    page.get_by_role("tab", name="Keys").click()
+    page.locator(".lm-keys").wait_for()
+    assert {"undo", "new object", "Brush"} <= set(page.locator(".lm-keys td").all_inner_texts())
+    for tab in ("Help", "Service"):
         page.get_by_role("tab", name=tab).click()
-        assert page.get_by_role("note").is_visible()
-    page.get_by_role("tab", name="Model and limits").click()
-    page.get_by_text("How good it is").wait_for(timeout=20_000)
+    page.get_by_role("button", name="What this service has").wait_for()
+    page.keyboard.press("Escape")
+    assert not page.get_by_role("tab", name="Help").is_visible()
+    editor.drag((320, 320), (400, 400))  # the page goes on
+    assert len(editor.objects()) == 2
     assert editor.hosts == {"127.0.0.1"} and editor.errors == []
     context.close()
 
@@ -387,19 +394,25 @@ def test_what_it_is_can_be_chosen_where_the_model_knows_names(browser, server, m
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     editor = Editor(context.new_page(), server)
     chooser = editor.page.get_by_label("What is it? (optional)")
-    assert not chooser.is_visible()
     editor.sample("US")
-    chooser.wait_for(state="visible")  # the picture is decoded first
-    assert chooser.input_value() == ""
-    shown = chooser.evaluate("(n) => [...n.querySelectorAll('optgroup')].map((g) => [g.label, g.innerText.trim()])")
-    assert [label for label, _ in shown] == ["US", "CT", "other"]  # that of the picture first
-    texts = chooser.evaluate("(n) => [...n.options].map((o) => o.text)")
-    assert texts == ["not said", "any object in US", "breast lesion", "any object in CT", "my own"]
     editor.drag((150, 140), (300, 310))
+    assert chooser.is_visible() and chooser.input_value() == ""
+    assert editor.page.locator("#lm-targets option").evaluate_all("(all) => all.map((one) => one.value)") == [
+        "any object in US",  # of this kind of picture alone
+        "breast lesion",
+    ]
+
+    def name_it(text):
+        chooser.fill(text)
+        chooser.press("Enter")
+        editor.settle()
+
     before = sum(editor.objects()[0]["mask"]["runs"][1::2])
-    chooser.select_option("breast lesion")
-    editor.settle()
+    name_it("spleen")
+    assert "does not know" in editor.error() and editor.objects()[0]["target"] is None
+    name_it("Breast lesion")
     (item,) = editor.objects()
+    assert editor.error() == "" and item["name"] == "breast lesion"  # and the object is called so
     assert item["target"] == "breast lesion" and sum(item["mask"]["runs"][1::2]) < before
     editor.page.click("#lm-new")
     editor.settle()
@@ -410,9 +423,10 @@ def test_what_it_is_can_be_chosen_where_the_model_knows_names(browser, server, m
     editor.page.click("#lm-undo")
     editor.settle()
     assert chooser.input_value() == "" and sum(editor.objects()[0]["mask"]["runs"][1::2]) == before
+    assert editor.objects()[0]["name"] == "object 1"
     editor.page.click("#lm-redo")
     editor.settle()
-    editor.page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
+    editor.unfold()
     editor.page.select_option("#lm-model", "nameless")
     editor.settle()
     assert not chooser.is_visible() and "does not know breast lesion" in editor.message()
@@ -426,7 +440,7 @@ def test_side_by_side_keeps_prompts_exact(editor):
     editor.drag((150, 140), (300, 310))
     editor.page.keyboard.press("k")
     assert np.abs(np.subtract(editor.objects()[0]["box"], [150, 140, 300, 310])).max() <= 1
-    editor.page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
+    editor.unfold()
     if editor.page.locator("#lm-other-engine option").count() > 1:
         editor.page.click("#lm-compare")
         editor.page.wait_for_function(
@@ -443,8 +457,15 @@ def seen_ratio(editor):
 
 def test_true_aspect_is_a_switch_and_follows_the_pixel_size(editor, tmp_path):
     switch = editor.page.get_by_label("True aspect")
+
+    def toggle(on):
+        editor.page.click("#lm-view")
+        switch.set_checked(on)
+        editor.page.keyboard.press("Escape")
+
     editor.sample("Dermoscopy")
     editor.upload("plain.png", png_of(np.zeros((120, 160), np.uint8)))
+    editor.unfold()
     assert switch.is_disabled() and seen_ratio(editor) == pytest.approx(1)  # the size is not known
     editor.page.fill("#lm-spacing-y", "0.1")
     editor.page.fill("#lm-spacing-x", "0.4")
@@ -452,9 +473,9 @@ def test_true_aspect_is_a_switch_and_follows_the_pixel_size(editor, tmp_path):
     editor.settle()
     assert switch.is_checked() and seen_ratio(editor) == pytest.approx(4)
     assert editor.page.inner_text("#lm-scale") == "Scale: rows 100 µm (user); columns 400 µm (user)"
-    switch.uncheck()
+    toggle(False)
     assert seen_ratio(editor) == pytest.approx(1)
-    switch.check()
+    toggle(True)
     assert seen_ratio(editor) == pytest.approx(4)
     image = np.zeros((120, 160), np.uint8)
     editor.upload("near.npz", case_file(image, tmp_path, spacing_mm=(0.1, 0.103), modality="US"))

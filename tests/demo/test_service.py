@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -198,19 +200,80 @@ def test_the_server_contacts_nobody(tmp_path, monkeypatch):
     assert set(seen) <= local, set(seen) - local
 
 
+def test_an_address_in_place_of_a_file_is_refused_and_not_fetched(server):
+    url, asked = server[0], []
+    with socket.socket() as trap:
+        trap.bind(("127.0.0.1", 0))
+        trap.listen()
+        trap.settimeout(0.5)
+        for scheme in ("http", "HTTPS", "ftp"):
+            address = f"{scheme}://127.0.0.1:{trap.getsockname()[1]}/scan.png"
+            for place in ({"path": address}, {"path": address, "url": address}):
+                file = {**place, "meta": {"_type": "gradio.FileData"}}
+                call = httpx.post(f"{url}/gradio_api/call/segment", json={"data": [file, "[[1, 1, 9, 9]]", None, None]})
+                event = call.json()["event_id"]
+                answer = httpx.get(f"{url}/gradio_api/call/segment/{event}", timeout=30).text
+                assert "event: error" in answer, answer
+                asked.append(answer)
+        with pytest.raises(TimeoutError):
+            trap.accept()
+    assert any("must be a file that was uploaded" in answer for answer in asked), asked
+
+
+def demo_command(*words):
+    command = [sys.executable, "-m", "lite_medsam", "demo", "--no-browser", *words]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_the_command_speaks_for_itself():
+    first = demo_command("--port", "0")
+    try:
+        line = first.stdout.readline()
+        address = re.fullmatch(r"The demo is at (http://127\.0\.0\.1:(\d+))\n", line)
+        assert address and httpx.get(address[1]).status_code == 200
+        second = demo_command("--port", address[2])
+        out, err = second.communicate(timeout=60)
+        assert (
+            second.returncode == 1
+            and out == ""
+            and f"error: port {address[2]} is in use" in err
+            and err.count("\n") == 1
+        )
+        first.send_signal(signal.SIGINT)
+        out, err = first.communicate(timeout=30)
+    finally:
+        first.kill()
+    assert first.returncode == 0 and out == "" and err == "Ctrl-C stops it.\n\nThe demo has stopped.\n"
+
+
+def test_wrong_prefixes_of_a_path_are_told_in_one_line():
+    check = load_demo().check_root_path
+    for good in ("", "/segment", "/a/b/", "https://example.org", "https://example.org/segment"):
+        check(good)
+    for bad in ("segment", "segment/", "/a b", "ftp://example.org", "/a?b"):
+        with pytest.raises(ValueError, match="--root-path must begin with /"):
+            check(bad)
+
+
 def test_a_login_keeps_strangers_out(tmp_path):
     users = tmp_path / "users.txt"
     users.write_text("# who may\n\nanna: geheim:1\nbob:pw\n")
     service = load_demo()
     assert service.read_users(users) == {"anna": " geheim:1", "bob": "pw"}
     with running(auth_file=users) as (url, _):
-        assert "anna" not in httpx.get(url).text and httpx.get(f"{url}/config").status_code == 401
+        page = httpx.get(url)
+        assert "<title>Log in to lite-medsam</title>" in page.text and "gradio" not in page.text.lower()
+        assert "default-src 'self'" in page.headers["content-security-policy"]
+        assert "anna" not in page.text and httpx.get(f"{url}/config").status_code == 401
         assert ask(url, 1, {"op": "look"}).status_code == 401
         assert httpx.post(f"{url}/login", data={"username": "bob", "password": "wrong"}).status_code == 400
         assert httpx.post(f"{url}/login", data={"username": "carl", "password": "pw"}).status_code == 400
         with httpx.Client() as bob:
             assert bob.post(f"{url}/login", data={"username": "bob", "password": "pw"}).status_code == 200
             assert bob.get(f"{url}/config").status_code == 200
+            assert "data-login" in bob.get(url).text and "Log in to" not in bob.get(url).text
+            bob.get(f"{url}/logout")
+            assert bob.get(f"{url}/config").status_code == 401
     for text, message in (("", "name one user"), ("nocolon", "line 1"), (":x", "line 1"), ("a:", "line 1")):
         users.write_text(text)
         with pytest.raises(ValueError, match=message):

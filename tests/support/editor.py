@@ -29,11 +29,13 @@ def chromium():
 class Editor:
     """A page with the editor, and what a hand does on it."""
 
-    def __init__(self, page, url):
+    def __init__(self, page, url, hints=False):
         self.page, self.errors, self.hosts = page, [], set()
         page.on("request", lambda request: self.hosts.add(urlparse(request.url).hostname))
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        if not hints:  # those of the first visit
+            page.add_init_script("localStorage.setItem('lm-hints', 'seen')")
         page.goto(url)
         page.wait_for_selector(".lm-root[data-ready]", timeout=60_000)
 
@@ -44,7 +46,8 @@ class Editor:
 
     def sample(self, title):
         before = self.view()["opened"]
-        self.page.select_option("#lm-sample", label=title)
+        self.page.click("#lm-sample")
+        self.page.locator("#lm-samples").get_by_role("button", name=title, exact=True).click()
         self.page.wait_for_function(f"{self._state('view?.image?.opened ?? 0')} > {before}", timeout=60_000)
         self.settle()
 
@@ -89,6 +92,10 @@ class Editor:
     def tool(self, name):
         self.page.click(f"#lm-tool-{name}")
 
+    def unfold(self):
+        """Opens every section of the panel."""
+        self.page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
+
     def upload(self, name, data):
         before = self.view()["opened"]
         self.page.set_input_files("#lm-file", {"name": name, "mimeType": "application/octet-stream", "buffer": data})
@@ -98,6 +105,7 @@ class Editor:
         self.settle()
 
     def download(self, what, folder):
+        self.page.click("#lm-export")
         with self.page.expect_download() as caught:
             self.page.click(f"#lm-save-{what}")
         path = Path(folder) / caught.value.suggested_filename

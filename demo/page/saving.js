@@ -1,0 +1,21 @@
+// Results to take home.
+
+for (const [what, label, title] of [["zip", "Everything (ZIP)", "Label map, overlay, npz, NIfTI, COCO, measurements and prompts in one file"],
+  ["label", "Label PNG"], ["overlay", "Overlay PNG"], ["npz", "npz"], ["nifti", "NIfTI"], ["coco", "COCO JSON"], ["prompts", "Prompts JSON"]]) {
+  register.menu("export", { id: `lm-save-${what}`, label, title, action: () => save(what) });
+}
+
+const save = async (what) => {
+  say("Preparing the download …");
+  const answer = await act({ op: "save", what, look: { opacity: state.look.fill ? state.look.opacity : 0, contours: state.look.outline } });
+  if (!answer.ok) return;
+  const { name, data } = answer.file;
+  const url = URL.createObjectURL(new Blob([fromBase64(data)], { type: "application/octet-stream" }));
+  const link = h("a", { href: url, download: name });
+  ui.root.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  say(`${name} is in your downloads.`);
+};
+
