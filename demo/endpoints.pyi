@@ -180,7 +180,6 @@ def info_of(desk: Desk) -> dict:
         "notice": "research use only: not a medical device",
     }
 
-
 class SentFile(gr.File):
     """A file that was uploaded: Gradio's own would fetch an address that a caller writes in place of a path."""
 
@@ -195,9 +194,7 @@ class SentFile(gr.File):
         """As Gradio's, of what lies here alone."""
         _refuse_address(url_or_file_path)
         return await super().async_move_resource_to_block_cache(url_or_file_path)
-    from collections.abc import Callable, Sequence
-    from typing import TYPE_CHECKING, Any, Literal
-
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
     if TYPE_CHECKING:
         from gradio.components import Timer

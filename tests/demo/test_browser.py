@@ -459,7 +459,7 @@ def test_true_aspect_is_a_switch_and_follows_the_pixel_size(editor, tmp_path):
     switch = editor.page.get_by_label("True aspect")
 
     def toggle(on):
-        editor.page.click("#lm-view")
+        editor.look()
         switch.set_checked(on)
         editor.page.keyboard.press("Escape")
 

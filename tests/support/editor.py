@@ -92,6 +92,11 @@ class Editor:
     def tool(self, name):
         self.page.click(f"#lm-tool-{name}")
 
+    def look(self):
+        """Opens the popover "View"; a click elsewhere or Escape closes it."""
+        if not self.page.locator("#lm-look").is_visible():
+            self.page.click("#lm-view")
+
     def unfold(self):
         """Opens every section of the panel."""
         self.page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
