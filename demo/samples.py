@@ -47,7 +47,7 @@ def _seen(kind: str, seed: int | None, value: int) -> tuple[np.ndarray, np.ndarr
     if seed is None:
         case = make_phantom_volume(kind)
         middle = len(case.image) // 2
-        return to_uint8(case.image)[middle], case.label[middle] == value, middle
+        return to_uint8(case.image[middle]), case.label[middle] == value, middle
     case = make_phantom(kind, seed)
     return to_uint8(case.image), case.label == value, 0
 
