@@ -188,20 +188,24 @@ def info_of(desk: Desk) -> dict:
     }
 
 
-class SentFile(gr.File):
-    """A file that was uploaded: Gradio's own would fetch an address that a caller writes in place of a path."""
+def _only_sent(component: gr.File) -> gr.File:
+    """A file that was uploaded: Gradio's own component fetches an address that a caller writes in place of a path.
 
-    is_template = True  # the browser shows a File
+    Not a class of its own: Gradio would write a .pyi file beside this one for it.
+    """
+    plain, waiting = component.move_resource_to_block_cache, component.async_move_resource_to_block_cache
 
-    def move_resource_to_block_cache(self, url_or_file_path):
-        """As Gradio's, of what lies here alone."""
-        _refuse_address(url_or_file_path)
-        return super().move_resource_to_block_cache(url_or_file_path)
+    def checked(place):
+        _refuse_address(place)
+        return plain(place)
 
-    async def async_move_resource_to_block_cache(self, url_or_file_path):
-        """As Gradio's, of what lies here alone."""
-        _refuse_address(url_or_file_path)
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
+    async def checked_later(place):
+        _refuse_address(place)
+        return await waiting(place)
+
+    component.move_resource_to_block_cache = checked
+    component.async_move_resource_to_block_cache = checked_later
+    return component
 
 
 def _refuse_address(place) -> None:
@@ -235,7 +239,7 @@ def add_endpoints(desk: Desk) -> None:
 
     with gr.Row():
         with gr.Column():
-            image = SentFile(label="Image or volume", type="filepath")
+            image = _only_sent(gr.File(label="Image or volume", type="filepath"))
             prompts = gr.Textbox(
                 "[[120, 80, 260, 190]]",
                 label="Prompts: boxes (NIfTI, DICOM: voxels of the file), or a prompt set as JSON",
