@@ -169,5 +169,10 @@ def _theme() -> gr.themes.Base:
     )
     names = ("c50", "c100", "c200", "c300", "c400", "c500", "c600", "c700", "c800", "c900", "c950")
     accent = gr.themes.Color(**dict(zip(names, shades, strict=True)), name="accent")
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-    return gr.themes.Default(primary_hue=accent, secondary_hue=accent, neutral_hue="gray", text_size="md", **fonts)
+    return gr.themes.Default(
+        primary_hue=accent,
+        secondary_hue=accent,
+        neutral_hue="gray",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )

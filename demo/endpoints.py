@@ -203,8 +203,7 @@ def _only_sent(component: gr.File) -> gr.File:
         _refuse_address(place)
         return await waiting(place)
 
-    component.move_resource_to_block_cache = checked
-    component.async_move_resource_to_block_cache = checked_later
+    vars(component).update(move_resource_to_block_cache=checked, async_move_resource_to_block_cache=checked_later)
     return component
 
 

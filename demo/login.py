@@ -20,7 +20,8 @@ class LoginPage:
         if scope["type"] != "http" or scope["method"] != "GET" or scope["path"].removeprefix(root) not in ("", "/"):
             await self._app(scope, receive, send)
             return
-        start, body = None, b""
+        start: dict = {}
+        body = b""
 
         async def kept(message):
             nonlocal start, body

@@ -44,12 +44,12 @@ def sample_cards() -> tuple[dict, ...]:
 
 def _seen(kind: str, seed: int | None, value: int) -> tuple[np.ndarray, np.ndarray, int]:
     """A picture, or the slice of a volume that opens first, as uint8; where the object is on it; which slice."""
-    if seed is None:
-        case = make_phantom_volume(kind)
+    case = make_phantom_volume(kind) if seed is None else make_phantom(kind, seed)
+    assert case.label is not None
+    if case.is_volume:
         middle = len(case.image) // 2
-        return to_uint8(case.image[middle]), case.label[middle] == value, middle
-    case = make_phantom(kind, seed)
-    return to_uint8(case.image), case.label == value, 0
+        return to_uint8(case.image[middle]), np.asarray(case.label[middle] == value), middle
+    return to_uint8(case.image), np.asarray(case.label == value), 0
 
 
 def _picture(image: np.ndarray, box: list[int] | None) -> str:
