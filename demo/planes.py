@@ -9,7 +9,7 @@ from lite_medsam.session.planes import PlanePrompts
 from .fields import list_of, number_of, text_of, whole_of
 from .object_actions import on_object
 from .seats import Refused, Seat
-from .slice_pictures import data_url
+from .slice_pictures import data_url, packed
 
 if TYPE_CHECKING:
     from .actions import Desk
@@ -24,10 +24,11 @@ def _planes(desk: "Desk", seat: Seat, request: dict) -> dict:
         raise Refused("at must be x, y and z of a voxel")
     have = {text_of(key, "have") for key in list_of(request.get("have", []), "have", 2) if key is not None}
     prompts = PlanePrompts(session)
-    return {"planes": [plane_view(seat, prompts, axis, at[2 - axis], have) for axis in (1, 2)]}
+    deep = request.get("values") is True and session.scan.values.ndim == 3
+    return {"planes": [plane_view(seat, prompts, axis, at[2 - axis], have, deep) for axis in (1, 2)]}
 
 
-def plane_view(seat: Seat, prompts: PlanePrompts, axis: int, index: int, have: set[str]) -> dict:
+def plane_view(seat: Seat, prompts: PlanePrompts, axis: int, index: int, have: set[str], deep: bool) -> dict:
     """One picture across rows (axis 1) or columns (axis 2), with all objects on it.
 
     Args:
@@ -36,12 +37,13 @@ def plane_view(seat: Seat, prompts: PlanePrompts, axis: int, index: int, have: s
         axis: Of the array.
         index: Along it.
         have: Keys of pictures that the page has already.
+        deep: The values themselves, packed, in place of what the model sees.
     """
     session, plane = prompts.session, prompts.planes[axis]
     picture = prompts.picture(axis, index)
     height, width = picture.shape[:2]
     spacing = session.spacing_mm
-    key = f"{seat.opened}.{session.version}.{axis}.{index}"
+    key = f"{seat.opened}.{session.version}.{axis}.{index}{'.values' if deep else ''}"
     shown = {
         "key": key,
         "opened": seat.opened,
@@ -58,7 +60,10 @@ def plane_view(seat: Seat, prompts: PlanePrompts, axis: int, index: int, have: s
     }
     if spacing is not None and len(spacing) == 3:
         shown["um"] = {"x": 1000 * spacing[plane.columns], "y": 1000 * spacing[plane.rows]}
-    if key not in have:
+    if key not in have and deep:
+        codes, shown["low"], shown["step"] = packed(plane.picture(session.scan.values, index), seat.value_range)
+        shown["png"] = data_url(codes)
+    elif key not in have:
         shown["png"] = data_url(np.ascontiguousarray(picture))
     return shown
 

@@ -99,6 +99,6 @@ overlays.push((context, pane, camera) => {
 
 register.tool({ id: "lasso", group: "edit", label: "Lasso +", key: "l",
   hint: "Lasso: drag around what belongs to the object, or click from corner to corner. Exactly what lies inside is added." });
-register.tool({ id: "unlasso", group: "edit", label: "Lasso −", key: "u",
+register.tool({ id: "unlasso", group: "edit", label: "Lasso −", key: "u", icon: "lasso",
   hint: "Lasso: drag around what does not belong to the object, or click from corner to corner. Exactly what lies inside is cut." });
 register.key("enter", "close the polygon of the lasso", () => { if (openLasso) sendLasso(openLasso.corners, openLasso.add); }, { on: "canvas" });

@@ -20,7 +20,8 @@ const showPlanes = async () => {
   planes.busy = true;
   while (planes.again && planes.on) {
     planes.again = false;
-    const answer = await wire.direct({ op: "planes", at: planes.at, have: planes.canvases.map((one) => one.key) });
+    const values = !isPlainView() && hasDeepValues(state.view.image); // those that the model's window has cut off, too
+    const answer = await wire.direct({ op: "planes", at: planes.at, have: planes.canvases.map((one) => one.key), values });
     if (!answer.ok) say(answer.error, { error: true, id: "planes" });
     else for (const [i, shown] of answer.planes.entries()) await planes.canvases[i].show(shown);
   }
@@ -42,7 +43,7 @@ const makePlane = (number) => {
     "aria-label": "Another plane of the volume" });
   const context = canvas.getContext("2d");
   const camera = makeCamera();
-  const plane = { canvas, camera, key: null, shown: null, bitmap: null, objects: [] };
+  const plane = { canvas, camera, key: null, shown: null, bitmap: null, source: null, objects: [] };
   let gesture = null;
 
   const pane = () => ({ x: 0, y: 0, w: canvas.clientWidth, h: canvas.clientHeight, masks: true, prompts: true, title: plane.shown?.name });
@@ -78,8 +79,18 @@ const makePlane = (number) => {
   };
   plane.redraw = () => requestAnimationFrame(draw);
 
+  // the picture as the model is given it, or the values behind it
+  const take = async (shown) => {
+    if (shown.low !== undefined) plane.source = { ...await unpacked(shown), window: seenWindow() };
+    else {
+      const bitmap = await createImageBitmap(await fetchData(shown.png), { colorSpaceConversion: "none" });
+      plane.source = { bitmap, rgba: pixelsOf(bitmap), width: bitmap.width, height: bitmap.height, low: 0, step: 1, window: [127.5, 255] };
+    }
+  };
+
   plane.show = async (shown) => {
-    if (shown.png) plane.bitmap = await createImageBitmap(await fetchData(shown.png));
+    if (shown.png) await take(shown);
+    plane.bitmap = isPlainView() ? plane.source.bitmap ?? plane.bitmap : seenThrough(plane.source);
     const isOther = plane.shown?.opened !== shown.opened || plane.shown?.name !== shown.name;
     [plane.key, plane.shown] = [shown.key, shown];
     [camera.width, camera.height] = [shown.width, shown.height];
@@ -228,9 +239,11 @@ const planesNode = h("div", { className: "lm-planes", id: "lm-planes" }, ...plan
 const planesSwitch = h("input", { type: "checkbox", id: "lm-three-planes", onchange: () => switchPlanes(planesSwitch.checked) });
 const planesLook = h("label", { className: "lm-check" }, planesSwitch, h("span", {}, "Three planes"));
 register.look({ id: "planes", label: "", node: planesLook, update: (view) => { planesLook.hidden = !view.image?.volume; } });
-register.tool({ id: "cross", group: "view", label: "Crosshair", key: "g",
+register.tool({ id: "cross", group: "view", label: "Crosshair", key: "g", icon: "M12 3v7 M12 14v7 M3 12h7 M14 12h7 M11.5 12h1",
   hint: "Crosshair: three planes of a volume through one place; drag to lead them." });
 register.key("q", "three planes of a volume", () => switchPlanes(!planes.on));
+
+viewFollowers.push(() => { if (planes.on) showPlanes(); });
 
 onView((view) => {
   const { image } = view;

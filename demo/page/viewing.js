@@ -63,13 +63,18 @@ const viewSource = async (image, bitmap) => {
   if (hasDeepValues(image)) {
     const answer = await wire.direct({ op: "values", slice: image.slice });
     if (!answer.ok) { say(answer.error, { error: true }); return null; }
-    const deep = await createImageBitmap(await fetchData(answer.png), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
-    const rgba = pixelsOf(deep);
-    source.codes = new Uint16Array(rgba.length / 4);
-    for (let i = 0; i < source.codes.length; i++) source.codes[i] = (rgba[4 * i] << 8) | rgba[4 * i + 1];
-    Object.assign(source, { low: answer.low, step: answer.step, window: answer.window });
+    Object.assign(source, await unpacked(answer), { window: answer.window });
   } else source.rgba = pixelsOf(bitmap);
   return state.key === image.key ? (pictures.source = source) : null;
+};
+
+// grey values from a picture that holds their codes in two bytes
+const unpacked = async ({ png, low, step }) => {
+  const deep = await createImageBitmap(await fetchData(png), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+  const rgba = pixelsOf(deep);
+  const codes = new Uint16Array(rgba.length / 4);
+  for (let i = 0; i < codes.length; i++) codes[i] = (rgba[4 * i] << 8) | rgba[4 * i + 1];
+  return { codes, low, step, width: deep.width, height: deep.height };
 };
 
 // 0..255 for each code
@@ -88,6 +93,11 @@ const viewTable = (source) => {
 const renderView = async (image, bitmap) => {
   const source = await viewSource(image, bitmap);
   if (!source) return;
+  state.bitmap = seenThrough(source);
+  board.redraw();
+};
+
+const seenThrough = (source) => {
   const table = viewTable(source);
   const { codes, rgba, width, height } = source;
   const pixels = new ImageData(width, height);
@@ -102,10 +112,10 @@ const renderView = async (image, bitmap) => {
   }
   const canvas = h("canvas", { width, height });
   canvas.getContext("2d").putImageData(pixels, 0, 0);
-  state.bitmap = canvas;
-  board.redraw();
+  return canvas;
 };
 
+const viewFollowers = []; // what else is seen through the same view
 // after a change of the view; while one is made, only the newest of those that come waits
 let viewAgain = false;
 let viewBusy = false;
@@ -119,6 +129,7 @@ const showView = async () => {
     const image = state.view?.image;
     if (image) await showPicture({ ...image, png: null });
     board.redraw();
+    for (const follow of viewFollowers) follow();
   }
   viewBusy = false;
 };

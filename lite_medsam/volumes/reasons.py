@@ -9,11 +9,12 @@ REASONS = {
     "contrast": "it stands out much less",
     "area": "suddenly much larger",
     "stopped": "stopped by hand",
+    "plane": "followed on another plane",
     "jump": "lies elsewhere than on the slice before",
 }
 """What `Ending.why` and `VolumePrediction.weak` say, for people."""
 
-EXPECTED = ("end of volume", "limit")
+EXPECTED = ("end of volume", "limit", "plane")
 """Endings that need no look."""
 
 

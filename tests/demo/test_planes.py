@@ -114,3 +114,27 @@ def test_requests_for_planes_are_checked_and_pictures_are_sent_once():
     assert len(json.loads(files["prompts.json"])["objects"][0]["slices"]) > 1  # the mask stands on the slices too
     page.do("planeunclick", axis=2, index=30, number=0)
     assert page.do("look")["objects"][0]["slices"] == []
+
+
+def test_planes_come_with_all_grey_values_where_they_are_asked_for():
+    from demo_desk import OneModel
+    from fakes import FakeBackend
+    from PIL import Image
+
+    from lite_medsam.scans.geometry import Geometry
+    from lite_medsam.scans.scan import Scan
+    from lite_medsam.segment.predictor import Predictor
+
+    page = Page(desk_with(OneModel(Predictor(FakeBackend(64), "off"))))
+    shape = (6, 30, 40)
+    values = np.random.default_rng(0).integers(-1000, 2000, shape).astype(np.int16)
+    scan = Scan(
+        values, (1.0, 1.0, 1.0), "CT", Geometry.from_spacing(shape, None), is_volume=True, default_window=(40, 400)
+    )
+    page.desk.use(page.desk.seats.find(page.token), scan)
+    for one, picture in zip(
+        page.ask("planes", at=[7, 20, 3], values=True)["planes"], (values[:, 20], values[:, :, 7]), strict=True
+    ):
+        codes = np.asarray(Image.open(io.BytesIO(base64.b64decode(one["png"].split(",")[1]))), np.int64)
+        seen = one["low"] + one["step"] * (256 * codes[..., 0] + codes[..., 1])
+        assert np.array_equal(seen, picture[::-1])  # the head is up
