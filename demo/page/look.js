@@ -38,8 +38,8 @@ register.section({ id: "lm-windowpart", title: "What the model is given", place:
     ui.presets = h("div", { className: "lm-row" }, ...PRESETS.map(([name, centre, width]) =>
       button(name, `The model is given ${windowText([centre, width])}`, () => act({ op: "window", centre, width }))));
     return h("div", { className: "lm-body" },
-      h("p", { className: "lm-scale" }, "The grey values that the masks are made from. A change makes the masks anew; undo takes it back. "
-        + "To see more or less of them, drag with the right button or use View."),
+      h("p", { className: "lm-scale" }, "The grey values that masks are made from. Masks that are there stay until they are asked for anew; undo takes a change "
+        + "back. To see more or less of them, drag with the right button or use View."),
       field("Level", ui.centre, ui.centreSlide), field("Window", ui.width, ui.widthSlide), ui.presets,
       h("div", { className: "lm-row" },
         button("What I see", "Give the model the window that is seen", () => giveView(), { node: { id: "lm-window-seen" } }),
