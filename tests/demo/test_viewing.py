@@ -71,7 +71,6 @@ def test_the_window_that_is_seen_is_not_the_one_that_the_model_is_given(editor):
     assert (narrow == 0).sum() > (given == 0).sum() + 100 and (narrow == 255).sum() > (given == 255).sum() + 100
     # typed in: exactly the values between, also those that the model's picture has cut off
     editor.look()
-    editor.look()
     editor.page.fill("#lm-view-centre", "3990")
     editor.page.fill("#lm-view-width", "20")
     editor.page.press("#lm-view-width", "Tab")
@@ -92,7 +91,6 @@ def test_the_window_that_is_seen_is_not_the_one_that_the_model_is_given(editor):
 def test_colour_pictures_have_channels_brightness_contrast_and_gamma(editor):
     image = make_phantom("fundus", 0).image
     editor.sample("Fundus")
-    editor.look()
     editor.look()
     editor.page.select_option("#lm-channel", "green")
     editor.settle()
