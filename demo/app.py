@@ -23,8 +23,9 @@ HERE = Path(__file__).parent
 SCRIPTS = (
     "nodes", "registry", "icons", "popover", "toast", "wire", "state", "answers",
     "camera", "drawing", "lengths", "canvas", "picking", "enface",
-    "topbar", "files", "welcome", "rail", "tools", "slices", "saving", "help", "hints",
+    "topbar", "files", "welcome", "rail", "tools", "slices", "saving", "exports", "help", "hints",
     "viewing", "looks", "boxes", "clicks", "strokes", "lasso", "ruler", "minimap", "hover", "planes",
+    "cleanup", "candidates", "classes",
     "objects", "choices", "naming", "measures", "look", "models", "exact",
     "main",
 )  # fmt: skip

@@ -70,6 +70,7 @@ const showObjects = (view) => {
     if (!shapes.has(key)) shapes.set(key, maskShape(mask, colour));
     return shapes.get(key);
   };
+  colourByClass(view);
   if (view.next) state.nextColour = view.next.colour;
   state.objects = view.objects.map((item) => ({ ...item, shape: item.hidden ? null : shapeOf(item.mask, item.colour) }));
   state.other = view.compared

@@ -8,8 +8,10 @@ for (const [what, label, title] of [["zip", "Everything (ZIP)", "Label map, over
 const save = async (what) => {
   say("Preparing the download …");
   const answer = await act({ op: "save", what, look: { opacity: state.look.fill ? state.look.opacity : 0, contours: state.look.outline } });
-  if (!answer.ok) return;
-  const { name, data } = answer.file;
+  if (answer.ok) takeFile(answer.file);
+};
+
+const takeFile = ({ name, data }) => {
   const url = URL.createObjectURL(new Blob([fromBase64(data)], { type: "application/octet-stream" }));
   const link = h("a", { href: url, download: name });
   ui.root.append(link);
@@ -18,4 +20,3 @@ const save = async (what) => {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
   say(`${name} is in your downloads.`);
 };
-

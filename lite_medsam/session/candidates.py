@@ -9,12 +9,13 @@ import numpy as np
 from lite_medsam.errors import PromptError
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.segment.choices import overlap
+from lite_medsam.segment.instances import split_instances
 from lite_medsam.segment.prediction import Prediction
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
 from lite_medsam.session.alike import Alike
 from lite_medsam.session.likeness import FeatureMap, Rule, fit_rule
-from lite_medsam.session.proposals import Box, proposed_boxes
+from lite_medsam.session.proposals import SMALLEST, Box, proposed_boxes
 
 MAX_CANDIDATES = 200
 FIRST_BOXES, BOXES, REST_BOXES = 40, 160, 60  # asked in the first round, in the second, and for what is left
@@ -29,8 +30,8 @@ class Candidate:
     """An object that is offered.
 
     Attributes:
-        box: x0, y0, x1, y1 that the model was asked with, last pixel inside.
-        region: Its answer.
+        box: x0, y0, x1, y1 around the mask, last pixel inside.
+        region: The mask: the main part of what the model answers to such a box, or a piece of it.
         score: Its estimate of the mask's IoU.
         likeness: 0 to 1: how like the examples in look and size, or for `everything` how sure the mask is.
     """
@@ -118,10 +119,23 @@ class _Search:
         """The same, each asked for once more from a crop with the box of its own mask: an object stays what it is."""
         again = []
         for item, agreed in asked_again(self._predictor, self._image, offered, self._target):
-            likeness = self._alike.of(item.region, item.score, agreed)
-            again.append(replace(item, likeness=likeness))
+            again += self._divided(item, agreed)
         again.sort(key=lambda item: -item.likeness)
         return distinct([item for item in again if item.likeness >= FLOOR], self.known)
+
+    def _divided(self, item: Candidate, agreed: float) -> list[Candidate]:
+        """A candidate rated; its pieces instead, where its mask falls apart at its necks into what is as like the examples."""
+        whole = replace(item, likeness=self._alike.of(item.region, item.score, agreed))
+        if item.region.area_px < self._area:
+            return [whole]
+        parts = [moved(Region.of(part), item.region) for part in split_instances(item.region.inside)]
+        pieces = [
+            Candidate(box_of(part), part, item.score, self._alike.of(part, item.score, agreed))
+            for part in parts
+            if part.area_px >= SMALLEST * self._area
+        ]
+        alike = np.mean([piece.likeness for piece in pieces]) if len(pieces) > 1 else 0.0
+        return pieces if alike >= 0.9 * whole.likeness else [whole]
 
     def _offered(self, boxes: Sequence[Box], known: Sequence[Region]) -> list[Candidate]:
         self._ask([box for box in boxes if box not in self._asked])
@@ -162,14 +176,15 @@ def asked_again(
         offered: The candidates; those of which nothing is left are passed over.
         target: What they are, as the model knows it.
     """
-    boxes = [_box_of(item.region) for item in offered]
+    boxes = [box_of(item.region) for item in offered]
     if not boxes:
         return
     found = predictor.segment(image, [Prompt(box=box, target=target) for box in boxes])
-    for i, (item, box) in enumerate(zip(offered, boxes, strict=True)):
+    for i, item in enumerate(offered):
         region = main_part(region_of(found, i))
         if region.area_px:
-            yield Candidate(box, region, float(found.scores[i]), item.likeness), overlap(item.region, region)
+            score = float(found.scores[i])
+            yield Candidate(box_of(region), region, score, item.likeness), overlap(item.region, region)
 
 
 def region_of(prediction: Prediction, index: int) -> Region:
@@ -184,7 +199,11 @@ def main_part(region: Region) -> Region:
     count, parts, facts, _ = cv2.connectedComponentsWithStats(region.inside.astype(np.uint8), connectivity=4)
     if count < 3:
         return region
-    part = Region.of(parts == 1 + int(np.argmax(facts[1:, cv2.CC_STAT_AREA])))
+    return moved(Region.of(parts == 1 + int(np.argmax(facts[1:, cv2.CC_STAT_AREA]))), region)
+
+
+def moved(part: Region, region: Region) -> Region:
+    """What was cut out of a region's rectangle, in the region's image."""
     return Region(region.x0 + part.x0, region.y0 + part.y0, part.inside, region.image_hw)
 
 
@@ -223,7 +242,8 @@ def is_same(a: Region, b: Region) -> bool:
     return overlap(a, b) > SAME_IOU or max(_held(a, b), _held(b, a)) > HELD
 
 
-def _box_of(region: Region) -> Box:
+def box_of(region: Region) -> Box:
+    """The box around a mask; of an empty one the first pixel."""
     x0, y0, x1, y1 = region.box or (0, 0, 0, 0)
     return float(x0), float(y0), float(x1), float(y1)
 

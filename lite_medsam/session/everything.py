@@ -14,6 +14,7 @@ from lite_medsam.session.candidates import (
     MAX_CANDIDATES,
     Candidate,
     asked_again,
+    box_of,
     distinct,
     main_part,
     region_of,
@@ -101,5 +102,4 @@ def _sure_masks(
             continue
         region = main_part(region_of(found, i))
         if region.box and SMALLEST_PX <= region.area_px <= LARGEST * found.image_hw[0] * found.image_hw[1]:
-            x0, y0, x1, y1 = region.box
-            yield Candidate((float(x0), float(y0), float(x1), float(y1)), region, score, score * stable)
+            yield Candidate(box_of(region), region, score, score * stable)
