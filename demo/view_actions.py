@@ -42,7 +42,8 @@ def _preview(desk: "Desk", seat: Seat, request: dict) -> dict:
     x, y = number_of(request.get("x"), "x"), number_of(request.get("y"), "y")
     index, target = whole_of(request.get("slice", 0), "slice"), request.get("object")
     target = None if target is None else whole_of(target, "object")
-    region = previewed(session, x, y, request.get("positive") is not False, index, target)
+    positive, exact = request.get("positive") is not False, request.get("exact") is True
+    region = previewed(session, x, y, positive, index, target, exact)
     return {"mask": None if region is None else region.runs(shown_step(session.image_hw))}
 
 

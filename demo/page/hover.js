@@ -1,8 +1,10 @@
-// The mask under the pointer before a click: while the pointer of a mouse or pen rests or moves with a click tool, the
-// server is asked what a click there would give. One question at a time, the newest place next; what comes late is dropped.
+// The mask under the pointer before a click: while the pointer of a mouse or pen moves with a click tool, the server is asked
+// what a click there would give, in one look; once it rests, exactly. One question at a time, the newest place next; what comes
+// late is dropped.
 
 const HOVER_PAUSE_MS = 60;
-const preview = { shape: null, colour: null, key: null, wanted: null, asking: false, turn: 0 };
+const REST_MS = 120;
+const preview = { shape: null, exact: false, colour: null, wanted: null, asking: false, turn: 0 };
 state.look.hover = !window.matchMedia("(pointer: coarse)").matches;
 
 const endPreview = () => {
@@ -22,21 +24,28 @@ const previewPlace = (place, event) => {
   return { x, y, positive: state.tool === "click", slice: state.slice, object: state.selected, key: state.key };
 };
 
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+const showPreview = async ({ key, ...place }, exact) => {
+  const { turn } = preview;
+  const answer = await wire.direct({ op: "preview", ...place, exact });
+  if (turn !== preview.turn || key !== state.key || !answer.ok) return;
+  preview.colour = selectedObject()?.colour ?? state.nextColour;
+  preview.shape = answer.mask && maskShape(answer.mask, preview.colour);
+  preview.exact = exact;
+  board.redraw();
+};
+
 const askPreview = async () => {
   if (preview.asking) return;
   preview.asking = true;
   while (preview.wanted) {
-    const { key, ...place } = preview.wanted;
-    const { turn } = preview;
+    const { wanted, turn } = preview;
     preview.wanted = null;
-    const answer = await wire.direct({ op: "preview", ...place });
-    if (turn === preview.turn && key === state.key && answer.ok) {
-      const colour = selectedObject()?.colour ?? state.nextColour;
-      preview.shape = answer.mask && maskShape(answer.mask, colour);
-      preview.colour = colour;
-      board.redraw();
-    }
-    await new Promise((done) => setTimeout(done, HOVER_PAUSE_MS));
+    await showPreview(wanted, false);
+    await pause(HOVER_PAUSE_MS);
+    if (!preview.wanted) await pause(REST_MS);
+    if (!preview.wanted && turn === preview.turn) await showPreview(wanted, true);
   }
   preview.asking = false;
 };

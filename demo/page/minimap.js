@@ -1,6 +1,7 @@
 // A small map in the corner while a part of the picture is seen: where that part lies. A click or a drag on it leads there.
 
 const MAP_SIDE = 120; // screen pixels of the longer side
+const ABOVE = 36; // the lower edge: where the pointer is stands below
 
 // where the map lies in a pane; null while the whole picture is seen
 const mapOf = (pane, camera) => {
@@ -9,8 +10,9 @@ const mapOf = (pane, camera) => {
   const [right, bottom] = camera.toPicture(pane, pane.x + pane.w, pane.y + pane.h);
   if (camera.fitted || (left <= 0 && top <= 0 && right >= width && bottom >= height) || pane.w < 3 * MAP_SIDE) return null;
   const scale = MAP_SIDE / Math.max(width * camera.ax, height * camera.ay);
-  return { x: pane.x + 8, y: pane.y + (pane.title ? 36 : 8), sx: scale * camera.ax, sy: scale * camera.ay,
-    w: width * camera.ax * scale, h: height * camera.ay * scale, seen: [left, top, right, bottom] };
+  const [w, tall] = [width * camera.ax * scale, height * camera.ay * scale];
+  return { x: pane.x + 8, y: pane.y + pane.h - tall - ABOVE, sx: scale * camera.ax, sy: scale * camera.ay, w, h: tall,
+    seen: [left, top, right, bottom] };
 };
 
 overlays.push((context, pane, camera) => {

@@ -225,6 +225,7 @@ overlays.push((context, pane, camera) => { if (planes.on) drawCross(context, pan
 
 gestures.set("cross", {
   start(place) {
+    if (state.slices < 2) { say("A picture has one plane: open a volume."); return null; }
     const lead = ({ x, y }) => setCross([Math.floor(x), Math.floor(y), state.slice]);
     if (!planes.on) switchPlanes(true);
     lead(place);

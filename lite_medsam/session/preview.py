@@ -1,20 +1,25 @@
 """What a click would give, before it is made."""
 
-import numpy as np
+from dataclasses import replace
 
 from lite_medsam.errors import PromptError
-from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
+from lite_medsam.session.answer import Answer
+from lite_medsam.session.asking import asked
 from lite_medsam.session.interactive import Session
 
 
 def previewed(
-    session: Session, x: float, y: float, positive: bool, index: int = 0, object_id: int | None = None
+    session: Session,
+    x: float,
+    y: float,
+    positive: bool,
+    index: int = 0,
+    object_id: int | None = None,
+    exact: bool = False,
 ) -> Region | None:
-    """The mask of one more click, without a change of the session; quick, and close to what the click itself gives.
-
-    Without a box the picture as a whole is asked, which is encoded already, and no crop around what is found there.
+    """The mask of one more click, without a change of the session.
 
     Args:
         session: The session.
@@ -23,6 +28,8 @@ def previewed(
         positive: Whether the click is on the object.
         index: The slice.
         object_id: Of the object that the click would be for; None: a new one.
+        exact: As the click itself is answered. Else the model looks once, from what is encoded already: the box's crop, or
+            the picture as a whole; the click's own mask may differ, as the model looks again from a crop then.
 
     Returns:
         The mask, None where the model answers with none or cannot be asked.
@@ -32,22 +39,19 @@ def previewed(
     """
     pixels = session.pixels(index)
     item = None if object_id is None else session.now.find(object_id)
-    old = None if item is None else item.answers.get(index)
-    box = None if old is None else old.box
-    points = (*(() if old is None else old.points), (float(x), float(y), int(positive)))
+    old = Answer() if item is None else item.answers.get(index, Answer())
     before = None if item is None else item.region(index)
-    predictor = session.predictor
-    prompt = Prompt(
-        box,
-        np.array([point[:2] for point in points]),
-        np.array([point[2] for point in points], np.int64),
-        None if before is None or not before.area_px else before.full(),
-        target=None if item is None else item.target_among(predictor.spec.targets),
-    )
-    if box is None:
-        predictor = Predictor(predictor.backend, "off", predictor.cache)
+    points = (*old.points, (float(x), float(y), int(positive)))
+    said = replace(old, points=points, previous=before if before is not None and before.area_px else None)
+    target = None if item is None else item.target_among(session.predictor.spec.targets)
     try:
-        region = Region.of(predictor.segment(pixels, [prompt]).mask(0))
+        if exact:
+            region = asked(session.given, pixels, target, said, 1).region
+        else:
+            predictor = session.predictor
+            if said.box is None:
+                predictor = Predictor(predictor.backend, "off", predictor.cache)
+            region = Region.of(predictor.segment(pixels, [said.said(target=target)]).mask(0))
     except PromptError:  # a model that takes no clicks, or none alone
         return None
     return region if region.area_px else None

@@ -28,6 +28,7 @@ def page():
 
 def test_a_preview_is_the_mask_of_the_click_and_changes_nothing(page):
     answer = page.ask("preview", x=30, y=28, slice=0)
+    assert page.ask("preview", x=30, y=28, exact=True)["mask"] == answer["mask"]
     seen = mask_of(answer["mask"], (64, 64))
     y, x = np.mgrid[:64, :64]
     assert np.array_equal(seen, np.hypot(x - 30, y - 28) < DISC_RADIUS)
