@@ -2,8 +2,9 @@
 // middle button, the space bar or the hand tool move the picture; the right button drags the window of grey values, and
 // clicks "not on the object". What a tool does lies in a file of its own, which puts it into `gestures`.
 
-// tool -> { start(place, event) -> gesture or null, cursor(place) }; a gesture has move(place) and end(place), and may
-// have draw(context, pane, camera), cancel(), boxOfSelected (drawn in place of the selected object's box)
+// tool -> { start(place, event) -> gesture or null }, and what it may have: cursor(place), cancel() by Esc, key(event) -> whether
+// the key was meant for it. A gesture has move(place) and end(place), and may have draw(context, pane, camera), cancel(),
+// boxOfSelected (drawn in place of the selected object's box)
 const gestures = new Map();
 // (context, pane, camera) => what is drawn over picture, masks and prompts
 const overlays = [];
@@ -196,6 +197,13 @@ const makeCanvas = (canvas) => {
     const pans = state.tool === "hand" || state.spaceHeld;
     canvas.style.cursor = pans ? "grab" : (state.bitmap && gestures.get(state.tool)?.cursor?.(place)) || "crosshair";
   };
+
+  // what a tool has begun goes before the keys of the page
+  canvas.addEventListener("keydown", (event) => {
+    if (!gestures.get(state.tool)?.key?.(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
 
   canvas.addEventListener("wheel", (event) => {
     if (!state.bitmap) return;

@@ -48,6 +48,16 @@ const nextCorner = () => ({
   },
 });
 
+// Enter closes, Backspace takes a corner back; true where the key meant the lasso
+const lassoKey = (event) => {
+  if (!openLasso || !["Enter", "Backspace"].includes(event.key)) return false;
+  if (event.key === "Enter") sendLasso(openLasso.corners, openLasso.add);
+  else if (openLasso.corners.length > 1) openLasso.corners.pop();
+  else openLasso = null;
+  board.redraw();
+  return true;
+};
+
 const giveUpLasso = () => { openLasso = null; };
 
 for (const [tool, add] of [["lasso", true], ["unlasso", false]]) {
@@ -59,6 +69,7 @@ for (const [tool, add] of [["lasso", true], ["unlasso", false]]) {
       return lassoing(place, add !== isOpposite(event));
     },
     cancel: giveUpLasso,
+    key: lassoKey,
   });
 }
 
@@ -101,4 +112,3 @@ register.tool({ id: "lasso", group: "edit", label: "Lasso +", key: "l",
   hint: "Lasso: drag around what belongs to the object, or click from corner to corner. Exactly what lies inside is added." });
 register.tool({ id: "unlasso", group: "edit", label: "Lasso −", key: "u", icon: "lasso",
   hint: "Lasso: drag around what does not belong to the object, or click from corner to corner. Exactly what lies inside is cut." });
-register.key("enter", "close the polygon of the lasso", () => { if (openLasso) sendLasso(openLasso.corners, openLasso.add); }, { on: "canvas" });

@@ -168,6 +168,8 @@ def test_a_lasso_is_dragged_or_clicked_and_paints_what_lies_inside(editor):
     editor.click(10, 10)  # a corner that is given up
     editor.page.keyboard.press("Escape")
     editor.click(20, 10)
+    editor.click(40, 10)
+    editor.page.keyboard.press("Backspace")  # takes the corner back, and clears nothing
     editor.page.keyboard.press("Enter")
     editor.settle()
     assert "three corners" in editor.message() and np.array_equal(mask_of(editor.objects()[0], (200, 300)), cut)
