@@ -41,6 +41,11 @@ const sendBox = (box, fresh, colour) => {
   return act(fresh ? { op: "box", box, new: true } : { op: "box", box }).then(gone, gone);
 };
 
+// said where a drag adds to an object that is known from other slices or planes
+const sayWhose = (item) => {
+  if (item.slices.length) say(`One more box of ${item.name}; with Shift it is a new object.`, { id: "whose" });
+};
+
 const resizing = (grip, start) => {
   const { box, colour } = selectedObject();
   return {
@@ -65,8 +70,10 @@ const drawing = (start, fresh) => {
     },
     end(place) {
       if (outside) say("That box lies outside the picture: drag over the object.", { error: true, id: "outside" });
-      else if (box) sendBox(box, fresh, colour);
-      else {
+      else if (box) {
+        if (!fresh) sayWhose(selectedObject());
+        sendBox(box, fresh, colour);
+      } else {
         const hit = objectAt(place);
         if (hit && hit.id !== state.selected) act({ op: "select", object: hit.id });
         else say("Drag from one corner of the object to the other.");

@@ -123,15 +123,17 @@ const makePlane = (number) => {
   const boxing = (start, event) => {
     const item = plane.objects.find(({ id }) => id === state.selected);
     const own = selectedObject();
-    const fresh = event.shiftKey || !own || own.locked || Boolean(item?.box || item?.points.length) || Boolean(own.box || own.points.length);
+    const fresh = event.shiftKey || !own || own.locked || Boolean(item?.box || item?.points.length);
     let box = null;
     return {
       move(place) {
         if (box || isFar(start, place)) box = boxOf(start.x, start.y, place.x, place.y, camera.width, camera.height);
       },
       end(place) {
-        if (box) prompt({ op: "planebox", box, ...(fresh ? { new: true } : {}) });
-        else if (isInside(place)) setCross(toVolume(place.x, place.y));
+        if (box) {
+          if (!fresh) sayWhose(own);
+          prompt({ op: "planebox", box, ...(fresh ? { new: true } : {}) });
+        } else if (isInside(place)) setCross(toVolume(place.x, place.y));
       },
       draw(drawn, whole) { if (box) drawBox(drawn, box, fresh ? state.nextColour : own.colour, whole, camera, true, null); },
     };
