@@ -14,9 +14,13 @@ from .class_actions import CLASS_OPERATIONS
 from .cleanup_actions import CLEANUP_OPERATIONS
 from .fields import whole_of
 from .file_actions import FILE_OPERATIONS
+from .folder import Folder
+from .keeping_actions import KEEPING_OPERATIONS
 from .models import Models
 from .object_actions import OBJECT_OPERATIONS
 from .planes import PLANE_OPERATIONS
+from .queue_actions import QUEUE_OPERATIONS
+from .records import Record
 from .samples import SAMPLE_OPERATIONS
 from .seats import Refused, Seat, Seats, Turnstile
 from .view import checked_unit, view_of
@@ -33,11 +37,20 @@ class Desk:
         turnstile: How many work at a time.
         max_upload_bytes: Of all files of one upload together.
         max_pixels: Of a picture, or voxels of a volume.
+        folder: What is worked through file by file; None: nothing.
     """
 
-    def __init__(self, seats: Seats, models: Models, turnstile: Turnstile, max_upload_bytes: int, max_pixels: int):
+    def __init__(
+        self,
+        seats: Seats,
+        models: Models,
+        turnstile: Turnstile,
+        max_upload_bytes: int,
+        max_pixels: int,
+        folder: Folder | None = None,
+    ):
         self.seats, self.models, self.turnstile = seats, models, turnstile
-        self.max_upload_bytes, self.max_pixels = max_upload_bytes, max_pixels
+        self.max_upload_bytes, self.max_pixels, self.folder = max_upload_bytes, max_pixels, folder
         self.following = Turnstile(1, 8)  # propagations take long: they have a queue of their own
 
     def answer(self, request: Any) -> dict:
@@ -45,8 +58,10 @@ class Desk:
         try:
             if not isinstance(request, dict):
                 raise Refused("a request must be an object")
-            seat = self.seats.find(request.get("token"))
             name = request.get("op")
+            if name == "arrive":  # a page whose seat is gone, with a server that was started anew for example
+                return {"ok": True, "token": self.seats.take(self.models.default, self.models.engine).token}
+            seat = self.seats.find(request.get("token"), in_use=name != "here")
             operation = OPERATIONS.get(name) if isinstance(name, str) else None
             if operation is None:
                 raise Refused(f"there is no operation {str(name)[:40]!r}")
@@ -55,13 +70,18 @@ class Desk:
             with self.turnstile, seat.lock:
                 if seat.session is not None:
                     seat.session.seconds = {}  # what is told is of this request alone
-                more = operation(self, seat, request) or {}
                 if name in WITHOUT_VIEW:
-                    return {"ok": True, **more}
+                    return {"ok": True, **(operation(self, seat, request) or {})}
+                mark = request.get("id")
+                # sent again because its answer was lost on the way: what it asks for has been done
+                is_again = isinstance(mark, str) and mark == seat.answered and name not in REPEATABLE
+                more = {} if is_again else operation(self, seat, request) or {}
+                seat.answered = mark if isinstance(mark, str) and len(mark) < 80 else None
                 unit = checked_unit(request.get("unit"))
                 index = whole_of(request.get("slice", 0), "slice")
                 if seat.session is not None:
                     index = min(max(more.pop("slice", index), 0), seat.session.slices - 1)
+                more |= self.keep(seat)
                 return {"ok": True, "view": view_of(seat, index, request.get("have"), unit), **more}
         except Refused as error:
             return {"ok": False, "error": str(error), "code": error.code}
@@ -71,6 +91,21 @@ class Desk:
             return {"ok": False, "error": " ".join(str(error).split())[:500], "code": "bad"}
         except MemoryError:
             return {"ok": False, "error": "not enough memory for this; use a smaller file", "code": "bad"}
+
+    def keep(self, seat: Seat) -> dict:
+        """Notices what has changed; work on a file of the folder that is worked through is kept beside it at once.
+
+        Returns:
+            The revision, and a warning where it could not be kept.
+        """
+        before, revision = seat.revision, seat.notice()
+        told: dict[str, Any] = {"revision": revision}
+        if revision != before and seat.item is not None and seat.session is not None and self.folder is not None:
+            try:
+                self.folder.keep(seat.item, seat.session)
+            except OSError as error:
+                told["warning"] = f"this could not be kept in the folder: {error.strerror or error}; make room there"
+        return told
 
     def session_of(self, seat: Seat) -> Session:
         """The seat's session.
@@ -82,17 +117,31 @@ class Desk:
             raise Refused("nothing is open yet; open a file or a sample first")
         return seat.session
 
-    def use(self, seat: Seat, scan: Scan) -> Session:
-        """Puts a scan on a seat, in place of what was there."""
+    def use(self, seat: Seat, scan: Scan, record: Record | None = None) -> Session:
+        """Puts a scan on a seat, in place of what was there.
+
+        Args:
+            seat: Whose.
+            scan: What was opened.
+            record: Work on it that is taken up again, with its model where that is known here.
+
+        Raises:
+            ValueError: If the record is of another scan or damaged; the seat keeps what it had.
+        """
         self.seats.room_for(seat, 2 * scan.values.nbytes)
-        predictor = self.models.get(seat.model, seat.engine)
-        session = Session(predictor, scan, seat.model, seat.engine)
+        model, engine = seat.model, seat.engine
+        if record is not None and record.asked[0] in self.models.directories and record.asked[1] in self.models.engines:
+            model, engine = record.asked
+        predictor = self.models.get(model, engine)
+        make = Session if record is None else record.session
+        session = make(predictor, scan, model, engine)
+        seat.model, seat.engine = model, engine
         session.volume()
         values = scan.values
         seat.value_range = (0.0, 255.0) if values.dtype == np.uint8 else (float(values.min()), float(values.max()))
         if seat.job is not None:
             seat.job.stop.set()
-        seat.session, seat.job, seat.compared = session, None, None
+        seat.session, seat.job, seat.compared, seat.item = session, None, None, None
         seat.opened += 1
         return session
 
@@ -107,8 +156,12 @@ OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {
     **CANDIDATE_OPERATIONS,
     **CLASS_OPERATIONS,
     **PLANE_OPERATIONS,
+    **KEEPING_OPERATIONS,
+    **QUEUE_OPERATIONS,
 }
 # answered at once, beside whatever works: they touch no picture and no model
-UNCOUNTED = {"cards", "upload", "piece", "stop", "progress", "close"}
+UNCOUNTED = {"cards", "upload", "piece", "discard", "stop", "progress", "close", "here", "record"}
 # computed in turn as all others, and answered without the view: nothing that it shows has changed
 WITHOUT_VIEW = {"values", "preview", "planes"}
+# asked a second time, these give the same again and change nothing
+REPEATABLE = {"hello", "look", "save", "queue"}

@@ -13,17 +13,21 @@ import gradio as gr
 from . import texts
 from .actions import Desk
 from .endpoints import add_endpoints
+from .fields import Refused
+from .folder import Folder
 from .guard import Guard
 from .login import LoginPage
 from .models import Models
 from .seats import Seats, Turnstile
 
 HERE = Path(__file__).parent
+STYLES = ("page", "files")
+REFUSED = "refused: "  # no token begins so
 # one closure in this order; a feature's own file stands before "main", which builds the page from what is registered
 SCRIPTS = (
-    "nodes", "registry", "icons", "popover", "toast", "wire", "state", "answers",
+    "nodes", "registry", "icons", "popover", "toast", "wire", "stores", "state", "answers",
     "camera", "drawing", "lengths", "canvas", "picking", "enface",
-    "topbar", "files", "welcome", "rail", "tools", "slices", "saving", "exports", "help", "hints",
+    "topbar", "files", "autosave", "kept", "queue", "welcome", "rail", "tools", "slices", "saving", "exports", "help", "hints",
     "viewing", "looks", "boxes", "clicks", "strokes", "lasso", "ruler", "minimap", "hover", "planes",
     "cleanup", "candidates", "classes",
     "objects", "choices", "naming", "measures", "look", "models", "exact",
@@ -46,7 +50,8 @@ class Settings:
         max_memory_mb: Of all opened pictures and volumes together.
         working: Requests that compute at a time.
         waiting: Requests that may wait for them.
-        idle_minutes: A page that is not used for so long loses what it had open.
+        idle_minutes: A page that is not used for so long gives up its place; `math.inf`: never while it is open.
+        folder: What is worked through file by file; None: nothing.
     """
 
     weights: tuple[str, ...] = ()
@@ -60,6 +65,7 @@ class Settings:
     working: int = 2
     waiting: int = 40
     idle_minutes: float = 30
+    folder: str | None = None
 
 
 def build(settings: Settings, login: bool = False) -> tuple[gr.Blocks, Desk]:
@@ -74,16 +80,22 @@ def build(settings: Settings, login: bool = False) -> tuple[gr.Blocks, Desk]:
     """
     models = Models(settings.weights, settings.engine, settings.threads, settings.zoom)
     models.get(models.default, models.engine)  # wrong weights are noticed now, not by the first user
-    seats = Seats(settings.max_users, settings.max_memory_mb * 2**20, 60 * settings.idle_minutes)
+    folder = None if settings.folder is None else Folder(Path(settings.folder), settings.max_pixels)
+    idle = 60 * settings.idle_minutes
+    # a browser may let a page sleep that nobody looks at
+    seats = Seats(settings.max_users, settings.max_memory_mb * 2**20, idle, away_seconds=min(max(idle, 900), 86_400))
     atexit.register(seats.close)
     turnstile = Turnstile(settings.working, settings.waiting)
-    desk = Desk(seats, models, turnstile, settings.max_upload_mb * 2**20, settings.max_pixels)
+    desk = Desk(seats, models, turnstile, settings.max_upload_mb * 2**20, settings.max_pixels, folder)
 
     def answer(request):
         return desk.answer(request)
 
     def arrive(request: gr.Request) -> str:
-        return seats.take(models.default, models.engine, request.session_hash).token
+        try:
+            return seats.take(models.default, models.engine, request.session_hash).token
+        except Refused as error:
+            return f"{REFUSED}{error}"  # what the page shows in place of the editor
 
     def leave(request: gr.Request) -> None:
         seats.left(request.session_hash)
@@ -92,7 +104,7 @@ def build(settings: Settings, login: bool = False) -> tuple[gr.Blocks, Desk]:
         editor = gr.HTML(
             "",
             html_template=f"<div class='lm-root'{' data-login' if login else ''}></div>",
-            css_template=(HERE / "page" / "page.css").read_text(encoding="utf-8"),
+            css_template=style(),
             js_on_load=script(),
             server_functions=[answer],
             apply_default_css=False,
@@ -122,6 +134,11 @@ def _about(models: Models, desk: Desk) -> None:
     with gr.Tab("Service"):
         gr.Markdown(texts.SERVICE)
         add_endpoints(desk)
+
+
+def style() -> str:
+    """The page's styles as one text."""
+    return "\n".join((HERE / "page" / f"{name}.css").read_text(encoding="utf-8") for name in STYLES)
 
 
 def script() -> str:

@@ -4,7 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from .seats import Refused
+
+class Refused(ValueError):
+    """A request that cannot be served: `code` tells the page why."""
+
+    def __init__(self, message: str, code: str = "bad"):
+        super().__init__(message)
+        self.code = code
 
 
 def whole_of(value: Any, name: str) -> int:

@@ -4,9 +4,13 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from .fields import list_of, text_of, whole_of
+from .fields import Refused, list_of, text_of, whole_of
+from .keeping_actions import counted
 from .opening import open_masks, open_sample, open_upload, sample_list
-from .seats import Refused, Seat, Upload
+from .seats import Seat
+from .series import series_rows
+from .session_files import Kept, read_session_file
+from .uploads import Upload
 
 if TYPE_CHECKING:
     from .actions import Desk
@@ -14,6 +18,8 @@ if TYPE_CHECKING:
 MAX_FILES = 2000  # of a DICOM series
 OPENED = "Draw a box around an object: drag from one corner to the other."
 MAX_PIECE_BYTES = 8 * 2**20
+# with base64 and what is around it less than 1 MiB, which is all that nginx lets through unless it is told otherwise
+PIECE_BYTES = 720 * 2**10
 
 
 def _hello(desk: "Desk", seat: Seat, request: dict) -> dict:
@@ -24,9 +30,15 @@ def _hello(desk: "Desk", seat: Seat, request: dict) -> dict:
             "engines": desk.models.engines,
             "max_upload_bytes": desk.max_upload_bytes,
             "max_pixels": desk.max_pixels,
-            "piece": MAX_PIECE_BYTES // 2,
+            "piece": PIECE_BYTES,
+            "folder": None if desk.folder is None else desk.folder.name,
         }
     }
+
+
+def _here(desk: "Desk", seat: Seat, request: dict) -> dict:
+    """A page says that it is still there."""
+    return {}
 
 
 def _sample(desk: "Desk", seat: Seat, request: dict) -> dict:
@@ -39,8 +51,11 @@ def _upload(desk: "Desk", seat: Seat, request: dict) -> dict:
     names = [text_of(item.get("name"), "file name", 300) for item in files if isinstance(item, dict)]
     sizes = [whole_of(item.get("size"), "file size") for item in files if isinstance(item, dict)]
     if not names or min(sizes) < 0 or sum(sizes) > desk.max_upload_bytes:
-        limit = desk.max_upload_bytes // 2**20
-        raise Refused(f"an upload must have at most {limit} MB, got {sum(sizes) / 2**20:.0f} MB; choose a smaller file")
+        limit = desk.max_upload_bytes / 2**20
+        raise Refused(
+            f"an upload must have at most {limit:.1f} MB, got {sum(sizes) / 2**20:.1f} MB; choose a smaller file, or ask "
+            "whoever runs the server for a higher --max-upload-mb"
+        )
     with seat.lock:
         if seat.upload is not None:
             seat.upload.discard()
@@ -49,7 +64,7 @@ def _upload(desk: "Desk", seat: Seat, request: dict) -> dict:
 
 
 def _piece(desk: "Desk", seat: Seat, request: dict) -> dict:
-    data = request.get("data")
+    data, at = request.get("data"), request.get("at")
     if not isinstance(data, str) or len(data) > 2 * MAX_PIECE_BYTES:
         raise Refused("a piece of a file must be base64 of a few MB")
     try:
@@ -59,18 +74,53 @@ def _piece(desk: "Desk", seat: Seat, request: dict) -> dict:
     with seat.lock:
         if seat.upload is None:
             raise Refused("the upload was given up; choose the file again")
-        seat.upload.append(whole_of(request.get("file"), "file"), raw)
+        number = whole_of(request.get("file"), "file")
+        seat.upload.append(number, raw, None if at is None else whole_of(at, "at"))
+    return {}
+
+
+def _discard(desk: "Desk", seat: Seat, request: dict) -> dict:
+    """Gives up what was uploaded and is not opened."""
+    with seat.lock:
+        if seat.upload is not None:
+            seat.upload.discard()
+        seat.upload = None
     return {}
 
 
 def _open(desk: "Desk", seat: Seat, request: dict) -> dict:
+    series = request.get("series")
+    series = None if series is None else text_of(series, "series")
     upload = _whole(seat)
+    is_kept = False
     try:
-        session = desk.use(seat, open_upload(upload, desk.max_pixels))
+        if series is None:
+            rows = series_rows(upload.source, desk.max_pixels)
+            if len(rows) > 1:  # the page asks which, and the files wait for the answer
+                seat.upload, is_kept = upload, True
+                return {"choose": rows}
+        kept = read_session_file(upload, desk.max_upload_bytes)
+        if kept is not None:
+            return _reopen(desk, seat, kept)
+        session = desk.use(seat, open_upload(upload, desk.max_pixels, series))
     finally:
-        upload.discard()
+        if not is_kept:
+            upload.discard()
     notes = "; ".join(session.scan.notes)
     return {"slice": session.slices // 2, "message": f"{OPENED} Note: {notes}." if notes else OPENED}
+
+
+def _reopen(desk: "Desk", seat: Seat, kept: Kept) -> dict:
+    """Opens a session file: what was opened then, with all that was done."""
+    try:
+        files = kept.upload
+        scan = open_sample(kept.sample or "") if files is None else open_upload(files, desk.max_pixels, kept.series)
+    finally:
+        if kept.upload is not None:
+            kept.upload.discard()
+    session = desk.use(seat, scan, kept.record)
+    index = min(max(kept.index, 0), session.slices - 1)
+    return {"slice": index, "message": f"Opened with all that was done: {counted(len(session.now.objects))}."}
 
 
 def _masks(desk: "Desk", seat: Seat, request: dict) -> dict:
@@ -96,7 +146,7 @@ def _whole(seat: Seat) -> Upload:
 
 
 def _close(desk: "Desk", seat: Seat, request: dict) -> dict:
-    desk.seats.left(seat.page)
+    desk.seats.release(seat)
     return {}
 
 
@@ -105,7 +155,9 @@ FILE_OPERATIONS = {
     "sample": _sample,
     "upload": _upload,
     "piece": _piece,
+    "discard": _discard,
     "open": _open,
     "masks": _masks,
     "close": _close,
+    "here": _here,
 }

@@ -1,6 +1,7 @@
 """What a page can open: uploaded files, and the phantoms that come with the package."""
 
 import contextlib
+import zipfile
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,13 +16,16 @@ from lite_medsam.phantoms import bundled_cases, make_phantom_volume
 from lite_medsam.prompts.label_files import read_label_objects
 from lite_medsam.prompts.label_objects import LabelObject
 from lite_medsam.results.dicom_seg import with_headers
+from lite_medsam.scans.dicom import is_dicom
+from lite_medsam.scans.dicom_study import ZIP_SUFFIX
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.nifti import NIFTI_SUFFIXES
 from lite_medsam.scans.oct.registry import SHARED_SUFFIXES
 from lite_medsam.scans.oct.stack import is_tiff_stack
 from lite_medsam.scans.reading import load_volume
 from lite_medsam.scans.scan import Scan
 
-from .seats import Upload
+from .uploads import Upload
 
 VOLUME_SAMPLES = {"ct": "CT volume", "mr": "MR volume", "oct-cme": "OCT volume"}
 
@@ -65,8 +69,13 @@ def open_sample(name: str) -> Scan:
     raise CaseError(f"there is no sample {name[:60]!r}")
 
 
-def open_upload(upload: Upload, max_pixels: int) -> Scan:
+def open_upload(upload: Upload, max_pixels: int, series: str | None = None) -> Scan:
     """What was uploaded: one file, or the files of a DICOM series.
+
+    Args:
+        upload: The files.
+        max_pixels: Of a picture, or voxels of a volume.
+        series: Which series of a study, see `load_volume`; None: the only one.
 
     Raises:
         CaseError: If it is damaged, too large or of another kind; messages show the user's name of the file, not ours.
@@ -74,15 +83,34 @@ def open_upload(upload: Upload, max_pixels: int) -> Scan:
     shown = clean_name(upload.names[0])
     source = upload.source
     try:
-        scan = open_file(source, max_pixels)
+        scan = open_file(source, max_pixels, series)
     except CaseError as error:
         text = str(error).replace(str(source), shown).replace(str(upload.folder), "upload").replace(source.name, shown)
         raise CaseError(text) from None
     if scan.dicom is not None:  # the files are about to go; a segmentation refers to them
         with contextlib.suppress(CaseError):
             scan = replace(scan, dicom=with_headers(scan.dicom))
-    stem = shown if len(upload.names) == 1 else f"series of {len(upload.names)}"
-    return replace(scan, name=_stem(stem))
+    left = _left_out(upload, scan)
+    return replace(scan, name=_stem(_title(upload)), notes=(*scan.notes, *left))
+
+
+def _title(upload: Upload) -> str:
+    """What several files are called: by the folder that all of them came in, where there is one."""
+    if len(upload.names) == 1:
+        return clean_name(upload.names[0])
+    tops = {name.replace("\\", "/").strip("/").split("/")[0] for name in upload.names if "/" in name.strip("/")}
+    return clean_name(tops.pop()) if len(tops) == 1 else f"series of {len(upload.names)}"
+
+
+def _left_out(upload: Upload, scan: Scan) -> list[str]:
+    """What to say of files that came together with a DICOM series and are none of it."""
+    if len(upload.names) < 2 or scan.dicom is None or upload.source != upload.folder:
+        return []
+    others = [clean_name(name) for k, name in enumerate(upload.names) if not is_dicom(upload.path(k))]
+    if not others:
+        return []
+    shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+    return [f"{len(others)} of the files are not DICOM and were left out ({shown}): open them by themselves"]
 
 
 def open_masks(upload: Upload, scan: Scan) -> list[LabelObject]:
@@ -99,7 +127,7 @@ def open_masks(upload: Upload, scan: Scan) -> list[LabelObject]:
         raise PromptError(str(error).replace(str(path), shown).replace(path.name, shown)) from None
 
 
-def open_file(path: Path, max_pixels: int) -> Scan:
+def open_file(path: Path, max_pixels: int, series: str | None = None) -> Scan:
     """One file, or a folder that is one scan: DICOM files, B-scans as pictures.
 
     Raises:
@@ -112,7 +140,26 @@ def open_file(path: Path, max_pixels: int) -> Scan:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise CaseError(f"{path}: an image must not hold NaN or infinite values; replace them first")
         return Scan(values, None, None, Geometry.from_spacing(values.shape[:2], None), path.stem)
-    return load_volume(path, max_voxels=max_pixels)
+    if zipfile.is_zipfile(path) and path.suffix.lower() == ZIP_SUFFIX:
+        _check_zip(path)
+    return load_volume(path, max_voxels=max_pixels, series=series)
+
+
+def _check_zip(path: Path) -> None:
+    """A ZIP of something else than DICOM says what it holds, and what to do with it.
+
+    Raises:
+        CaseError: If no file in it can be DICOM.
+    """
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/") and "__MACOSX" not in name]
+    known = (*IMAGE_SUFFIXES, ".npz", ".npy", ".json", ".csv", ".txt", *NIFTI_SUFFIXES, ".pdf")
+    if names and all(name.lower().endswith(known) for name in names):
+        shown = ", ".join(clean_name(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+        raise CaseError(
+            f"{path}: a ZIP must hold the files of a DICOM series, or be one that was saved here; this one holds {shown}: "
+            "unpack it and open its files, or drop its folder here"
+        )
 
 
 def clean_name(name: str) -> str:

@@ -1,8 +1,6 @@
 """What a user takes home: single files, or one ZIP with all of them and a record of how they were made."""
 
-import importlib.metadata
 import io
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -12,25 +10,21 @@ import numpy as np
 
 import lite_medsam
 from lite_medsam.errors import CaseError, MissingExtraError, PromptError
-from lite_medsam.jobs.coordinates import frame_facts
 from lite_medsam.jobs.references import model_sha256
 from lite_medsam.prompts.prompt_set import Prompt
-from lite_medsam.prompts.volume_coordinates import Frame
 from lite_medsam.results.annotations import annotation_files
 from lite_medsam.results.class_maps import class_png
 from lite_medsam.results.contents import readme_text
 from lite_medsam.results.dicom_seg import Algorithm, Segment, lack_of, write_dicom_seg
 from lite_medsam.results.measurements import is_fluid
 from lite_medsam.results.take_home import Result, annotated, label_png, take_home_files, write_zip
-from lite_medsam.scans.oct.words import exam_facts
-from lite_medsam.scans.scale import origin_words
 from lite_medsam.session.following import with_masks
 from lite_medsam.session.interactive import Session
 from lite_medsam.session.plane_files import plane_prompt_files
 from lite_medsam.volumes.planes import planes_of
-from lite_medsam.volumes.prediction import Ending
 
-from .top_view import steps_of
+from .result_record import record_of, reproduce_text, spacing_origin
+from .session_files import session_members
 
 PLANES_TEXT = """
 prompts_PLANE.json has what was said on another plane than that of the slices, in voxels of the file that was opened:
@@ -74,6 +68,39 @@ def save(session: Session, index: int, what: str, unit: str = "mm", look: dict |
     lack = lack_of(session.scan.dicom)
     if what == "dicomseg" and lack is not None:
         raise PromptError(lack)
+    result, stem, files = result_files(session, index, what, unit, look)
+    if what == "zip":
+        return f"{stem}_lite-medsam.zip", zipped(files | session_members(session, index, f"{stem}.npz"))
+    if what in PER_PICTURE:
+        return _per_picture(result, stem, what)
+    wanted = [name for name in files if name.endswith(ENDINGS[what])]
+    if not wanted and what == "classes":
+        raise PromptError("there is no class list, so no label map of classes; add classes first")
+    if not wanted:
+        raise MissingExtraError("a NIfTI file", "medical", "nibabel")
+    masks = [name for name in files if name.startswith("prompts_")]
+    if what == "prompts" and masks:
+        return f"{stem}_prompts.zip", zipped({name: files[name] for name in (*masks, wanted[0])})
+    name = wanted[0]
+    return (f"{stem}_prompts.json" if what == "prompts" else name), files[name]
+
+
+def result_files(
+    session: Session, index: int, what: str = "zip", unit: str = "mm", look: dict | None = None
+) -> tuple[Result, str, dict[str, bytes]]:
+    """The files of a session's results.
+
+    Args:
+        session, index, unit, look: As for `save`.
+        what: As for `save`; DICOM-SEG is made for "zip" where it can be, and for "dicomseg".
+
+    Returns:
+        The result, what the files' names begin with, and content by name.
+
+    Raises:
+        PromptError: If there is no mask.
+    """
+    lack = lack_of(session.scan.dicom)
     result = result_of(session, index)
     look = look or {}
     opacity = float(np.clip(look.get("opacity", 0.45), 0, 1))
@@ -90,20 +117,7 @@ def save(session: Session, index: int, what: str, unit: str = "mm", look: dict |
     if result.is_volume and (said := plane_files(session)):
         files |= said
         files["README.txt"] += PLANES_TEXT.encode()
-    if what == "zip":
-        return f"{stem}_lite-medsam.zip", zipped(files)
-    if what in PER_PICTURE:
-        return _per_picture(result, stem, what)
-    wanted = [name for name in files if name.endswith(ENDINGS[what])]
-    if not wanted and what == "classes":
-        raise PromptError("there is no class list, so no label map of classes; add classes first")
-    if not wanted:
-        raise MissingExtraError("a NIfTI file", "medical", "nibabel")
-    masks = [name for name in files if name.startswith("prompts_")]
-    if what == "prompts" and masks:
-        return f"{stem}_prompts.zip", zipped({name: files[name] for name in (*masks, wanted[0])})
-    name = wanted[0]
-    return (f"{stem}_prompts.json" if what == "prompts" else name), files[name]
+    return result, stem, files
 
 
 def plane_files(session: Session) -> dict[str, bytes]:
@@ -196,20 +210,6 @@ def _per_picture(result: Result, stem: str, kind: str) -> tuple[str, bytes]:
     return f"{stem}_{kind}.zip", zipped(files)
 
 
-def is_file_spacing(session: Session) -> bool:
-    """Whether sizes are measured with what the file says, not with what the user typed in."""
-    return tuple(session.spacing_mm or ()) == (session.scan.spacing_mm or ())
-
-
-def spacing_origin(session: Session) -> str | None:
-    """Where the size of a voxel comes from; None where it is not known, or where a file's format says nothing of it."""
-    if session.spacing_mm is None:
-        return None
-    if not is_file_spacing(session):
-        return origin_words(steps_of(session))
-    return origin_words(session.scan.scale)
-
-
 def _settled(session: Session, prompts: list[Prompt], shown: list[np.ndarray]):
     """Prompts that, asked all together as `lite-medsam segment` does, give the masks that are shown one by one.
 
@@ -227,69 +227,8 @@ def _settled(session: Session, prompts: list[Prompt], shown: list[np.ndarray]):
     return prompts, prediction, masks
 
 
-def record_of(session: Session, result: Result) -> bytes:
-    """How the masks were made, as JSON."""
-    spec = session.predictor.spec
-    followed = [item.ended for item in session.now.objects if item.is_settled] if session.scan.is_volume else []
-    record = {
-        "made_with": f"lite-medsam {importlib.metadata.version('lite-medsam')}" if _installed() else "lite-medsam",
-        "notice": "research use only: not a medical device, not for diagnosis",
-        "model": spec.name,
-        "model_files": spec.files,
-        "engine": session.predictor.backend.name,
-        "zoom": session.predictor.zoom,
-        "window_centre_width": list(session.window) if session.window else None,
-        "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
-        **({"spacing_origin": result.spacing_origin} if result.spacing_origin else {}),
-        **exam_facts(session.scan if is_file_spacing(session) else replace(session.scan, scale=steps_of(session))),
-        "shape": list(result.labels.shape),
-        **frame_facts(Frame("display"), session.scan.geometry),
-        "objects": [
-            {
-                "value": result.number(i),
-                "name": name,
-                "target": target,
-                **({"class": result.classes[i]} if result.class_list else {}),
-                "score": None if result.scores is None else result.scores[i],
-                **({"ended": _ended(followed[i])} if i < len(followed) and followed[i] else {}),
-            }
-            for i, (name, target) in enumerate(zip(result.names, result.targets, strict=True))
-        ],
-        "notes": list(session.scan.notes),
-    }
-    return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def _ended(ends: tuple[Ending, ...]) -> dict:
-    """Where following an object ended, in slices as displayed."""
-    return {side: end._asdict() for side, end in zip(("first", "last"), ends, strict=True)}
-
-
-def reproduce_text(stem: str, is_volume: bool) -> str:
-    """How to make the same masks again on the command line."""
-    if is_volume:
-        return (
-            "\nprompts.json lists what was said on which slice; the other slices follow from that:\n"
-            f"  lite-medsam segment -i {stem}.npz --prompts prompts.json -o out\n"
-            "Masks that do not follow from it (painted, corrected since, not followed) are final ones in it.\n"
-        )
-    return (
-        "\nThe same label map again, from the picture as the model saw it:\n"
-        f"  lite-medsam segment -i {stem}.npz --prompts prompts.json -o out\n"
-        f"out/{stem}_label.png then equals {stem}_label.png (same model, engine and zoom: see {stem}_record.json).\n"
-    )
-
-
 def zipped(files: dict[str, bytes]) -> bytes:
     """The files as one ZIP."""
     buffer = io.BytesIO()
     write_zip(buffer, files)
     return buffer.getvalue()
-
-
-def _installed() -> bool:
-    try:
-        importlib.metadata.version("lite-medsam")
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True

@@ -1,24 +1,20 @@
 """Who is there: one seat for each open page, with its session, its limits and its end."""
 
-import re
+import math
 import secrets
-import shutil
-import tempfile
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
 
 from lite_medsam.session.interactive import Session
 
+from .fields import Refused
+from .uploads import Upload
 
-class Refused(ValueError):
-    """A request that cannot be served: `code` tells the page why."""
-
-    def __init__(self, message: str, code: str = "bad"):
-        super().__init__(message)
-        self.code = code
+if TYPE_CHECKING:
+    from .folder import Item
 
 
 @dataclass(eq=False)
@@ -50,12 +46,38 @@ class Seat:
     job: Job | None = None
     compared: dict | None = None
     offered: object = None  # the candidates that were offered last, see `candidate_actions.Offer`
-    upload: "Upload | None" = None
+    upload: Upload | None = None
+    seen: float = field(default_factory=time.monotonic)  # when the page last gave a sign of life
+    revision: int = 0  # counts what a user would miss if it was lost
+    answered: str | None = None  # the request that was answered last, by the name that the page gave it
+    item: "Item | None" = None  # which file of the folder is open, where one is
+    finished: int = -1  # the revision that was written into the folder last
+    _noticed: tuple = ()
 
     @property
     def nbytes(self) -> int:
         """Bytes of the picture or volume that is open."""
         return 0 if self.session is None else self.session.nbytes
+
+    def notice(self) -> int:
+        """Looks whether anything that is kept has changed since the last look.
+
+        Returns:
+            The revision, which is another one then.
+        """
+        session = self.session
+        # (parts of a snapshot are never changed, only replaced; they are held here, so that no other can have their place in
+        # memory; which object is selected is nothing that anybody would miss)
+        now: tuple = ()
+        if session is not None:
+            parts = [getattr(session.now, part.name) for part in fields(session.now) if part.name != "selected"]
+            now = (session, session.window, session.spacing_mm, self.model, *parts)
+        if len(now) != len(self._noticed) or any(
+            a is not b and a != b for a, b in zip(now, self._noticed, strict=True)
+        ):
+            self._noticed = now
+            self.revision += 1
+        return self.revision
 
     def close(self) -> None:
         """Stops what runs and forgets everything."""
@@ -64,76 +86,30 @@ class Seat:
         if self.upload is not None:
             self.upload.discard()
         self.upload = self.compared = self.offered = None
-        self.session = None
-
-
-# files that name the ones beside them, or say in their name what they hold
-_NAMING = (".xml", ".oct", ".mhd", ".img")
-
-
-class Upload:
-    """Files on their way in, in a private folder that goes away with them."""
-
-    def __init__(self, names: list[str], sizes: list[int]):
-        self.names, self.sizes = names, sizes
-        self.folder = Path(tempfile.mkdtemp(prefix="lite-medsam-demo-"))  # readable by this user alone
-        self.received = [0] * len(names)
-
-    @property
-    def source(self) -> Path:
-        """What is to be read: the one file, the file of several that names the others, or the folder of them."""
-        main = [k for k, name in enumerate(self.names) if name.lower().endswith(_NAMING)]
-        if len(self.names) == 1 or len(main) == 1:
-            return self.path(main[0] if main else 0)
-        return self.folder
-
-    def path(self, number: int) -> Path:
-        """Where a file is written; its own name is used only where the content of an OCT exam needs it, else its ending."""
-        if any(name.lower().endswith(_NAMING) for name in self.names):
-            plain = [re.sub(r"[^\w.+ -]", "_", re.split(r"[\\/]", name)[-1])[-120:] for name in self.names]
-            if plain[number].strip(". ") and plain[number] not in plain[:number]:
-                return self.folder / plain[number]
-        suffixes = "".join(Path(self.names[number]).suffixes[-2:]).lower()
-        keep = suffixes if suffixes.replace(".", "").isalnum() and len(suffixes) <= 12 else ""
-        return self.folder / f"{number:05d}{keep}"
-
-    def append(self, number: int, data: bytes) -> None:
-        """Adds a piece to a file.
-
-        Raises:
-            Refused: If the file grows beyond what was announced.
-        """
-        if not 0 <= number < len(self.names) or self.received[number] + len(data) > self.sizes[number]:
-            raise Refused("an upload must have the size that was announced, got more; choose the file again")
-        with open(self.path(number), "ab") as file:
-            file.write(data)
-        self.received[number] += len(data)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every byte that was announced has come."""
-        return self.received == self.sizes
-
-    def discard(self) -> None:
-        """Removes the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.session, self.item, self._noticed = None, None, ()
 
 
 class Seats:
     """All seats, up to a number and a sum of bytes.
 
     Args:
-        max_seats: Pages at a time; the one that was idle longest goes when another comes and it is idle for a minute.
+        max_seats: Pages at a time; who comes when all are in use is refused, unless one of the pages was closed.
         max_bytes: Of all opened pictures and volumes together.
-        idle_seconds: A seat that is not used for so long is given up.
+        idle_seconds: A seat that is not used for so long is given up; `math.inf`: never, while its page is open.
         leave_seconds: The same for one whose page was closed; a page that only lost its connection is back sooner.
+        away_seconds: The same for one whose page gives no sign of life.
     """
 
     def __init__(
-        self, max_seats: int = 64, max_bytes: int = 2**32, idle_seconds: float = 1800, leave_seconds: float = 120
+        self,
+        max_seats: int = 64,
+        max_bytes: int = 2**32,
+        idle_seconds: float = 1800,
+        leave_seconds: float = 120,
+        away_seconds: float = 900,
     ):
         self._max_seats, self._max_bytes = max_seats, max_bytes
-        self._idle, self._leave = idle_seconds, leave_seconds
+        self._idle, self._leave, self._away = idle_seconds, leave_seconds, away_seconds
         self._seats: OrderedDict[str, Seat] = OrderedDict()
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -150,25 +126,40 @@ class Seats:
         """A new seat.
 
         Raises:
-            Refused: If every seat is in use.
+            Refused: If every seat is in use; says when one becomes free.
         """
         self.sweep()
+        gone = None
         with self._lock:
             if len(self._seats) >= self._max_seats:
-                token, oldest = next(iter(self._seats.items()))
-                if time.monotonic() - oldest.used < min(60, self._idle):
-                    raise Refused("the server is full; try again in a minute", "busy")
-                del self._seats[token]
-            else:
-                oldest = None
+                # a page that was closed is not waited for when another one stands at the door
+                gone = next((seat for seat in self._seats.values() if seat.leaving), None)
+                if gone is None:
+                    raise Refused(self._full(), "full")
+                del self._seats[gone.token]
             seat = Seat(secrets.token_urlsafe(32), model, engine, page)
             self._seats[seat.token] = seat
-        if oldest is not None:
-            oldest.close()
+        if gone is not None:
+            gone.close()
         return seat
 
-    def find(self, token: object) -> Seat:
+    def _full(self) -> str:
+        idle = max(time.monotonic() - seat.used for seat in self._seats.values())
+        places = "its only place is" if self._max_seats == 1 else f"all {self._max_seats} places are"
+        if math.isinf(self._idle):
+            when = "it has room again when a page of it is closed somewhere"
+        else:
+            minutes = max(1, math.ceil((self._idle - idle) / 60))
+            soon = "a minute" if minutes == 1 else f"{minutes} minutes"
+            when = f"one becomes free when somebody leaves, or when nobody has used it for {soon} from now"
+        return f"The server is full: {places} in use; {when}."
+
+    def find(self, token: object, in_use: bool = True) -> Seat:
         """The seat of a token.
+
+        Args:
+            token: What the page knows its seat by.
+            in_use: Whether somebody does something with the page; else it only says that it is there.
 
         Raises:
             Refused: If there is none, or none any more.
@@ -177,9 +168,16 @@ class Seats:
             seat = self._seats.get(token) if isinstance(token, str) else None
             if seat is None:
                 raise Refused("this session has ended; reload the page to start another", "ended")
-            self._seats.move_to_end(seat.token)
-            seat.used, seat.leaving = time.monotonic(), False
+            seat.seen, seat.leaving = time.monotonic(), False
+            if in_use:
+                self._seats.move_to_end(seat.token)
+                seat.used = seat.seen
             return seat
+
+    def others(self, seat: Seat) -> list[Seat]:
+        """The other seats whose pages are open."""
+        with self._lock:
+            return [other for other in self._seats.values() if other is not seat and not other.leaving]
 
     def room_for(self, seat: Seat, nbytes: int) -> None:
         """Checks that a seat may hold so many bytes.
@@ -201,15 +199,23 @@ class Seats:
                     seat.leaving, seat.used = True, time.monotonic()
         self.sweep()
 
+    def release(self, seat: Seat) -> None:
+        """Notes that the page of this seat says goodbye."""
+        seat.leaving, seat.used = True, time.monotonic()
+        self.sweep()
+
     def sweep(self) -> None:
         """Gives up seats that were not used for too long."""
         now = time.monotonic()
         with self._lock:
-            over = [s for s in self._seats.values() if now - s.used > (self._leave if s.leaving else self._idle)]
+            over = [seat for seat in self._seats.values() if self._is_over(seat, now)]
             for seat in over:
                 del self._seats[seat.token]
         for seat in over:
             seat.close()
+
+    def _is_over(self, seat: Seat, now: float) -> bool:
+        return now - seat.used > (self._leave if seat.leaving else self._idle) or now - seat.seen > self._away
 
     def close(self) -> None:
         """Gives up all seats."""

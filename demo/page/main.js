@@ -41,8 +41,9 @@ document.addEventListener("keydown", onKey);
 watchDrops(ui.root);
 const start = () => {
   if (!props.value || state.token === props.value) return;
+  if (props.value.startsWith(REFUSED)) { showFull(props.value.slice(REFUSED.length)); return; }
   state.token = props.value;
-  act({ op: "hello" });
+  act({ op: "hello" }).then(startKeeping);
 };
 watch("value", start);
 start();

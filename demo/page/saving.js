@@ -8,11 +8,16 @@ for (const [what, label, title] of [["zip", "Everything (ZIP)", "Label map, over
 const save = async (what) => {
   say("Preparing the download …");
   const answer = await act({ op: "save", what, look: { opacity: state.look.fill ? state.look.opacity : 0, contours: state.look.outline } });
-  if (answer.ok) takeFile(answer.file);
+  if (!answer.ok) return;
+  takeFile(answer.file);
+  markSaved(answer.revision);
 };
 
-const takeFile = ({ name, data }) => {
-  const url = URL.createObjectURL(new Blob([fromBase64(data)], { type: "application/octet-stream" }));
+const takeFile = ({ name, data }) => download(name, new Blob([fromBase64(data)], { type: "application/octet-stream" }));
+
+// puts a file into the downloads
+const download = (name, blob) => {
+  const url = URL.createObjectURL(blob);
   const link = h("a", { href: url, download: name });
   ui.root.append(link);
   link.click();

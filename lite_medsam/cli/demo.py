@@ -1,11 +1,21 @@
 """`lite-medsam demo`: the demo in the browser."""
 
+import math
 from pathlib import Path
 
 import click
 
 
-@click.command(name="demo")
+@click.command(
+    name="demo",
+    epilog="""\b
+Examples:
+  lite-medsam demo
+  lite-medsam demo scans                  # work through a folder, results in scans/lite-medsam
+  lite-medsam demo --host 0.0.0.0 --auth-file users.txt
+""",
+)
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 lets others in.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=7860, show_default=True, help="Port; 0 takes a free one."
@@ -30,14 +40,25 @@ import click
 @click.option("--max-pixels", type=click.IntRange(1), default=120_000_000, show_default=True,
               help="Pixels of a picture, or voxels of a volume.")  # fmt: skip
 @click.option("--max-users", type=click.IntRange(1), default=64, show_default=True, help="Open pages at a time.")
+@click.option("--idle-minutes", type=click.FloatRange(0.1),
+              help="A page that nobody uses for so long gives up its place.  [default: never on localhost, else 30]")  # fmt: skip
 @click.option("--no-browser", is_flag=True, help="Do not open a browser window.")
-def command(host, port, share, root_path, auth_file, no_browser, **settings) -> None:
+def command(folder, host, port, share, root_path, auth_file, no_browser, **settings) -> None:
     """Open the demo in the browser: draw a box, get the mask, take it home.
+
+    With FOLDER, work through the pictures and volumes in it, one after another; results lie in FOLDER/lite-medsam, and the
+    next start goes on where this one ended. Without, files are opened in the page.
 
     It needs the demo extra: pip install "lite-medsam[demo]". Nothing leaves this machine.
     """
     from lite_medsam.cli.demo_loading import load_demo
 
+    is_local = host in ("localhost", "::1") or host.startswith("127.")
+    if folder is not None and auth_file is None and (share or not is_local):
+        raise click.UsageError("FOLDER would be open to everybody who reaches this address; give --auth-file, too")
+    if settings["idle_minutes"] is None:
+        settings["idle_minutes"] = math.inf if is_local and not share else 30.0
+    settings["folder"] = None if folder is None else str(folder)
     service = load_demo()
     settings["weights"] = tuple(str(path) for path in settings["weights"])
     chosen = service.Settings(**settings)

@@ -9,7 +9,7 @@
 - orientation: Orientation: the turns and mirrors that EXIF and TIFF state
 - outlines: Outlines of masks, and masks filled from them, so that each gives the other back exactly
 - png_writing: PNG files of images and label maps, written
-- reading: Image files: png, jpg, bmp and tif of 1 to 64 bit, grey, RGB, alpha or palette, as pictures
+- reading: Image files: png, jpg, bmp, tif, webp and gif of 1 to 64 bit, grey, RGB, alpha or palette, as pictures
 - silence: Silence: what decoders print about a damaged file before they raise is kept from the console
 - size: How large a picture may be
 - softness: Soft values: whether the numbers of a mask are brightness (JPEG, softened edges, smooth resizing) or labels
@@ -17,4 +17,5 @@
 - tiff: TIFF pictures: which layouts are read, and what their samples mean
 - tiff_segments: The strips and tiles of a TIFF: unpacked by libtiff as plain bytes, made numbers and put together here
 - value_counts: Which values an array holds and how often, some at a time
+- web_formats: WebP and GIF files, as pictures from web pages and slides come, to the numbers that they store
 """

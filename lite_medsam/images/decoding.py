@@ -11,14 +11,13 @@ from lite_medsam.images.silence import SILENT_STDERR
 from lite_medsam.images.size import check_size
 from lite_medsam.images.stored import STRAIGHT, Stored
 from lite_medsam.images.tiff import decode_tiff
+from lite_medsam.images.web_formats import decode_gif, decode_webp, is_gif, is_webp
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGB_ALPHA = 0, 2, 3, 4, 6  # colour types of PNG
 # what else lies in picture folders: (where, the bytes there, what it is, what to do)
 _OTHERS = (
-    (0, b"GIF8", "GIF", "save it as PNG"),
-    (8, b"WEBP", "WebP", "save it as PNG"),
-    (0, b"%PDF", "PDF", "save its pictures as PNG"),
+    (0, b"%PDF", "PDF", "its pages are not read, save or export its pictures as PNG"),
     (0, b"\x00\x00\x00\x0cjP  ", "JPEG 2000", "save it as PNG"),
     (0, b"\xff\x4f\xff\x51", "JPEG 2000", "save it as PNG"),
     (4, b"ftypheic", "HEIC", "save it as PNG"),
@@ -61,8 +60,18 @@ def decode(data: bytes, max_pixels: int) -> Stored:
         return _decode_bmp(data, max_pixels)
     if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return decode_tiff(data, max_pixels)
-    what = next((f"{name}; {advice}" for at, mark, name, advice in _OTHERS if data[at:].startswith(mark)), None)
-    raise CaseError(f"must be a png, jpg, bmp or tif image, its content is {what or 'none of these'}")
+    if is_webp(data):
+        return decode_webp(data, max_pixels)
+    if is_gif(data):
+        return decode_gif(data, max_pixels)
+    raise CaseError(
+        f"must be a png, jpg, bmp, tif, webp or gif image, its content is {other_kind(data) or 'none of these'}"
+    )
+
+
+def other_kind(start: bytes) -> str | None:
+    """What a file is that is no picture, and what to do with it, by its first bytes (512 are enough); None: not known."""
+    return next((f"{name}; {advice}" for at, mark, name, advice in _OTHERS if start[at:].startswith(mark)), None)
 
 
 def _decode_png(data: bytes, max_pixels: int) -> Stored:

@@ -1,4 +1,4 @@
-"""Image files: png, jpg, bmp and tif of 1 to 64 bit, grey, RGB, alpha or palette, as pictures."""
+"""Image files: png, jpg, bmp, tif, webp and gif of 1 to 64 bit, grey, RGB, alpha or palette, as pictures."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from lite_medsam.storage.paths import shown_path
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_FILE_BYTES", "MAX_PIXELS", "load_image", "read_pixels", "read_stored"]
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
 
 def load_image(path: str | os.PathLike) -> np.ndarray:
@@ -27,13 +27,13 @@ def load_image(path: str | os.PathLike) -> np.ndarray:
     the file states (EXIF, or the TIFF tag) is applied, so coordinates are those that a picture viewer shows.
 
     Args:
-        path: A png, jpg, jpeg, bmp, tif or tiff file; non-ASCII names are fine on every system.
+        path: A png, jpg, bmp, tif, webp or gif file; non-ASCII names are fine on every system.
 
     Returns:
         (H, W) or (H, W, 3) uint8.
 
     Raises:
-        CaseError: If the file is missing, damaged, cut off, of another kind, a multi-page TIFF, larger than
+        CaseError: If the file is missing, damaged, cut off, of another kind, a multi-page TIFF or animation, larger than
             `MAX_PIXELS`, or holds NaN; the message names the file and is a single line.
     """
     pixels = read_pixels(path)

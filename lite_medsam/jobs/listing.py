@@ -166,7 +166,7 @@ def find_jobs(
         if isinstance(given, str):
             more, failed = sources_at(given)
         else:
-            more, failed = _sources(given, out, folders_are_scans, series)
+            more, failed = find_sources(given, out, folders_are_scans, series)
         sources += more
         problems += failed
     if not sources:
@@ -183,8 +183,8 @@ def find_jobs(
     return jobs + [Job(path, out / path.name, problem=_reason(path, text)) for path, text in problems]
 
 
-def _sources(
-    given: Path, out: Path, folders_are_scans: bool, series: str | None
+def find_sources(
+    given: Path, out: Path, folders_are_scans: bool = False, series: str | None = None
 ) -> tuple[list[Source], list[tuple[Path, str]]]:
     """The input files of a path that was given, and (path, reason) of what cannot be one.
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from lite_medsam.cases.case import load_case
 from lite_medsam.errors import CaseError
+from lite_medsam.images.decoding import other_kind
 from lite_medsam.images.metaimage import METAIMAGE_SUFFIXES
 from lite_medsam.images.reading import IMAGE_SUFFIXES, load_image
+from lite_medsam.images.web_formats import is_gif, is_webp
 from lite_medsam.scans.dicom import is_dicom, load_dicom_file, load_dicom_series
 from lite_medsam.scans.dicom_files import candidates
 from lite_medsam.scans.dicom_study import is_study
@@ -32,7 +34,7 @@ __all__ = [
 
 READABLE = (
     "NIfTI (.nii, .nii.gz), NRRD and MetaImage (.nrrd, .nhdr, .mha, .mhd), DICOM (a file, or the folder or ZIP of a series), "
-    "OCT (.vol, .xml, .e2e, .fda, .fds, .img, .OCT, .mat), npz, and pictures (png, jpg, bmp, tif)"
+    "OCT (.vol, .xml, .e2e, .fda, .fds, .img, .OCT, .mat), npz, and pictures (png, jpg, bmp, tif, webp, gif)"
 )
 # volumes of other programs, which would pass for damaged pictures
 _OTHER_VOLUMES = (
@@ -119,10 +121,11 @@ def is_picture(path: Path) -> bool:
         return True
     try:
         with open(path, "rb") as file:
-            start = file.read(8)
+            start = file.read(16)
     except OSError:
         return False
-    return start.startswith(_PICTURES) and not path.name.lower().endswith(_OTHER_VOLUMES)
+    is_known = start.startswith(_PICTURES) or is_webp(start) or is_gif(start)
+    return is_known and not path.name.lower().endswith(_OTHER_VOLUMES)
 
 
 def is_other_volume(path: Path) -> bool:
@@ -133,8 +136,18 @@ def is_other_volume(path: Path) -> bool:
 def unreadable(path: Path) -> CaseError:
     """What to say of a file that is none of those that can be read."""
     kind = path.suffix.lower() if is_other_volume(path) else ""
+    known = None if kind else other_kind(_start_of(path))
     what = f"{kind} volumes are not read; save it as NIfTI first" if kind else "it is none of them"
+    what = f"its content is {known}" if known else what
     return CaseError(f"{shown_path(path)}: must be {READABLE}; {what}")
+
+
+def _start_of(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(512)
+    except OSError:
+        return b""
 
 
 def _load_folder(folder: Path, max_voxels: int, series: str | None) -> Scan:

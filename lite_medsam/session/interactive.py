@@ -74,7 +74,7 @@ class Session(AskedScan):
         snapshot = reader.snapshot()
         session.restart(replace(snapshot, given=replace(session.given, window=reader.window)))
         session.spacing_mm = reader.spacing_mm
-        session._ids = itertools.count(len(snapshot.objects) + 1)
+        session._ids = itertools.count(max((item.id for item in snapshot.objects), default=0) + 1)
         session.volume()
         return session
 

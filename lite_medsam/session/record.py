@@ -43,6 +43,7 @@ def record_of(session: ShownScan, facts: dict, index: int) -> tuple[dict, np.nda
 
 def _object(item: ObjectState, masks: PackedMasks, sources: "_Sources") -> dict:
     return {
+        "id": item.id,
         "number": item.number,
         "name": item.name,
         "target": item.target,

@@ -60,12 +60,12 @@ class RecordReader:
         self.slice = check.integer(document["slice"], "slice", 0, self._depth - 1)
 
     def objects(self) -> tuple[ObjectState, ...]:
-        """The objects, their ids from 1 in their order."""
+        """The objects; they keep their ids, so that what a page has on its way is about the same ones."""
         check = self._check
         items = check.array(self._document["objects"], "objects", maximum=MAX_OBJECTS)
-        found = tuple(self._object(item, i + 1, f"objects[{i}]") for i, item in enumerate(items))
-        if len({item.number for item in found}) != len(found):
-            raise check.fail("objects", "have a number of its own each")
+        found = tuple(self._object(item, f"objects[{i}]") for i, item in enumerate(items))
+        if min(len({item.number for item in found}), len({item.id for item in found})) != len(found):
+            raise check.fail("objects", "have a number and an id of its own each")
         return found
 
     def snapshot(self) -> Snapshot:
@@ -92,9 +92,10 @@ class RecordReader:
         except PromptError as error:
             raise PromptError(f"{self._check.source}: classes: {error}") from None
 
-    def _object(self, item: Any, object_id: int, place: str) -> ObjectState:
+    def _object(self, item: Any, place: str) -> ObjectState:
         check = self._check
         required = (
+            "id",
             "number",
             "name",
             "target",
@@ -120,7 +121,7 @@ class RecordReader:
                 weak[z] = check.text(one["weak"], f"{at}.weak", _WORD)
         is_current = self._flag(item["is_followed_from_answers"], f"{place}.is_followed_from_answers")
         return ObjectState(
-            object_id,
+            check.integer(item["id"], f"{place}.id", 1, MAX_NUMBER),
             check.text(item["name"], f"{place}.name", MAX_NAME),
             answers,
             followed,

@@ -415,7 +415,7 @@ def test_nothing_is_passed_over_without_a_word(tmp_path):
     write(tmp_path / "images/a.png", picture())
     write(tmp_path / "masks/a_mask.png", LABEL)
     write(tmp_path / "masks/a_overlay.png", LABEL)
-    Image.fromarray(LABEL).save(tmp_path / "masks/b_mask.webp")
+    (tmp_path / "masks/b_mask.heic").write_bytes(b"x")
     for name in (
         "images/notes.txt",
         "images/.hidden.png",
@@ -429,7 +429,7 @@ def test_nothing_is_passed_over_without_a_word(tmp_path):
     assert kinds(found) == [
         ("stray-file", "images/notes.txt"),
         ("stray-file", "masks/a_overlay.png"),
-        ("unsupported", "masks/b_mask.webp"),
+        ("unsupported", "masks/b_mask.heic"),
     ]
     assert len(found.facts) == 1 and found.facts[0].is_usable
 

@@ -306,7 +306,10 @@ def test_seats_are_bounded_and_end():
     pages = [Page(desk) for _ in range(3)]
     with pytest.raises(seats.Refused, match="full"):
         Page(desk)
-    next(iter(room._seats.values())).used -= 100  # idle for a while
+    room._seats[pages[0].token].used -= 100  # a pause is no end
+    with pytest.raises(seats.Refused, match=r"all 3 places are in use; one becomes free .* for 15 minutes from now"):
+        Page(desk)
+    room._seats[pages[0].token].used -= 1000
     Page(desk)
     assert len(room) == 3 and pages[0].ask("look")["code"] == "ended"
     seat = room.find(pages[1].token)

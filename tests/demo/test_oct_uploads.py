@@ -7,13 +7,13 @@ import pytest
 from lite_medsam.cli.demo_loading import load_demo
 from lite_medsam.phantoms.vendor_files import write_vol
 
-opening, seats = (load_demo(name) for name in ("opening", "seats"))
+opening, uploads = (load_demo(name) for name in ("opening", "uploads"))
 IMAGE = np.random.default_rng(2).integers(0, 255, (4, 40, 60)).astype(np.uint8)
 UM = (120.0, 3.87, 11.5)
 
 
 def uploaded(*paths):
-    upload = seats.Upload([path.name for path in paths], [path.stat().st_size for path in paths])
+    upload = uploads.Upload([path.name for path in paths], [path.stat().st_size for path in paths])
     for number, path in enumerate(paths):
         upload.append(number, path.read_bytes())
     assert upload.complete
@@ -52,7 +52,7 @@ def test_pictures_together_are_b_scans(tmp_path):
 
 @pytest.mark.parametrize("name", ["../../evil.xml", "..", "a\\..\\b.img", ".img"])
 def test_no_name_leads_out_of_the_folder(name):
-    upload = seats.Upload([name, "x.img"], [0, 0])
+    upload = uploads.Upload([name, "x.img"], [0, 0])
     try:
         assert upload.path(0).resolve().parent == upload.folder.resolve()
     finally:

@@ -13,11 +13,11 @@ from lite_medsam.cli.demo_loading import load_demo
 from lite_medsam.errors import CaseError
 from lite_medsam.scans.reading import load_volume
 
-opening, seats = (load_demo(name) for name in ("opening", "seats"))
+opening, uploads = (load_demo(name) for name in ("opening", "uploads"))
 
 
 def uploaded(*paths):
-    upload = seats.Upload([path.name for path in paths], [path.stat().st_size for path in paths])
+    upload = uploads.Upload([path.name for path in paths], [path.stat().st_size for path in paths])
     for number, path in enumerate(paths):
         upload.append(number, path.read_bytes())
     try:

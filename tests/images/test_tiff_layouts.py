@@ -1,6 +1,5 @@
 """TIFF layouts are read as they were written, or refused by name; never scrambled, never memory that was not written."""
 
-import io
 import itertools
 import struct
 import zlib
@@ -223,13 +222,7 @@ def test_jpeg_inside_is_read_or_refused(tmp_path):
 
 
 def test_other_kinds_of_files_are_named(tmp_path):
-    buffer = io.BytesIO()
-    Image.fromarray(RGB).save(buffer, "GIF")
-    webp = io.BytesIO()
-    Image.fromarray(RGB).save(webp, "WEBP")
     for content, words in (
-        (buffer.getvalue(), "GIF; save it as PNG"),
-        (webp.getvalue(), "WebP; save it as PNG"),
         (b"%PDF-1.7 ...", "PDF"),
         (bytes(128) + b"DICM", "DICOM"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
@@ -237,6 +230,8 @@ def test_other_kinds_of_files_are_named(tmp_path):
         (b"something", "none of these"),
     ):
         (tmp_path / "a.png").write_bytes(content)
-        with pytest.raises(CaseError, match=r"must be a png, jpg, bmp or tif image, its content is ") as caught:
+        with pytest.raises(
+            CaseError, match=r"must be a png, jpg, bmp, tif, webp or gif image, its content is "
+        ) as caught:
             load_image(tmp_path / "a.png")
         assert words in str(caught.value) and "\n" not in str(caught.value)

@@ -64,6 +64,7 @@ def test_a_record_has_everything():
     assert masks_of(found) == masks_of(session)
     for new, old in zip(found.now.objects, session.now.objects, strict=True):
         for name in (
+            "id",
             "name",
             "number",
             "target",
@@ -144,6 +145,7 @@ WRONG = {
     "name": lambda d: d["objects"][0].update(name=""),
     "number twice": lambda d: d["objects"][1].update(number=1),
     "number": lambda d: d["objects"][0].update(number=0),
+    "id twice": lambda d: d["objects"][1].update(id=d["objects"][0]["id"]),
     "next number": lambda d: d.update(next_number=1),
     "selected": lambda d: d.update(selected=99),
     "slice": lambda d: d["objects"][0]["answers"][0].update(slice=5),

@@ -9,8 +9,8 @@ from lite_medsam.cli.demo_loading import load_demo
 def running(**options):
     """Yields (address, desk)."""
     service = load_demo()
-    options = {"settings": service.Settings(max_upload_mb=20, max_pixels=5_000_000)} | options
-    page, desk, url = service.serve(port=0, block=False, **options)
+    options = {"port": 0, "settings": service.Settings(max_upload_mb=20, max_pixels=5_000_000)} | options
+    page, desk, url = service.serve(block=False, **options)
     try:
         yield url.rstrip("/"), desk
     finally:

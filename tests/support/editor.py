@@ -48,8 +48,17 @@ class Editor:
         before = self.view()["opened"]
         self.page.click("#lm-sample")
         self.page.locator("#lm-samples").get_by_role("button", name=title, exact=True).click()
+        self.replace()
         self.page.wait_for_function(f"{self._state('view?.image?.opened ?? 0')} > {before}", timeout=60_000)
         self.settle()
+
+    def replace(self):
+        """Says yes where the page asks whether unsaved work may be replaced."""
+        asked = self.page.locator("#lm-replace-go")
+        if not asked.count():
+            return False
+        asked.click()
+        return True
 
     def _state(self, path):
         return f"document.querySelector('#lm-canvas').liteMedsam.state.{path}"
@@ -106,7 +115,9 @@ class Editor:
         self.page.set_input_files("#lm-file", {"name": name, "mimeType": "application/octet-stream", "buffer": data})
         begun = f"document.querySelector('.lm-busy') || ({self._state('view?.image?.opened ?? 0')}) > {before}"
         with contextlib.suppress(sync_api.TimeoutError):  # a file that is refused at once
-            self.page.wait_for_function(begun, timeout=2000)
+            self.page.wait_for_function(f"document.querySelector('#lm-replace') || {begun}", timeout=2000)
+            if self.replace():
+                self.page.wait_for_function(begun, timeout=2000)
         self.settle()
 
     def download(self, what, folder):

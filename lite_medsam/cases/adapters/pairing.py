@@ -20,8 +20,6 @@ from lite_medsam.images.reading import IMAGE_SUFFIXES
 
 # pictures and volumes of kinds that this adapter does not read, and what operating systems leave behind
 OTHER_PICTURES = {
-    ".webp",
-    ".gif",
     ".jp2",
     ".j2k",
     ".heic",
