@@ -29,7 +29,7 @@ const resetView = () => {
   return showView();
 };
 
-// across: width, down: level; the length of the canvas is twice the width that is seen
+// across for the width, 150 screen pixels double it; down for the level
 const windowing = (start) => {
   let from = null;
   const begin = async () => {

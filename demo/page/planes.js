@@ -183,7 +183,12 @@ const makePlane = (number) => {
   canvas.addEventListener("pointerup", (event) => release(event, false));
   canvas.addEventListener("pointercancel", (event) => release(event, true));
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-  // the wheel goes through the pictures of this plane, with Ctrl it zooms
+  const step = (by) => {
+    const to = [...planes.at];
+    to[2 - plane.shown.axis] += by;
+    setCross(to);
+  };
+  // the wheel and Page up and down go through the pictures of this plane, Ctrl and the wheel zooms
   canvas.addEventListener("wheel", (event) => {
     if (!plane.shown) return;
     event.preventDefault();
@@ -191,12 +196,15 @@ const makePlane = (number) => {
     if (event.ctrlKey || event.metaKey) {
       camera.zoom(pane(), Math.exp(clamp(-event.deltaY, -300, 300) * 0.0015), place.sx, place.sy);
       plane.redraw();
-    } else {
-      const to = [...planes.at];
-      to[2 - plane.shown.axis] += Math.sign(event.deltaY);
-      setCross(to);
-    }
+    } else step(Math.sign(event.deltaY));
   }, { passive: false });
+  canvas.addEventListener("keydown", (event) => {
+    const by = { PageUp: -1, PageDown: 1 }[event.key];
+    if (!by || !plane.shown) return;
+    event.preventDefault();
+    event.stopPropagation();
+    step(by);
+  });
   new ResizeObserver(() => plane.redraw()).observe(canvas);
 
   // for tests and scripts that drive the page
