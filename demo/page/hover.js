@@ -24,7 +24,7 @@ const previewPlace = (place, event) => {
   return { x, y, positive: state.tool === "click", slice: state.slice, object: state.selected, key: state.key };
 };
 
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const rest = (ms) => new Promise((done) => setTimeout(done, ms));
 
 const showPreview = async ({ key, ...place }, exact) => {
   const { turn } = preview;
@@ -43,8 +43,8 @@ const askPreview = async () => {
     const { wanted, turn } = preview;
     preview.wanted = null;
     await showPreview(wanted, false);
-    await pause(HOVER_PAUSE_MS);
-    if (!preview.wanted) await pause(REST_MS);
+    await rest(HOVER_PAUSE_MS);
+    if (!preview.wanted) await rest(REST_MS);
     if (!preview.wanted && turn === preview.turn) await showPreview(wanted, true);
   }
   preview.asking = false;
