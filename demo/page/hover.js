@@ -24,8 +24,6 @@ const previewPlace = (place, event) => {
   return { x, y, positive: state.tool === "click", slice: state.slice, object: state.selected, key: state.key };
 };
 
-const rest = (ms) => new Promise((done) => setTimeout(done, ms));
-
 const showPreview = async ({ key, ...place }, exact) => {
   const { turn } = preview;
   const answer = await wire.direct({ op: "preview", ...place, exact });
@@ -43,8 +41,8 @@ const askPreview = async () => {
     const { wanted, turn } = preview;
     preview.wanted = null;
     await showPreview(wanted, false);
-    await rest(HOVER_PAUSE_MS);
-    if (!preview.wanted) await rest(REST_MS);
+    await pause(HOVER_PAUSE_MS);
+    if (!preview.wanted) await pause(REST_MS);
     if (!preview.wanted && turn === preview.turn) await showPreview(wanted, true);
   }
   preview.asking = false;
