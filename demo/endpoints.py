@@ -102,7 +102,13 @@ def _document(prompts) -> dict:
             prompts = json.loads(prompts)
         except (ValueError, RecursionError):
             raise PromptError("prompts must be JSON: [[x0, y0, x1, y1], ...] or a prompt set, got other text") from None
-    if isinstance(prompts, list) and any(isinstance(box, list) and len(box) == 6 for box in prompts):
+    lengths = {len(box) for box in prompts if isinstance(box, list)} if isinstance(prompts, list) else set()
+    if lengths == {4, 6}:
+        raise PromptError(
+            "prompts must be of one kind, got boxes of four numbers (of a picture) and of six (of a volume); for a volume give "
+            "x0, y0, z0, x1, y1, z1 for each"
+        )
+    if lengths == {6}:
         return {"version": 1, "volume": True, "objects": [{"box": box} for box in prompts]}
     if isinstance(prompts, list):
         return {"version": 1, "objects": [{"box": box} for box in prompts]}

@@ -197,8 +197,9 @@ const fileQueue = {
     ui.queueList.replaceChildren(...[
       from > 0 ? line(`… ${from} before`) : null,
       ...rows.slice(from, from + SHOWN_ROWS).map((row) => {
-        const [mark, words] = row.elsewhere ? ["◌", "open in another page"] : STATES[row.state];
         const isHere = row.id === fileQueue.current;
+        const known = isHere && row.state === "new" && work.objects ? "begun" : row.state; // the list is a step behind
+        const [mark, words] = row.elsewhere ? ["◌", "open in another page"] : STATES[known];
         return h("li", { className: isHere ? "lm-here" : "" },
           h("button", { type: "button", title: `${row.name}: ${words}`, ...(isHere ? { "aria-current": "true" } : {}), onclick: () => fileQueue.go(row) },
             h("span", { className: `lm-state lm-${row.state}`, "aria-hidden": "true" }, mark), h("span", { className: "lm-queuename" }, row.name),

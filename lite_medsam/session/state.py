@@ -103,6 +103,8 @@ class Snapshot:
         for item in self.objects:
             if item.id == wanted:
                 return item
+        if not self.objects:
+            raise PromptError("there is no object yet; draw a box or click on one first")
         raise PromptError("an object must be one of the list, got one that is not there any more; select another")
 
     def with_object(self, item: ObjectState) -> "Snapshot":

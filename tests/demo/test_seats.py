@@ -89,6 +89,15 @@ def test_a_lost_answer_does_not_make_a_click_twice():
     desk.seats.close()
 
 
+def test_without_an_object_there_is_nothing_to_split():
+    desk = desk_with(OneModel(Predictor(FakeBackend(64), "off")))
+    page = Page(desk)
+    page.do("sample", name="2D_US_us-0002")
+    for op in ("split", "clear"):
+        assert page.ask(op)["error"] == "there is no object yet; draw a box or click on one first"
+    desk.seats.close()
+
+
 def test_a_page_whose_server_was_started_anew_takes_another_place():
     desk = desk_with(OneModel(Predictor(FakeBackend(64), "off")))
     answer = desk.answer({"token": "of yesterday", "op": "look"})

@@ -106,7 +106,8 @@ def test_a_volume_goes_through_the_endpoint(client, tmp_path):
     ("prompts", "message"),
     [
         ("", "must be JSON"), ("[]", "one object at least"), ("{}", "version"), ("7", "list of boxes"),
-        ("[[1, 2, 3]]", "array of 4"), ("[[NaN,1,2,3]]", "finite"),
+        ("[[1, 2, 3, 4], [1, 2, 3, 4, 5, 6]]", "of one kind, got boxes of four"), ("[[1, 2, 3]]", "array of 4"),
+        ("[[NaN,1,2,3]]", "finite"),
         ('{"version": 1, "objects": [{"mask": "/etc/passwd"}]}', "relative path"), ("[[500, 1, 5, 9]]", "x0 <= x1"),
         ('{"version": 1, "objects": [{"mask": "a.png"}]}', "no such file"), ("[" * 5000, "must be JSON"),
     ],
