@@ -17,7 +17,8 @@ if FIREFOX is None:
 STATE = "document.querySelector('#lm-canvas').liteMedsam.state"
 
 KEPT = """new Promise((done) => { indexedDB.open('lite-medsam').onsuccess = ({ target }) => {
-  target.result.transaction('work').objectStore('work').getAll().onsuccess = (e) => done(e.target.result.map((one) => one.objects)); }; })"""
+  target.result.transaction("work").objectStore("work")
+    .getAll().onsuccess = (e) => done(e.target.result.map((one) => one.objects)); }; })"""
 
 
 @pytest.mark.slow

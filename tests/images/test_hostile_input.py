@@ -339,13 +339,18 @@ def encoded(kind: str, pixels=COLOUR, **options) -> bytes:
 
 IMAGES = {
     "empty": (b"", "the file is empty"),
-    "garbage": (b"\0\1\2\3" * 50, "must be a png, jpg, bmp or tif image"),
-    "text": (b"<svg></svg>", "must be a png, jpg, bmp or tif image"),
-    "gif": (encoded("GIF", IMAGE), "must be a png, jpg, bmp or tif image"),
-    "npz": (GOOD, "must be a png, jpg, bmp or tif image"),
+    "garbage": (b"\0\1\2\3" * 50, "must be a png, jpg, bmp, tif, webp or gif image"),
+    "text": (b"<svg></svg>", "must be a png, jpg, bmp, tif, webp or gif image"),
+    "gif cut off": (encoded("GIF", IMAGE)[:-40], "damaged or cut-off image"),
+    "webp cut off": (encoded("WEBP")[:-20], "damaged or cut-off image"),
+    "a gif of 65535 x 65535": (
+        encoded("GIF", IMAGE)[:6] + b"\xff\xff\xff\xff" + encoded("GIF", IMAGE)[10:],
+        "at most 268,435,456",
+    ),
+    "npz": (GOOD, "must be a png, jpg, bmp, tif, webp or gif image"),
     "postscript": (
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-        "must be a png, jpg, bmp or tif image",
+        "must be a png, jpg, bmp, tif, webp or gif image",
     ),
     "only a png signature": (b"\x89PNG\r\n\x1a\n", "damaged or cut-off"),
     "only a jpg signature": (b"\xff\xd8\xff", "damaged or cut-off"),
@@ -391,7 +396,7 @@ PROMPTS = {
     "a missing mask": (b'{"version": 1, "objects": [{"mask": "no.png"}]}', "objects[0].mask: "),
     "itself as mask": (
         b'{"version": 1, "objects": [{"mask": "p.json"}]}',
-        "must be a png, jpg, bmp or tif image",
+        "must be a png, jpg, bmp, tif, webp or gif image",
     ),
     "its folder as mask": (b'{"version": 1, "objects": [{"mask": "."}]}', "is a folder"),
 }
