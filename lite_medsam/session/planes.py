@@ -9,7 +9,7 @@ from lite_medsam.prompts.prompt_set import Prompt, validate
 from lite_medsam.segment.choices import Choice
 from lite_medsam.segment.region import Region
 from lite_medsam.session.answer import Answer
-from lite_medsam.session.asking import asked
+from lite_medsam.session.asking import agreement, asked
 from lite_medsam.session.interactive import MAX_POINTS, Session
 from lite_medsam.session.state import ObjectState
 from lite_medsam.volumes.planes import Plane, Squared, planes_of
@@ -109,7 +109,10 @@ class PlanePrompts:
             Choice(Region.of(squared.mask(choice.region.full(), picture.shape[:2])), choice.score)
             for choice in answer.choices
         )
-        return replace(answer, box=said.box, points=said.points, previous=said.previous, choices=choices)
+        answer = replace(answer, box=said.box, points=said.points, previous=said.previous, choices=choices)
+        clicks = said.points[len(said.points) - newest :]
+        session.missed = clicks if agreement(answer.region, clicks) < 0.5 else ()
+        return answer
 
     def _store(self, item: ObjectState, axis: int, index: int, answer: Answer | None) -> None:
         given = {key: old for key, old in item.planes.items() if key != (axis, index)}

@@ -98,6 +98,10 @@ def test_clicks_on_a_plane_refine_and_are_taken_back():
     y, x = np.mgrid[:40, :60]
     reach = DISC_RADIUS * 60 / 64 - 2
     assert seen[np.hypot(x - 25, y - 20) < reach].all() and seen.sum() < 3000
+    assert session.missed == ()
+    prompts.click(25, 20, False, 2, 22)  # the fake answers with the first click alone
+    assert session.missed == ((25, 20, 0),)
+    prompts.remove_point(1, 2, 22)
     prompts.remove_point(0, 2, 22)
     assert not session.now.objects[0].planes and not session.now.objects[0].regions()
     with pytest.raises(PromptError, match="a click must be one of"):
