@@ -73,7 +73,7 @@ class Folder:
         self._results = self._root / RESULTS
         self._lock = threading.RLock()
         self._items: dict[str, Item] = {}
-        self._looked = -1e9
+        self._looked, self._look_again = -1e9, 0.0
         if not self._root.is_dir():
             raise CaseError(f"FOLDER must be a folder, {root} is none")
         if not self.items():
@@ -82,10 +82,13 @@ class Folder:
     def items(self) -> list[Item]:
         """What is in the folder now, in the order of the paths."""
         with self._lock:
-            if time.monotonic() - self._looked > LOOK_AGAIN_SECONDS:
+            began = time.monotonic()
+            if began - self._looked > self._look_again:
                 with contextlib.suppress(CaseError):  # (emptied meanwhile)
                     self._items = {item.id: item for item in self._found()}
                 self._looked = time.monotonic()
+                # a folder of thousands of DICOM files takes its time
+                self._look_again = max(LOOK_AGAIN_SECONDS, 20 * (self._looked - began))
             return list(self._items.values())
 
     def item(self, item_id: str) -> Item:

@@ -1,6 +1,6 @@
 // What is asked of the server, and what the page does with its answers.
 
-const wire = makeWire(server, () => state.token, (answer, ms) => onAnswer(answer, ms), (busy) => {
+const wire = makeWire(() => state.token, (answer, ms) => onAnswer(answer, ms), (busy) => {
   ui.root.classList.toggle("lm-busy", busy);
 });
 

@@ -4,7 +4,7 @@
 // the work on what is open; `revision` is the server's count of changes, `kept` the one in this browser, `taken` the one that was saved
 const work = {
   id: null, opened: null, source: null, name: "", objects: 0, revision: 0, kept: 0, taken: 0, record: null, filesKept: false,
-  isHeld: false, isKeeping: false, cannot: null, // cannot: why this browser keeps nothing
+  isHeld: false, isKeeping: false, isHurried: false, cannot: null, // cannot: why this browser keeps nothing
 };
 const newId = () => `${Date.now().toString(36)}${Math.random().toString(36).slice(2, 10)}`;
 
@@ -59,6 +59,7 @@ const keepSoon = () => {
 const keepAll = async () => {
   while (work.revision !== work.kept && !work.isHeld) {
     const { id, opened } = work;
+    const began = performance.now();
     const answer = await wire.direct({ op: "record", slice: state.slice });
     // something else was opened meanwhile, or there is no server: the next answer tries again
     if (!answer.ok || answer.opened !== work.opened || id !== work.id) return;
@@ -75,7 +76,14 @@ const keepAll = async () => {
       work.cannot = String(error?.message || error);
     }
     if (opened !== work.opened) return;
+    await restAfter(performance.now() - began);
   }
+};
+
+// a large record is not sent after each stroke: the pause is some times what it took, unless somebody waits for it
+const restAfter = async (ms) => {
+  const until = performance.now() + (ms < 300 ? 0 : Math.min(4 * ms, 15_000));
+  while (performance.now() < until && !work.isHurried) await pause(100);
 };
 
 const keepWork = async (id, record) => {
@@ -223,7 +231,9 @@ const mayReplace = async () => {
 };
 
 const flushWork = async () => {
-  for (let tries = 0; work.isKeeping && tries < 100; tries += 1) await pause(50);
+  work.isHurried = true;
+  for (let tries = 0; work.isKeeping && tries < 200; tries += 1) await pause(50);
+  work.isHurried = false;
 };
 
 window.addEventListener("beforeunload", (event) => {

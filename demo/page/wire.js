@@ -70,7 +70,7 @@ const connection = {
   },
 };
 
-const makeWire = (server, getToken, onAnswer, onBusy) => {
+const makeWire = (getToken, onAnswer, onBusy) => {
   const waiting = [];
   let working = false;
 

@@ -83,7 +83,11 @@ def test_work_is_there_after_the_tab_was_closed(context, server, tmp_path):
     assert seen(again) == before and again.view()["image"]["name"] == "noise"
     # leaving and replacing ask, until it is saved
     asked = []
-    again.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    again.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    again.page.evaluate("setTimeout(() => location.reload())")
+    again.page.wait_for_timeout(500)
+    assert asked == ["beforeunload"] and seen(again) == before  # it stays
+    asked.clear()
     again.page.click("#lm-sample")
     again.page.locator("#lm-samples").get_by_role("button", name="US", exact=True).click()
     assert "noise is not saved" in again.page.inner_text("#lm-replace")

@@ -122,7 +122,8 @@ def test_what_cannot_be_opened_says_what_it_is_and_what_to_do(editor):
         ("large.nii", bytes(3 * 2**20 + 300_000), "This is too large: 3.3 MB, at most 3.0 MB"),
         ("words.txt", b"no picture at all", "words.txt: must be"),
     ):
-        editor.upload(name, data)
+        file = {"name": name, "mimeType": "application/octet-stream", "buffer": data}
+        editor.page.set_input_files("#lm-file", file)
         editor.page.wait_for_function(
             "(words) => document.querySelector('#lm-message').innerText.includes(words)", arg=words, timeout=10_000
         )
