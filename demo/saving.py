@@ -27,7 +27,8 @@ from .result_record import record_of, reproduce_text, spacing_origin
 from .session_files import session_members
 
 PLANES_TEXT = """
-prompts_PLANE.json has what was said on another plane than that of the slices, in voxels of the file that was opened:
+prompts_PLANE.json has what was said on another plane than that of the slices, in voxels of the file that was opened.
+prompts.json makes the masks again on every slice; this one is followed anew from that plane, without square pixels:
   lite-medsam segment -i FILE --prompts prompts_PLANE.json -o out
 """
 ENDINGS = {
