@@ -120,6 +120,9 @@ const fileQueue = {
     if (fileQueue.kind === "folder") {
       const answer = await act({ op: "mark", state: how });
       if (!answer.ok) return;
+    } else if (row.work !== work.id && how === "done") {
+      say(`${row.name} is not what is open; choose it in the list first.`, { error: true });
+      return;
     } else {
       if (how === "done" && !(await fileQueue.keepResults(row))) return;
       row.state = how;

@@ -102,6 +102,9 @@ def test_files_that_were_dropped(context, server_url):
         assert inner == "0001_q0_lite-medsam.zip" and "queue.json" in archive.namelist()
         with zipfile.ZipFile(io.BytesIO(archive.read(inner))) as results:
             assert "q0_label.png" in results.namelist()
+    editor.sample("US")
+    page.click("#lm-queue-done")  # of something else
+    page.wait_for_function("document.querySelector('#lm-message').innerText.includes('q0.png is not what is open')")
     page.set_input_files("#lm-file", files)
     page.click("#lm-several-stack")
     page.wait_for_timeout(200)
