@@ -53,6 +53,16 @@ def _renew(session, request, index, target):
     }
 
 
+def _clear(session, request, index, target):
+    everywhere, name = request.get("everywhere") is True, session.now.find(target).name
+    session.clear(index, target, everywhere)
+    if not session.scan.is_volume:
+        return {"message": f"{name} is cleared."}
+    if everywhere:
+        return {"message": f"{name} is cleared on all slices."}
+    return {"message": f"{name} is cleared on slice {index + 1}; its other slices stay."}
+
+
 def _box(session, request, index, target):
     given = corners_of(number_of(v, "box") for v in list_of(request.get("box"), "box", 4))
     box = _shown(session, request, Prompt(box=given)).box
@@ -109,7 +119,7 @@ OBJECT_OPERATIONS = {
     "hide": on_object(lambda s, r, z, o: s.hide(_flag(r, "hidden"), o)),
     "lock": on_object(lambda s, r, z, o: s.lock(_flag(r, "locked"), o)),
     "remove": on_object(lambda s, r, z, o: s.remove(o), "The object is removed."),
-    "clear": on_object(lambda s, r, z, o: s.clear(z, o, r.get("everywhere") is True), "The object is cleared."),
+    "clear": on_object(_clear),
     "box": on_object(_box),
     "click": on_object(_click),
     "scribble": on_object(_scribble),

@@ -10,10 +10,13 @@ const objectsPart = () => {
   ui.advice = h("p", { className: "lm-advice", id: "lm-advice" });
   ui.choices = h("div", { className: "lm-choices", role: "group", "aria-label": "What the prompts can mean" });
   ui.measures = h("table", { className: "lm-table", id: "lm-measures", "aria-label": "Measurements" });
+  ui.clearSlice = button("Clear slice", "Take its mask and prompts on this slice away (Delete)", () => act({ op: "clear" }),
+    { node: { id: "lm-clear-slice", hidden: true } });
   ui.selected = h("div", { className: "lm-details" }, ui.advice, ui.choices, namingPart(), ui.measures,
     ...registry.sections.filter(({ place: where }) => where === "selected").map(sectionOf),
     h("div", { className: "lm-row" },
-      button("Clear object", "Take its masks and prompts away (Delete)", () => act({ op: "clear" }), { node: { id: "lm-clear" } }),
+      ui.clearSlice,
+      button("Clear object", "Take all its masks and prompts away", () => act({ op: "clear", everywhere: true }), { node: { id: "lm-clear" } }),
       button("Split", "Try to split the object into instances", () => act({ op: "split" }), { node: { id: "lm-split" } }),
       ui.merge));
   return h("section", { className: "lm-objectspart", "aria-label": "Objects" },
@@ -35,6 +38,7 @@ const showPanel = (view) => {
   const own = view.objects.find((item) => item.id === view.selected);
   ui.measures.replaceChildren(figures(own?.measures ?? []));
   showAdvice(own);
+  ui.clearSlice.hidden = !view.image?.volume;
 };
 
 const figures = (list) => h("tbody", {}, ...list.map(([name, value]) =>

@@ -5,14 +5,14 @@ const slicesPart = () => {
     oninput: () => goTo(Number(ui.slice.value)) });
   ui.sliceOut = h("output", { id: "lm-slice-number" });
   ui.marks = h("div", { className: "lm-marks", "aria-hidden": "true" });
-  ui.lanes = h("div", { id: "lm-lanes", "aria-hidden": "true" });
+  ui.lanes = h("div", { id: "lm-lanes", role: "group", "aria-label": "Slices of each object" });
   ui.follow = button("Follow", "Follow the objects from the prompted slices to the others, both ways",
     () => act({ op: "propagate" }), { node: { id: "lm-follow", className: "lm-button lm-primary" } });
   ui.stop = button("Stop", "Stop following; what is finished is kept", () => stopJob(), { node: { id: "lm-stop" } });
   ui.progress = h("progress", { max: 1, value: 0, "aria-label": "Slices done" });
   ui.volume = h("div", { id: "lm-slicebar", hidden: true },
     h("span", { className: "lm-slicetitle" }, "Slice"), h("span", { className: "lm-track" }, ui.slice, ui.marks), ui.sliceOut,
-    h("div", { className: "lm-followrow" }, ui.follow, ui.stop, ui.progress),
+    h("div", { className: "lm-followrow" }, ui.nextLook, ui.follow, ui.stop, ui.progress),
     ui.lanes);
   return ui.volume;
 };
@@ -35,26 +35,8 @@ const showSlices = (view) => {
   ui.sliceOut.textContent = `${state.slice + 1} / ${image.slices}`;
   ui.marks.replaceChildren(...image.marked.map((z) => h("i", { className: image.prompted.includes(z) ? "lm-prompted" : "",
     style: `left:${(100 * (z + 0.5)) / image.slices}%` })));
-  ui.lanes.replaceChildren(...view.objects.map((item) => lane(item, image)));
+  showLanes(view);
   showJob(view.job);
-};
-
-// a bar where the object has a mask; a press leads there
-const lane = (item, image) => {
-  const percent = (n) => `${(100 * n) / image.slices}%`;
-  const runs = [];
-  for (const z of item.slices) {
-    if (runs.at(-1)?.[1] === z) runs.at(-1)[1] = z + 1;
-    else runs.push([z, z + 1]);
-  }
-  const ends = item.ended.map((end) => (end.slice === null ? end.why : `slice ${end.slice + 1}: ${end.why}`));
-  return h("div", { className: item.id === state.selected ? "lm-lane lm-on" : "lm-lane", title: [item.name, ...ends].join("\n"),
-    onclick: (event) => {
-      const rect = event.currentTarget.getBoundingClientRect();
-      goTo(Math.floor(((event.clientX - rect.left) / rect.width) * image.slices));
-    } },
-    ...runs.map(([from, to]) => h("i", { style: `left:${percent(from)};width:${percent(to - from)};background:${css(item.colour)}` })),
-    h("b", { style: `left:${percent(state.slice + 0.5)}` }));
 };
 
 const stopJob = () => wire.direct({ op: "stop" }).then((answer) => answer.ok && showJob(answer.job));
@@ -81,7 +63,8 @@ const watchJob = async () => {
       watching = false;
       const done = await act({ op: "look" });
       if (opened !== state.opened) return; // something else was opened meanwhile
-      if (answer.job?.message) say(answer.job.message, { error: !answer.job.message.startsWith("stopped"), id: "job" });
+      const { message, failed } = answer.job ?? {};
+      if (message) reportFollowing(message, failed);
       else if (done.ok) say("The objects were followed through the slices. Correct a slice and follow again.", { id: "job" });
       return;
     }

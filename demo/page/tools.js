@@ -23,7 +23,7 @@ register.key([..."123456789"], "select object 1 … 9", (event) => {
   const item = state.objects[Number(event.key) - 1];
   if (item) act({ op: "select", object: item.id });
 }, { shown: "1 … 9" });
-register.key(["delete", "backspace"], "clear the selected object", () => act({ op: "clear" }));
+register.key(["delete", "backspace"], "clear the selected object, of a volume its slice", () => act({ op: "clear" }));
 register.key("c", "next of the masks that the prompts can mean", () => nextChoice());
 register.key(["+", "="], "zoom in; also the wheel, with Ctrl in a volume, and two fingers", () => board.zoomBy(1.5));
 register.key("-", "zoom out", () => board.zoomBy(1 / 1.5));

@@ -54,6 +54,8 @@ class PropagationLimits:
             did on the prompted slice, or to the other side.
         maximum_growth: Or where its area is more than this many times that of the slice before: it has leaked.
         minimum_area_px: Or where its mask has fewer pixels.
+        doubt: How far from a limit towards what the prompted slice has: a slice where a share lies below that needs a look.
+        minimum_common: And where less of the smaller mask than this lies in the other, of a slice and the one before.
         patience: So many slices in a row may say so, repeated ones counted once, and the object goes on if it is found again
             behind them; they need a look then.
     """
@@ -62,12 +64,14 @@ class PropagationLimits:
     margin_px: float = 1.0
     use_mask: bool = False
     minimum_score: float = 0.3
-    relative_score: float = 0.8
-    relative_strength: float = 0.6
-    relative_contrast: float = 0.4
+    relative_score: float = 0.7
+    relative_strength: float = 0.5
+    relative_contrast: float = 0.3
     maximum_growth: float = 3.0
     minimum_area_px: int = 1
-    patience: int = 0
+    doubt: float = 0.5
+    minimum_common: float = 0.5
+    patience: int = 1
 
 
 def seeds_from_boxes(boxes: np.ndarray, names: Sequence[str | None] | None = None) -> list[VolumeObject]:

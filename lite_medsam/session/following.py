@@ -101,6 +101,8 @@ def saved_of(item: ObjectState, source: Source | None, known: Sequence[str] = ()
     if item.followed_from is item.answers and item.followed_with == source and not stopped and not item.planes:
         return seed
     shown = sorted(item.regions())
+    if not shown:
+        return seed
     given = {z: prompt for z, prompt in seed.prompts.items() if shown[0] <= z <= shown[-1]}
     for z in set(shown) - set(given):
         given[z] = _final(item.followed[z], item.name)

@@ -1,7 +1,7 @@
 """Which slices an object is followed through, in which direction, and where it is looked for on the next one."""
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -173,6 +173,35 @@ def look_of(mask: SliceMask, image: np.ndarray) -> Look:
     within = np.mean(cv2.mean(around, inside)[: 1 if around.ndim == 2 else 3])
     outside = np.mean(cv2.mean(around, 1 - inside)[: 1 if around.ndim == 2 else 3])
     return Look(mask.score, mask.mean_strength, float(within - outside) if (inside == 0).any() else 0.0)
+
+
+def limits_of_doubt(limits: PropagationLimits) -> PropagationLimits:
+    """The same with limits so much stricter that what keeps to them needs no look."""
+
+    def stricter(share: float) -> float:
+        return share + limits.doubt * (1 - share)
+
+    return replace(
+        limits,
+        minimum_score=0.0,
+        relative_score=stricter(limits.relative_score),
+        relative_strength=stricter(limits.relative_strength),
+        relative_contrast=stricter(limits.relative_contrast),
+    )
+
+
+def common_share(mask: SliceMask, before: SliceMask) -> float:
+    """How much of the smaller of two masks lies in the other, 0 to 1."""
+    rows = slice(max(mask.y0, before.y0), min(mask.window[0].stop, before.window[0].stop))
+    columns = slice(max(mask.x0, before.x0), min(mask.window[1].stop, before.window[1].stop))
+    smaller = min(mask.area_px, before.area_px)
+    if rows.start >= rows.stop or columns.start >= columns.stop or not smaller:
+        return 0.0
+    parts = [
+        one.strength[rows.start - one.y0 : rows.stop - one.y0, columns.start - one.x0 : columns.stop - one.x0] > 0
+        for one in (mask, before)
+    ]
+    return int(np.count_nonzero(parts[0] & parts[1])) / smaller
 
 
 def why_different(look: Look, before: Look, limits: PropagationLimits) -> str | None:

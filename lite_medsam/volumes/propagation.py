@@ -20,7 +20,17 @@ from lite_medsam.prompts.volume_objects import (
 from lite_medsam.segment.checks import check_kinds
 from lite_medsam.segment.prediction import Prediction
 from lite_medsam.segment.predictor import Predictor
-from lite_medsam.volumes.paths import UP, Path, between, grown, look_of, paths_of, why_different
+from lite_medsam.volumes.paths import (
+    UP,
+    Path,
+    between,
+    common_share,
+    grown,
+    limits_of_doubt,
+    look_of,
+    paths_of,
+    why_different,
+)
 from lite_medsam.volumes.prediction import Ending, SliceMask, VolumePrediction
 
 __all__ = [
@@ -113,6 +123,7 @@ class _Follower:
     ):
         self.predictor, self.volume, self.objects, self.limits = predictor, volume, objects, limits
         self.threshold = predictor.spec.mask_threshold
+        self.stricter = limits_of_doubt(limits)
         self.found: list[dict[int, SliceMask]] = [{} for _ in objects]
         self.weak: list[dict[int, str]] = [{} for _ in objects]
         self.scores = np.full((len(objects), len(volume)), np.nan, np.float32)
@@ -159,9 +170,9 @@ class _Follower:
                 if self.limits.use_mask:
                     self.logits[i, path.direction] = prediction.image_logits(k)
             else:
-                self._doubt(path, z, mask, why)
-                if why != "empty":
+                if why != "empty" and not path.doubtful:
                     self.scores[i, z] = mask.score
+                self._doubt(path, z, mask, why)
 
     def _doubt(self, path: Path, z: int, mask: SliceMask, why: str) -> None:
         """Notes that a slice does not show the object; after too many of them it has ended."""
@@ -240,7 +251,8 @@ class _Follower:
         """Why the object is not on this slice any more, None if it is. What the user asked for is never refused."""
         if path.is_seed or path.between is not None:
             return None
-        area, before = mask.area_px, self.found[i][path.source_of(z)]
+        before = self.found[i][path.source_of(z)]
+        area = mask.area_px
         if area < max(1, self.limits.minimum_area_px):
             return "empty"
         # (small masks may triple by a few pixels)
@@ -252,7 +264,14 @@ class _Follower:
             # a mask that the user drew says nothing of how sure the model is: then the first answer is what counts
             is_drawn = is_finished(self.objects[i].prompts[start])
             path.look = look if is_drawn else look_of(self.found[i][start], self.volume[start])
-        return why_different(look, path.look, self.limits)
+        why = why_different(look, path.look, self.limits)
+        if why is None:
+            doubt = why_different(look, path.look, self.stricter)
+            if doubt is None and common_share(mask, before) < self.limits.minimum_common:
+                doubt = "jump"
+            if doubt is not None:
+                self.weak[i][z] = doubt
+        return why
 
     def result(self, stopped: bool) -> VolumePrediction:
         ends = tuple(self._ends(i, stopped) for i in range(len(self.objects)))
