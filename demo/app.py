@@ -27,7 +27,8 @@ REFUSED = "refused: "  # no token begins so
 SCRIPTS = (
     "nodes", "registry", "icons", "popover", "toast", "wire", "stores", "state", "answers",
     "camera", "drawing", "lengths", "canvas", "picking", "enface",
-    "topbar", "files", "autosave", "kept", "queue", "welcome", "rail", "tools", "lanes", "slices", "saving", "exports", "help", "hints",
+    "topbar", "files", "autosave", "kept", "queue", "welcome",
+    "rail", "tools", "lanes", "slices", "saving", "exports", "help", "hints",
     "viewing", "looks", "boxes", "clicks", "strokes", "lasso", "ruler", "minimap", "hover", "planes",
     "cleanup", "candidates", "classes",
     "stale", "objects", "choices", "naming", "measures", "look", "models", "exact",
