@@ -29,8 +29,10 @@ const closeHelp = () => {
 const keyList = () => {
   const whats = new Map();
   for (const { shown, what } of registry.keys) whats.set(what, [...new Set([...(whats.get(what) ?? []), shown])]);
-  return h("table", { className: "lm-table lm-keys" }, h("tbody", {}, ...[...whats].map(([what, shown]) =>
+  const table = h("table", { className: "lm-keys" }, h("tbody", {}, ...[...whats].map(([what, shown]) =>
     h("tr", {}, h("th", { scope: "row" }, ...shown.flatMap((key, i) => [i ? " " : null, h("kbd", {}, key)])), h("td", {}, what)))));
+  return h("div", {}, table, h("p", {}, h("button", { type: "button", id: "lm-hints-again", onclick: () => { hintsAgain(); closeHelp(); } },
+    "Show the hints of the first visit again")));
 };
 
 register.key("?", "model card, keys and help", () => openHelp());

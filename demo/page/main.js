@@ -35,6 +35,10 @@ hovers.push((place, event) => {
 state.onSlice = (step) => goTo(state.slice + step);
 setTool("box");
 showControls({ objects: [], image: null, undo: false, redo: false });
+// Gradio decides on dark by the system's setting; a choice of the user's goes before it
+const followTheme = () => ui.root.classList.toggle("lm-dark", document.body.classList.contains("dark"));
+new MutationObserver(followTheme).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+followTheme();
 if (localStorage.getItem("lm-theme")) switchTheme(localStorage.getItem("lm-theme") === "dark", false);
 
 document.addEventListener("keydown", onKey);

@@ -7,7 +7,7 @@ const samplesMenu = () => {
 };
 
 const welcomePart = () => {
-  ui.cards = h("div", { className: "lm-cards" });
+  ui.cards = h("div", { className: "lm-cards" }, ...Array.from({ length: 8 }, () => h("div", { className: "lm-card lm-coming" })));
   ui.welcome = h("div", { id: "lm-welcome" },
     h("div", { className: "lm-dropzone" },
       h("p", { className: "lm-big" }, "Drop a picture or a volume here"),

@@ -351,7 +351,7 @@ def test_every_control_has_a_name_and_texts_can_be_read(browser, server, scheme)
     assert {"undo", "new object", "Brush"} <= set(page.locator(".lm-keys td").all_inner_texts())
     for tab in ("Help", "Service"):
         page.get_by_role("tab", name=tab).click()
-    page.get_by_role("button", name="What this service has").wait_for()
+    page.get_by_text("are named endpoints of this page").wait_for()
     page.keyboard.press("Escape")
     assert not page.get_by_role("tab", name="Help").is_visible()
     editor.drag((320, 320), (400, 400))  # the page goes on

@@ -146,7 +146,7 @@ def test_the_first_visit(browser, server):
     context = browser.new_context(viewport=SMALL)
     page = context.new_page()
     editor = Editor(page, server, hints=True)
-    cards = page.locator(".lm-card")
+    cards = page.locator("button.lm-card")
     cards.first.wait_for(timeout=30_000)
     assert 6 <= cards.count() <= 8 and page.get_by_text("Drop a picture").is_visible()
     cards.first.click()
@@ -176,7 +176,9 @@ def test_axe_finds_nothing_serious(browser, server, scheme):
     context = browser.new_context(viewport={"width": 1366, "height": 768}, color_scheme=scheme)
     page = context.new_page()
     editor = Editor(page, server)
-    page.locator(".lm-card").first.wait_for(timeout=30_000)
+    ground = page.evaluate("getComputedStyle(document.querySelector('.lm-root')).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light"), ground
+    page.locator("button.lm-card").first.wait_for(timeout=30_000)
     assert grave_faults(page) == []
     editor.sample("OCT volume")
     editor.drag((180, 80), (230, 120))
