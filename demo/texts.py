@@ -5,12 +5,12 @@ body { margin: 0; }
 #lm-about { display: none; position: fixed; inset: 0; z-index: 20; overflow-y: auto;
   padding: 16px max(16px, calc(50vw - 480px)) 48px; background: var(--body-background-fill); }
 #lm-about.lm-open { display: flex; }
-#lm-close-help { position: fixed; right: 16px; top: 12px; z-index: 21; }
-:is(#lm-close-help, #lm-hints-again) { min-height: 36px; padding: 4px 14px; border-radius: 6px; cursor: pointer;
+#lm-about #lm-close-help { position: fixed; right: 16px; top: 12px; left: auto; width: auto !important; min-width: 0 !important; z-index: 21; }
+#lm-close-help, #lm-hints-again { min-height: 36px; padding: 4px 14px; border-radius: 6px; cursor: pointer;
   color: var(--body-text-color); background: var(--background-fill-primary); border: 1px solid var(--body-text-color-subdued); }
 #lm-about .tab-container button { color: var(--body-text-color); }
 #lm-about .lm-keys { border-collapse: collapse; }
-#lm-about .lm-keys :is(th, td) { padding: 3px 16px 3px 0; border: 0; text-align: left; font-weight: 400; }
+#lm-about .lm-keys th, #lm-about .lm-keys td { padding: 3px 16px 3px 0; border: 0; text-align: left; font-weight: 400; }
 #lm-about .lm-keys kbd { border: 1px solid var(--body-text-color-subdued); border-radius: 4px; padding: 0 6px; font: inherit; }
 """
 
@@ -67,7 +67,7 @@ files, record = client.predict(
 )
 ```
 
-For another language, `GET gradio_api/info` describes both. `files` are the label map (object 1 has the value 1) and an overlay; `record` has the score and the area of each object.
+`files` are the label map (object 1 has the value 1) and an overlay; `record` has the score and the area of each object.
 `prompts` are boxes, or a prompt set with names and clicks; `"target": "optic cup"` on an object says what it is, out of the
 names that `/info` lists for the model. For a volume they are objects with slices:
 `{"version": 1, "objects": [{"name": "liver", "slices": [{"z": 12, "box": [40, 60, 180, 170]}]}]}`; a NIfTI file comes back.
