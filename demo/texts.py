@@ -5,7 +5,8 @@ body { margin: 0; }
 #lm-about { display: none; position: fixed; inset: 0; z-index: 20; overflow-y: auto;
   padding: 16px max(16px, calc(50vw - 480px)) 48px; background: var(--body-background-fill); }
 #lm-about.lm-open { display: flex; }
-#lm-about #lm-close-help { position: fixed; right: 16px; top: 12px; left: auto; width: auto !important; min-width: 0 !important; z-index: 21; }
+#lm-about #lm-close-help { position: fixed; right: 16px; top: 12px; left: auto; z-index: 21;
+  width: auto !important; min-width: 0 !important; }
 #lm-close-help, #lm-hints-again { min-height: 36px; padding: 4px 14px; border-radius: 6px; cursor: pointer;
   color: var(--body-text-color); background: var(--background-fill-primary); border: 1px solid var(--body-text-color-subdued); }
 #lm-about .tab-container button { color: var(--body-text-color); }
