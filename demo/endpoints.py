@@ -242,7 +242,7 @@ def add_endpoints(desk: Desk) -> None:
             paths.append(str(path))
         return paths, record
 
-    with gr.Row(visible="hidden"):  # scripts ask them; people have the page
+    with gr.Row(elem_classes="lm-endpoint"):  # scripts ask them; people have the page
         with gr.Column():
             image = _only_sent(gr.File(label="Image or volume", type="filepath"))
             prompts = gr.Textbox(
@@ -258,7 +258,7 @@ def add_endpoints(desk: Desk) -> None:
             record = gr.JSON(label="Record")
     button.click(segment, [image, prompts, model, engine], [files, record], api_name="segment",
                  api_description="Segments one file from boxes or a prompt set: label map, overlay, record.")  # fmt: skip
-    shown = gr.Button("What this service has", visible="hidden")
+    shown = gr.Button("What this service has", elem_classes="lm-endpoint")
     shown.click(lambda: info_of(desk), None, record, api_name="info", api_description="Models, engines and limits.")
 
 
