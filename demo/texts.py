@@ -6,6 +6,7 @@ body { margin: 0; }
   padding: 16px max(16px, calc(50vw - 480px)) 48px; background: var(--body-background-fill); }
 #lm-about.lm-open { display: flex; }
 #lm-about .lm-endpoint { display: none !important; }
+#lm-about .token { color: inherit !important; }
 #lm-about #lm-close-help { position: fixed; right: 16px; top: 12px; left: auto; z-index: 21;
   width: auto !important; min-width: 0 !important; }
 #lm-close-help, #lm-hints-again { min-height: 36px; padding: 4px 14px; border-radius: 6px; cursor: pointer;
