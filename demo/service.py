@@ -11,10 +11,12 @@ import shutil
 import socket
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 from .app import Settings, build, launch_options
+from .samples import sample_cards
 
 FOLDER = "GRADIO_TEMP_DIR"
 M_ARENA_MAX = -8  # of malloc.h
@@ -60,6 +62,7 @@ def serve(
             **launch_options(settings),
         )
         if block:
+            threading.Thread(target=sample_cards, daemon=True).start()  # the first page need not wait for its pictures
             told(url, page.share_url)
             wait(page)
     finally:

@@ -39,20 +39,19 @@ HELP = """
 1. Open a file, or choose a sample. Files: PNG, JPEG, BMP, TIFF (8 and 16 bit), npz cases, DICOM (one file, or all files of
    a series at once), NIfTI.
 2. Draw a box around an object. The mask appears by itself.
-3. Wrong somewhere? **Click +** on what is missing, **Click −** on what is too much: each click refines the mask. Or draw a
+3. Wrong somewhere? **Point +** on what is missing, **Point −** on what is too much: each click refines the mask. Or draw a
    line with the scribbles. Or take the **Brush** and **Eraser**, which change exactly the pixels under them.
-4. One click can mean several things: choose among the masks under *Objects*.
-5. *What is it?* under *Objects* is there where the model knows names: say what the object is, and its mask is made with that.
+4. One click can mean several things: choose among the masks under the selected object.
+5. *What is it?* under the selected object is there where the model knows names: say what the object is, and its mask is made with that.
    Without, nothing is assumed.
 6. **New object** for the next one, or hold Shift while drawing its box. *Split* tries to divide a mask into its instances,
    *Merge with* makes one object of two.
-7. In a volume, draw on one slice, then **Follow through slices**. Correct any slice, and follow again: slices that you
+7. In a volume, draw on one slice, then **Follow**. Correct any slice, and follow again: slices that you
    settled stay as they are.
-8. **Everything (ZIP)** holds label map, overlay, npz, NIfTI, COCO, measurements, and the prompts. The command in its
+8. **Everything (ZIP)** under *Export* holds label map, overlay, npz, NIfTI, COCO, measurements, and the prompts. The command in its
    README.txt makes the same label map again.
 
-Boxes and clicks are kept in pixels of the picture; zooming and moving change nothing about them. Keyboard and mouse are
-listed under *Keyboard and mouse* beside the picture. *True aspect* under *View* changes what is seen alone, and the **Ruler** is
+Boxes and clicks are kept in pixels of the picture; zooming and moving change nothing about them. *True aspect* under *View* changes what is seen alone, and the **Ruler** is
 no prompt. Boxes and clicks can also be typed under *Exact prompt*.
 """
 
