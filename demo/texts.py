@@ -42,7 +42,8 @@ HELP = """
 3. Wrong somewhere? **Point +** on what is missing, **Point −** on what is too much: each click refines the mask. Or draw a
    line with the scribbles. Or take the **Brush** and **Eraser**, which change exactly the pixels under them.
 4. One click can mean several things: choose among the masks under the selected object.
-5. *What is it?* under the selected object is there where the model knows names: say what the object is, and its mask is made with that.
+5. *What is it?* under the selected object is there where the model knows names: say what the object is, and its mask is
+   made with that.
    Without, nothing is assumed.
 6. **New object** for the next one, or hold Shift while drawing its box. *Split* tries to divide a mask into its instances,
    *Merge with* makes one object of two.
@@ -51,7 +52,8 @@ HELP = """
 8. **Everything (ZIP)** under *Export* holds label map, overlay, npz, NIfTI, COCO, measurements, and the prompts. The command in its
    README.txt makes the same label map again.
 
-Boxes and clicks are kept in pixels of the picture; zooming and moving change nothing about them. *True aspect* under *View* changes what is seen alone, and the **Ruler** is
+Boxes and clicks are kept in pixels of the picture; zooming and moving change nothing about them. *True aspect* under
+*View* changes what is seen alone, and the **Ruler** is
 no prompt. Boxes and clicks can also be typed under *Exact prompt*.
 """
 
