@@ -72,7 +72,9 @@ def save(session: Session, index: int, what: str, unit: str = "mm", look: dict |
     result, stem, files = result_files(session, index, what, unit, look)
     if what == "zip":
         members = session_members(session, index, f"{stem}.npz")
-        files["README.txt"] += f"\n{', '.join(sorted(members))}: the session; the ZIP opens again in the demo.\n".encode()
+        files["README.txt"] += (
+            f"\n{', '.join(sorted(members))}: the session; the ZIP opens again in the demo.\n".encode()
+        )
         return f"{stem}_lite-medsam.zip", zipped(files | members)
     if what in PER_PICTURE:
         return _per_picture(result, stem, what)
