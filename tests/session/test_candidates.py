@@ -1,4 +1,4 @@
-"""Find the others, measured on phantoms that nothing was chosen on: how many true objects are offered, and how many false."""
+"""Find the others: how many true objects are offered and how many false, on the sample phantom that was looked at on the way."""
 
 import numpy as np
 import pytest
