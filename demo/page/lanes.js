@@ -1,5 +1,5 @@
 // A lane per object under the slider of a volume: where it was prompted and followed, which slices need a look, and why
-// following ended. A press leads to the slice, and to a mark where one is near; the keys , and . lead from look to look.
+// following ended. A press leads to the slice, and to a mark where one is near; Shift with Page up and Page down leads from look to look.
 
 const LANE_REACH = 6; // a press so many screen pixels beside a mark still means it
 
@@ -56,7 +56,7 @@ const showLanes = (view) => {
   const slices = new Set(looks.map(([slice]) => slice)).size;
   ui.nextLook.hidden = !slices;
   ui.nextLook.textContent = `Look at ${slices}`;
-  ui.nextLook.title = `${slices} slice${slices === 1 ? " needs" : "s need"} a look: lead to the next one (.)`;
+  ui.nextLook.title = `${slices} slice${slices === 1 ? " needs" : "s need"} a look: lead to the next one (Shift+Page down)`;
   const old = view.objects.some(({ lane }) => lane?.stale || lane?.outdated);
   ui.follow.textContent = old ? "Follow anew" : "Follow";
 };
@@ -79,5 +79,5 @@ const goToLook = (step) => {
 const reportFollowing = (message, failed) => say(message, failed ? { error: true, id: "job" }
   : { sticky: true, id: "job", action: state.view?.to_look_at?.length ? ["Look", () => goToLook(1)] : null });
 
-register.key(".", "next slice that needs a look", () => goToLook(1));
-register.key(",", "previous slice that needs a look", () => goToLook(-1));
+register.key("pagedown", "next slice that needs a look", () => goToLook(1), { shift: true });
+register.key("pageup", "previous slice that needs a look", () => goToLook(-1), { shift: true });

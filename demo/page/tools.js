@@ -28,8 +28,8 @@ register.key("c", "next of the masks that the prompts can mean", () => nextChoic
 register.key(["+", "="], "zoom in; also the wheel, with Ctrl in a volume, and two fingers", () => board.zoomBy(1.5));
 register.key("-", "zoom out", () => board.zoomBy(1 / 1.5));
 register.key("0", "whole picture", () => board.fit());
-register.key("pageup", "slice before; also the wheel", () => goTo(state.slice - 1));
-register.key("pagedown", "slice after", () => goTo(state.slice + 1));
+register.key("pageup", "slice before; also the wheel", () => goTo(state.slice - 1), { shift: false });
+register.key("pagedown", "slice after", () => goTo(state.slice + 1), { shift: false });
 register.key("v", "masks on or off", () => toggle("show"));
 register.key("f", "fill on or off, the contour stays", () => toggle("fill"));
 register.key("k", "picture and masks side by side", () => toggle("sideBySide"));

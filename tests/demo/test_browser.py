@@ -246,7 +246,7 @@ def test_a_volume_is_followed_corrected_and_stopped(editor):
     editor.drag((int(xs.min()), int(ys.min())), (int(xs.max()), int(ys.max())))
     editor.page.click("#lm-follow")
     editor.page.wait_for_function(
-        "document.querySelector('#lm-message').textContent.includes('followed')", timeout=60_000
+        "/slices \\d+ to \\d+/.test(document.querySelector('#lm-message').textContent)", timeout=60_000
     )
     editor.settle()
     marked = editor.view()["image"]["marked"]

@@ -96,7 +96,7 @@ def test_a_volume_has_lanes_that_lead_to_slices(editor, server):
     page.mouse.click(*place_of(editor, 5))
     editor.settle()
     assert page.inner_text("#lm-next-look") == "Look at 2" and page.locator(".lm-lane-weak").count() == 2
-    page.keyboard.press(".")
+    page.keyboard.press("Shift+PageDown")
     editor.settle()
     assert editor.view()["image"]["slice"] == item["slices"][-1] and "lies elsewhere" in editor.message()
     page.click("#lm-next-look")  # around the end
