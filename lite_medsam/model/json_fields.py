@@ -16,7 +16,7 @@ def build_dataclass(cls: type, record: Any, origin: str) -> Any:
         origin: What to call it in errors.
 
     Raises:
-        WeightsError: If it is no object, or has unknown fields or wrong types.
+        WeightsError: If it is no object, or has unknown fields, wrong types or values that the dataclass refuses.
     """
     if not isinstance(record, dict):
         raise WeightsError(f"{origin} must be an object, got {type(record).__name__}")
@@ -35,7 +35,12 @@ def build_dataclass(cls: type, record: Any, origin: str) -> Any:
             values[name] = build_dataclass(type(expected), value, place)
         else:
             values[name] = _coerce(value, expected, place)
-    return cls(**values)
+    try:
+        return cls(**values)
+    except WeightsError:
+        raise
+    except ValueError as error:  # of a dataclass that is made elsewhere, too
+        raise WeightsError(f"{origin}: {error}") from None
 
 
 def _coerce(value: Any, expected: Any, place: str) -> Any:

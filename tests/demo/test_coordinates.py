@@ -69,7 +69,7 @@ def test_six_numbers_are_a_box_in_voxels(desk, path):
         assert answer["box_display"] == geometry.box_to_display(np.array(answer["box_voxel"])).tolist()
     for prompts, message in (
         ([[1, 2, 9, 9]], "do not say on which of the 12 slices"),
-        ([[1, 2, 9, 9], list(BOX)], "array of 6"),
+        ([[1, 2, 9, 9], list(BOX)], "must be of one kind"),
         ([[1, 2, 90, 9, 9, 99]], "meet slices 0 to 11"),
         ({"version": 1, "coordinates": "world", "objects": [item]}, "coordinates"),
     ):

@@ -47,9 +47,7 @@ class ViewSettings:
         }
         for name, good in checks.items():
             if not good:
-                raise ValueError(
-                    f"{name} is out of its range, got {getattr(self, name)}; see lite-medsam distill --help"
-                )
+                raise ValueError(f"{name} is out of its range, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
