@@ -63,5 +63,7 @@ def _sentence(item: ObjectState) -> str:
     if not held:
         return f"{item.name}: nothing found."
     ends = [end for end in item.ended if end.slice is not None]
-    reasons = [f"{side} {in_words(end.why)}" for side, end in zip(("below", "above"), ends, strict=False)]
+    if len(ends) == 2 and all(end.why == "end of volume" for end in ends):
+        return f"{item.name}: slices {held[0] + 1} to {held[-1] + 1}, to both ends of the volume."
+    reasons = [f"{side}: {in_words(end.why)}" for side, end in zip(("below", "above"), ends, strict=False)]
     return f"{item.name}: slices {held[0] + 1} to {held[-1] + 1} ({', '.join(reasons)})."

@@ -46,13 +46,18 @@ const sayWhose = (item) => {
   if (item.slices.length) say(`One more box of ${item.name}; with Shift it is a new object.`, { id: "whose" });
 };
 
+// two objects may touch: what was meant for a new one must not change the other in silence
+const sayChanged = (name) => say(`The box of ${name} was changed. From its border a drag with Shift makes a new object.`,
+  { id: "whose", action: ["Undo", () => act({ op: "undo" })] });
+
 const resizing = (grip, start) => {
-  const { box, colour } = selectedObject();
+  const { box, colour, name } = selectedObject();
   return {
     boxOfSelected: null,
     move(place) { this.boxOfSelected = movedBox(box, grip, place.x - start.x, place.y - start.y); },
     end() {
-      if (this.boxOfSelected?.some((value, i) => value !== box[i])) sendBox(this.boxOfSelected, false, colour);
+      if (!this.boxOfSelected?.some((value, i) => value !== box[i])) return;
+      sendBox(this.boxOfSelected, false, colour).then(() => sayChanged(name));
     },
   };
 };

@@ -1,6 +1,6 @@
 // What lies under a place on the picture: a handle or the border of the selected box, a click, an object.
 
-const HANDLE_REACH = 10; // screen pixels
+const HANDLE_REACH = 8; // screen pixels
 const BORDER_REACH = 6;
 
 const selectedObject = () => state.objects.find((item) => item.id === state.selected) ?? null;

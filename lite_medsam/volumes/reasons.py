@@ -1,7 +1,7 @@
 """Why following an object ended, or why a slice needs a look, in words."""
 
 REASONS = {
-    "end of volume": "the last slice of the volume",
+    "end of volume": "the end of the volume",
     "limit": "the limit that was set",
     "empty": "nothing found",
     "score": "the model is much less sure of it",

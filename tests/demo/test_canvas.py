@@ -64,6 +64,7 @@ def test_a_drag_makes_a_new_object_unless_it_starts_on_the_edge(editor):
     assert boxes == [[100, 100, 400, 400], [200, 200, 300, 300], [420, 120, 480, 220]]
     editor.drag((420 - 0.5, 150), (430 - 0.5, 170))  # by the border
     assert editor.objects()[2]["box"] == [430, 140, 490, 240] and len(editor.objects()) == 3
+    assert "was changed" in editor.message()
     editor.drag((491 - 0.5, 241 - 0.5), (501 - 0.5, 251 - 0.5))  # by a corner
     assert editor.objects()[2]["box"] == [430, 140, 500, 250]
     editor.page.keyboard.press("o")
