@@ -40,9 +40,10 @@ _PHANTOMS, _SEEDS = ("microscopy", "oct-cme", "fundus"), range(100, 104)
 
 def kinds(case: Case) -> dict[str, list[Region]]:
     """The labelled objects of a picture by name, "object" where they have none."""
+    names = case.label_names or {}
     found: dict[str, list[Region]] = {}
     for value in np.unique(case.truth)[1:].tolist():
-        found.setdefault(case.label_names.get(value, "object"), []).append(Region.of(case.truth == value))
+        found.setdefault(names.get(value, "object"), []).append(Region.of(case.truth == value))
     return found
 
 
@@ -92,7 +93,11 @@ def study(predictor: Predictor, cases: Iterable[Case]) -> dict[tuple[str, str, s
     for case in cases:
         by_kind = kinds(case)
         enough = [kind for kind, objects in by_kind.items() if len(objects) >= MINIMUM_OBJECTS]
-        everything: list[Candidate] | None = None
+        if not enough:
+            continue
+        started = time.perf_counter()
+        everything = find_everything(predictor, case.image)
+        seconds = time.perf_counter() - started
         for kind in enough:
             others, all_of_it = (results.setdefault((case.modality or "unknown", kind, way), Found()) for way in WAYS)
             *rest, example = _median_last(by_kind[kind])
@@ -102,10 +107,7 @@ def study(predictor: Predictor, cases: Iterable[Case]) -> dict[tuple[str, str, s
             offered = find_similar(predictor, case.image, [shown]) if shown.area_px else []
             others.seconds.append(time.perf_counter() - started)
             others.add(offered, rest, [example])
-            if everything is None:
-                started = time.perf_counter()
-                everything = find_everything(predictor, case.image)
-                all_of_it.seconds.append(time.perf_counter() - started)
+            all_of_it.seconds.append(seconds)
             elsewhere = [one for name, objects in by_kind.items() if name != kind for one in objects]
             all_of_it.add(everything, by_kind[kind], elsewhere)
     return results

@@ -1,5 +1,7 @@
 """The study of candidates: what counts as found and as false, and its table."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes import FakeBackend
@@ -40,6 +42,7 @@ def test_what_counts():
 
 def test_kinds_of_five_are_searched_both_ways():
     assert {kind: len(objects) for kind, objects in kinds(case()).items()} == {"cell": 5, "vessel": 1}
+    assert [*kinds(replace(case(), label_names=None))] == ["object"]
     results = study(Predictor(FakeBackend()), [case()])
     assert [*results] == [("Microscopy", "cell", way) for way in WAYS]
     others, everything = results.values()
