@@ -1,6 +1,7 @@
 """How good it is: labelled cases, simulated users, baselines, scores.
 
 - baselines: What a box alone is worth: masks made without any learning, the floor that a model must clear
+- candidate_study: How well objects of a kind are found, from one example and from none: found and false shares
 - columns: Further columns of a row of scores: every measure of a mask, and the scores after each click
 - evaluate: How good is it: a segmenter prompted over labelled cases as a protocol says, or finished segmentations
 - int8: An int8 version of a model: calibrated, compared with the full one, and written with what it gains and loses
