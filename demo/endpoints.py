@@ -16,7 +16,8 @@ from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.jobs.coordinates import frame_facts, picture_object
 from lite_medsam.jobs.inputs import Asked, are_of_volume, given_objects, is_one_picture
 from lite_medsam.jobs.listing import Job
-from lite_medsam.results.take_home import Result, label_png, overlay_png, take_home_files
+from lite_medsam.results.result import Result
+from lite_medsam.results.take_home import label_png, overlay_png, take_home_files
 from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.volumes.propagation import propagate

@@ -15,7 +15,7 @@ from lite_medsam.jobs.listing import MEDICAL_SUFFIXES
 from lite_medsam.phantoms import bundled_cases, make_phantom_volume
 from lite_medsam.prompts.label_files import read_label_objects
 from lite_medsam.prompts.label_objects import LabelObject
-from lite_medsam.results.dicom_seg import with_headers
+from lite_medsam.results.dicom_seg_source import with_headers
 from lite_medsam.scans.dicom import is_dicom
 from lite_medsam.scans.dicom_study import ZIP_SUFFIX
 from lite_medsam.scans.geometry import Geometry

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from lite_medsam.jobs.coordinates import frame_facts
 from lite_medsam.prompts.volume_coordinates import Frame
-from lite_medsam.results.take_home import Result
+from lite_medsam.results.result import Result
 from lite_medsam.scans.oct.words import exam_facts
 from lite_medsam.scans.scale import origin_words
 from lite_medsam.session.interactive import Session

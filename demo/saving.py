@@ -17,7 +17,8 @@ from lite_medsam.results.class_maps import class_png
 from lite_medsam.results.contents import readme_text
 from lite_medsam.results.dicom_seg import Algorithm, Segment, lack_of, write_dicom_seg
 from lite_medsam.results.measurements import is_fluid
-from lite_medsam.results.take_home import Result, annotated, label_png, take_home_files, write_zip
+from lite_medsam.results.result import Result
+from lite_medsam.results.take_home import annotated, label_png, take_home_files, write_zip
 from lite_medsam.session.following import with_masks
 from lite_medsam.session.interactive import Session
 from lite_medsam.session.plane_files import plane_prompt_files

@@ -15,7 +15,7 @@ from lite_medsam.bench.goals import Goal, all_goals
 from lite_medsam.bench.machine import machine_facts
 from lite_medsam.bench.timing import Measurement
 from lite_medsam.errors import MissingExtraError
-from lite_medsam.evaluation.scores import to_json
+from lite_medsam.evaluation.score_tables import to_json
 from lite_medsam.model.published import find_weights
 from lite_medsam.model.runtime import ENGINES, physical_cores
 

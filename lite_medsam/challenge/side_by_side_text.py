@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lite_medsam.evaluation.scores import format_table
+from lite_medsam.evaluation.score_tables import format_table
 from lite_medsam.storage.files import atomic_write
 
 LEAST_GROUPS = 4  # an interval over fewer is too narrow

@@ -10,7 +10,8 @@
 - object_scores: The scores of one object: its mask against the true one, in pixels and millimetres
 - predictions: Finished segmentations beside their cases: which file belongs to which, and whether numbers meet
 - report: The scores of a run: its rows, their averages as text, CSV, Markdown or JSON, and what was left out
-- scores: Tables of scores: how rows are averaged, decided once, and how they are written
+- score_tables: Tables of scores as files and text: CSV, aligned or Markdown, JSON
+- scores: Rows of scores, and how they are averaged, decided once
 - specialist: A trained specialist (U-Net, ReLayNet-style) as a segmenter, and the box as one more channel
 - volume_study: How well volumes are followed from one box: mean 3D Dice per object, by modality and way of asking
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lite_medsam.cases.case import Case
-from lite_medsam.evaluation import scores
+from lite_medsam.evaluation import score_tables, scores
 from lite_medsam.evaluation.metrics import agreement, dice, interactive, iou, registry, surface_dice
 from lite_medsam.evaluation.report import Evaluation
 
@@ -191,20 +191,20 @@ class Measures(Evaluation):
 
     def format_table(self, by: str = "modality") -> str:
         """The summaries as aligned text; `by` changes nothing."""
-        return "\n\n".join(scores.format_table(_rounded(table)) for table in self.tables().values())
+        return "\n\n".join(score_tables.format_table(_rounded(table)) for table in self.tables().values())
 
     def to_markdown(self) -> str:
         """Settings and summaries as Markdown."""
         lines = [", ".join(f"{key.replace('_', ' ')} {value}" for key, value in self.settings.items())]
         for name, table in self.tables().items():
-            lines += ["", f"{name.capitalize()}:", "", scores.format_table(_rounded(table), markdown=True)]
+            lines += ["", f"{name.capitalize()}:", "", score_tables.format_table(_rounded(table), markdown=True)]
         lines += ["", *(f"- left out: {name}: {reason}" for name, reason in self.skipped)]
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> str:
         """Settings and summaries as JSON; NaN and inf are null."""
         skipped = [{"case": name, "reason": reason} for name, reason in self.skipped]
-        return scores.to_json({"settings": self.settings, "summary": self.tables(), "skipped": skipped})
+        return score_tables.to_json({"settings": self.settings, "summary": self.tables(), "skipped": skipped})
 
 
 def _rounded(table: list[scores.Row]) -> list[scores.Row]:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from lite_medsam.evaluation import scores
+from lite_medsam.evaluation import score_tables, scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +39,17 @@ class Evaluation:
         Raises:
             OSError: If the file can't be written; nothing is left behind.
         """
-        scores.write_csv(path, self.rows)
+        score_tables.write_csv(path, self.rows)
 
     def format_table(self, by: str = "modality") -> str:
         """The summary as aligned text for a terminal."""
-        return scores.format_table(self.summary(by))
+        return score_tables.format_table(self.summary(by))
 
     def to_markdown(self) -> str:
         """Settings, the three summaries and what was left out, as Markdown."""
         lines = [", ".join(f"{key.replace('_', ' ')} {value}" for key, value in self.settings.items())]
         for by in ("modality", "dataset", "size"):
-            lines += ["", f"By {by}:", "", scores.format_table(self.summary(by), markdown=True)]
+            lines += ["", f"By {by}:", "", score_tables.format_table(self.summary(by), markdown=True)]
         lines += ["", *(f"Note: {note}." for note in self.notes), f"Left out: {self._left_out()}."]
         lines += [f"- {name}: {reason}" for name, reason in self.skipped]
         return "\n".join(lines) + "\n"
@@ -60,7 +60,7 @@ class Evaluation:
         skipped = [{"case": name, "reason": reason} for name, reason in self.skipped]
         left_out = {"too_small": self.too_small, "over_limit": self.over_limit, "skipped": skipped}
         record = {"settings": self.settings, "summary": summaries, "left_out": left_out}
-        return scores.to_json(record | ({"notes": list(self.notes)} if self.notes else {}))
+        return score_tables.to_json(record | ({"notes": list(self.notes)} if self.notes else {}))
 
     def _left_out(self) -> str:
         return (

@@ -1,4 +1,4 @@
-"""Tables of scores: how rows are averaged, decided once, and how they are written.
+"""Rows of scores, and how they are averaged, decided once.
 
 A row is one object (a label of an image) as a dict with the keys `COLUMNS`. An average is the mean over the
 objects of an image, then over the images of a modality, then over modalities: an image with 60 nuclei counts
@@ -6,17 +6,12 @@ as much as one with a single lesion, and a modality with 3 images as much as one
 out and counted.
 """
 
-import csv
-import json
 import math
-import os
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-
-from lite_medsam.storage.files import atomic_write
 
 Row = dict[str, Any]
 
@@ -111,58 +106,6 @@ def interval(rows: Iterable[Row], measure: str, over_modalities: bool = False, s
     return float(low), float(high)
 
 
-def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
-    """Writes rows as UTF-8 CSV with a header, atomically; None becomes an empty field, NaN and inf stay
-    words.
-
-    Raises:
-        OSError: If the file can't be written; nothing is left behind.
-    """
-    columns = list(COLUMNS) + [name for name in _names(rows) if name not in COLUMNS]
-    with (
-        atomic_write(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({name: _exact(value) for name, value in row.items()})
-
-
-def format_table(table: Sequence[Row], markdown: bool = False) -> str:
-    """Lays out the lines of `summarise` as text for a terminal, or as a Markdown table.
-
-    Columns without a single value are left out; `dice_low` and `dice_high` share one column.
-
-    Args:
-        table: Lines with the same keys.
-        markdown: Pipes between the columns, for a file.
-
-    Returns:
-        The lines joined by newlines, without one at the end; empty for an empty table.
-    """
-    if not table:
-        return ""
-    lines = [_shown(line) for line in table]
-    columns = [name for name in _names(lines) if any(line.get(name) not in ("", "-") for line in lines)]
-    cells = [columns] + [[line.get(name, "-").replace("|", "/") for name in columns] for line in lines]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
-    # the first column holds names, the others numbers
-    padded = [
-        [cell.ljust(width) if index == 0 else cell.rjust(width) for index, (cell, width) in enumerate(row)]
-        for row in (list(zip(row, widths, strict=True)) for row in cells)
-    ]
-    if not markdown:
-        return "\n".join("  ".join(row).rstrip() for row in padded)
-    rule = ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [padded[0], rule, *padded[1:]])
-
-
-def to_json(value: Any) -> str:
-    """Valid JSON: numpy numbers as numbers; NaN and inf, which JSON does not have, as null."""
-    return json.dumps(_plain(value), indent=1, allow_nan=False, ensure_ascii=False)
-
-
 def _over_images(rows: list[Row], seed: int) -> tuple[Row, np.ndarray]:
     """The averages of the rows of one modality or data set, and the bootstrap's (RESAMPLES,) means of
     Dice."""
@@ -186,7 +129,7 @@ def _over_modalities(rows: list[Row], seed: int) -> tuple[Row, np.ndarray]:
     modalities = sorted(_split(rows, lambda row: row["modality"]).items())
     parts = [_over_images(part, seed) for _, part in modalities]
     values: Row = {}
-    for name in _names([part for part, _ in parts]):
+    for name in column_names([part for part, _ in parts]):
         column = [part.get(name) for part, _ in parts]
         counted = name in ("groups", "images", "objects", "not_scored", "missed")
         values[name] = sum(column) if counted else _mean(column)
@@ -234,7 +177,7 @@ def _split(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row
 
 
 def _measures(rows: list[Row]) -> list[str]:
-    clicks = [name for name in _names(rows) if _click_of(name) is not None]
+    clicks = [name for name in column_names(rows) if _click_of(name) is not None]
     return ["dice", "iou", "surface_dice", "score", "seconds", *clicks]
 
 
@@ -244,7 +187,7 @@ def _click_of(name: str) -> int | None:
     return int(number) if number != name and number.isdigit() else None
 
 
-def _names(rows: Iterable[Row]) -> list[str]:
+def column_names(rows: Iterable[Row]) -> list[str]:
     """All keys, in the order of their first appearance."""
     return list(dict.fromkeys(name for row in rows for name in row))
 
@@ -262,40 +205,3 @@ def _median(values: Iterable[float | None]) -> float:
     known = sorted(_known(values))
     middle = known[(len(known) - 1) // 2 : len(known) // 2 + 1]
     return sum(middle) / len(middle) if middle else math.nan
-
-
-def _exact(value: Any) -> Any:
-    """A field of the CSV file: every digit of a float, for whoever averages again."""
-    return repr(float(value)) if isinstance(value, float | np.floating) else "" if value is None else value
-
-
-def _shown(line: Row) -> dict[str, str]:
-    """A line as text, with the interval in one column."""
-    shown = {}
-    for name, value in line.items():
-        if name == "dice_high":
-            continue
-        if name == "dice_low":
-            known = not math.isnan(value)
-            shown["95 % interval"] = f"{value:.3f}..{line['dice_high']:.3f}" if known else "-"
-        else:
-            shown[name.replace("_", " ")] = _short(name, value)
-    return shown
-
-
-def _short(name: str, value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.1f}" if name.startswith("hd95") else f"{value:.3f}"
-    return str(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -15,6 +15,7 @@ from lite_medsam.cases.case import load_case, load_image
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.jobs.coordinates import frame_facts, picture_object
 from lite_medsam.jobs.failures import failure_text, of_one_job
+from lite_medsam.jobs.finished import check_source, fingerprint, finished_record
 from lite_medsam.jobs.inputs import (
     are_of_volume,
     check_window,
@@ -28,10 +29,7 @@ from lite_medsam.jobs.inputs import (
 from lite_medsam.jobs.listing import Job, SegmentOptions, find_jobs
 from lite_medsam.jobs.outputs import (
     Result,
-    check_source,
     describe,
-    fingerprint,
-    finished_record,
     new_record,
     record_path,
     write_outputs,

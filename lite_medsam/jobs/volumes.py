@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -12,19 +11,14 @@ import numpy as np
 
 from lite_medsam.cases.case import Case
 from lite_medsam.errors import CaseError, PromptError
-from lite_medsam.jobs.coordinates import volume_object
+from lite_medsam.jobs.finished import add_prompt, begin_fingerprint, finished_record
 from lite_medsam.jobs.inputs import are_of_volume, check_window, scan_facts, with_target
 from lite_medsam.jobs.listing import Job, SegmentOptions
 from lite_medsam.jobs.outputs import (
-    add_prompt,
     add_run_lengths,
     all_or_none,
-    begin_fingerprint,
-    finished_record,
     new_record,
-    number_of,
     numbered,
-    prompt_record,
     record_path,
     segs_arrays,
     write_annotations,
@@ -38,8 +32,9 @@ from lite_medsam.jobs.references import (
     write_file_labels,
     write_segmentation,
 )
+from lite_medsam.jobs.volume_record import describe_objects
 from lite_medsam.prompts.prompt_set import Prompt
-from lite_medsam.prompts.volume_objects import checked_objects, is_finished, target_of_object
+from lite_medsam.prompts.volume_objects import checked_objects, target_of_object
 from lite_medsam.results.annotations import Names
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.scan import Scan
@@ -153,7 +148,8 @@ def compute_volume(
     prediction = propagate(predictor, loaded.volume, loaded.objects, on_slice=on_slice)
     labels = label_map(prediction, options.overlap)
     seconds = time.perf_counter() - started
-    return labels, new_record(loaded, predictor, options, _describe(loaded, prediction, labels), seconds)
+    described = describe_objects(loaded.objects, prediction, labels, loaded.spacing_mm, loaded.geometry)
+    return labels, new_record(loaded, predictor, options, described, seconds)
 
 
 def write_volume(loaded: LoadedVolume, options: SegmentOptions, labels: np.ndarray, record: dict) -> None:
@@ -257,51 +253,6 @@ def _fingerprint(
             digest.update(json.dumps(int(z)).encode())
             add_prompt(digest, prompt)
     return digest.hexdigest()
-
-
-def _describe(loaded: LoadedVolume, prediction: VolumePrediction, labels: np.ndarray) -> list[dict]:
-    """Size, extent and score of each object as it was drawn, and why it ends."""
-    objects = []
-    for i, item in enumerate(loaded.objects):
-        finished = {z for z, prompt in item.prompts.items() if is_finished(prompt)}
-        counts = {z: int(np.count_nonzero(labels[z][m.window] == i + 1)) for z, m in prediction.found[i].items()}
-        held = sorted(z for z, count in counts.items() if count)
-        voxels = sum(counts.values())
-        # the model was not asked about what the user drew
-        scores = {z: _score(prediction.scores[i, z]) for z in {*held, *item.prompts} - finished}
-        known = [score for z in held if (score := scores.get(z)) is not None]
-        slices = [
-            {"z": int(z), "score": scores.get(z), **prompt_record(prompt), "mask": prompt.mask is not None}
-            for z, prompt in sorted(item.prompts.items())
-        ]
-        described = {
-            "id": number_of(loaded.objects, i),
-            "name": prediction.names[i],
-            "target": target_of_object(item),
-            "score": round(sum(known) / len(known), 4) if known else None,
-            "voxels": voxels,
-            **_sizes(voxels, max(counts.values(), default=0), loaded.spacing_mm),
-            "slices": [held[0], held[-1]] if held else None,
-            "ended": {side: end._asdict() for side, end in zip(("first", "last"), prediction.ends[i], strict=True)},
-            "prompt": {"z_range": item.z_range, "bounds": item.bounds, "slices": slices},
-        }
-        if loaded.geometry is not None:
-            drawn = {z: prediction.found[i][z] for z in held}
-            described = volume_object(described, drawn, item, loaded.geometry)
-        objects.append(described)
-    return objects
-
-
-def _sizes(voxels: int, largest_px: int, spacing_mm: tuple[float, ...] | None) -> dict:
-    """Volume and largest area; without a slice distance the area alone, without a pixel size nothing."""
-    if spacing_mm is None:
-        return {}
-    volume = {"volume_mm3": round(voxels * math.prod(spacing_mm), 4)} if len(spacing_mm) == 3 else {}
-    return volume | {"largest_area_mm2": round(largest_px * math.prod(spacing_mm[-2:]), 4)}
-
-
-def _score(value: np.floating) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None
 
 
 def _shown_slice(loaded: LoadedVolume, labels: np.ndarray) -> int:

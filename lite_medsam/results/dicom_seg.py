@@ -1,14 +1,13 @@
 """Label maps as DICOM segmentation objects that refer to the images they were made of, written by highdicom."""
 
 import contextlib
-import copy
 import hashlib
 import importlib.util
 import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ import numpy as np
 
 from lite_medsam.errors import CaseError, MissingExtraError
 from lite_medsam.prompts.snomed import coded_name
-from lite_medsam.scans.dicom_files import one_line_errors, read_header
-from lite_medsam.scans.dicom_study import study_files
+from lite_medsam.results.dicom_seg_source import complete_measures, in_file_order, source_headers
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.scan import DicomSource
 from lite_medsam.storage.files import atomic_write
@@ -29,9 +27,6 @@ SEG_TYPES = ("binary", "labelmap")
 COPIED = "the patient and study modules are copied from the source images, as the standard demands"
 _OWN_SCHEME = "99LITEMEDSAM"  # codes for names that SNOMED CT has none for here
 _LONGEST = 64  # characters of a DICOM text (LO)
-# type 2 elements: there, but empty where the source does not have them
-_EMPTY = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
-          "StudyTime", "ReferringPhysicianName")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,15 +89,6 @@ def save_dicom_seg(
         write_dicom_seg(temporary, labels, geometry, source, segments, algorithm, seg_type)
 
 
-def with_headers(source: DicomSource) -> DicomSource:
-    """The same source with what a segmentation object needs of its files, which may then go.
-
-    Raises:
-        CaseError: As `source_headers`.
-    """
-    return replace(source, headers=tuple(source_headers(source)))
-
-
 def lack_of(source: DicomSource | None) -> str | None:
     """Why no segmentation object can be written; None where nothing is known to stand in the way.
 
@@ -142,8 +128,8 @@ def write_dicom_seg(
     if is_stack and seg_type == "labelmap":
         raise CaseError("a label map holds one object per pixel; objects that overlap need the type binary")
     images = source_headers(source)
-    _complete_measures(images, geometry)
-    pixels = _in_file_order(labels, geometry, source, is_stack)
+    complete_measures(images, geometry)
+    pixels = in_file_order(labels, geometry, source, is_stack)
     seed = [
         *source.instances,
         seg_type,
@@ -175,54 +161,6 @@ def write_dicom_seg(
         seg.save_as(path, enforce_file_format=True)
 
 
-def source_headers(source: DicomSource) -> list[Any]:
-    """The data sets of a scan's images without pixels, in the order of its slices.
-
-    Raises:
-        CaseError: If one is no longer there, or lacks what a reference needs.
-    """
-    if source.headers:
-        return copy.deepcopy(list(source.headers))
-    wanted = set(source.instances)
-    found: dict[str, Any] = {}
-    with one_line_errors(shown_path(source.path)):
-        if len(wanted) < len(source.instances) or "" in wanted:
-            raise CaseError(
-                "its files must have SOPInstanceUIDs that differ, to be referred to in a DICOM segmentation"
-            )
-        with study_files(source.path) as (files, _):
-            for path in files:
-                try:
-                    header = read_header(path)
-                except CaseError:
-                    continue  # as when it was read: not one of the series
-                uid = str(header.get("SOPInstanceUID") or "")
-                if uid in wanted:
-                    found[uid] = header
-        if len(found) < len(wanted):
-            raise CaseError(f"{len(wanted) - len(found)} of its {len(wanted)} images are no longer there")
-        headers = [found[uid] for uid in source.instances]
-        for header in headers:
-            missing = [key for key in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID") if not header.get(key)]
-            if missing:
-                raise CaseError(f"its images must have {missing[0]}, to be referred to in a DICOM segmentation")
-            for keyword in _EMPTY:
-                if keyword not in header:
-                    setattr(header, keyword, None)
-        return headers
-
-
-def _complete_measures(images: list[Any], geometry: Geometry) -> None:
-    """Makes the size of voxels whole or leaves it out: a pixel size without a thickness makes a file that highdicom refuses."""
-    for image in images:
-        if "PixelSpacing" not in image or image.get("SliceThickness") not in (None, ""):
-            continue
-        if len(images) > 1:  # the distance of the slices is as thick as they can be
-            image.SliceThickness = round(float(np.linalg.norm(geometry.affine[:3, 2])), 6)
-        elif "FrameOfReferenceUID" not in image:  # a picture that lies nowhere, such as an X-ray
-            del image.PixelSpacing
-
-
 @contextlib.contextmanager
 def _refusals(shown: str) -> Iterator[None]:
     """Turns what highdicom finds wrong with the images into one line, and keeps its remarks to itself."""
@@ -238,18 +176,6 @@ def _refusals(shown: str) -> Iterator[None]:
         raise CaseError(f"{shown}: its images can't be referred to in a DICOM segmentation: {text}") from None
     finally:
         logger.setLevel(level)
-
-
-def _in_file_order(labels: np.ndarray, geometry: Geometry, source: DicomSource, is_stack: bool) -> np.ndarray:
-    """(frames, rows, columns), or with a last axis of objects, as the files have them."""
-    if is_stack:
-        return np.ascontiguousarray(labels.transpose(1, 2, 0)[None].astype(np.uint8))
-    ours = geometry.to_file(np.asarray(labels)).reshape((*geometry.file_shape, 1)[:3]).transpose(2, 1, 0)
-    if ours.max(initial=0) > np.iinfo(np.uint16).max:
-        raise CaseError(f"a DICOM segmentation holds at most 65535 objects, got {ours.max()}")
-    pixels = np.empty(ours.shape, np.uint8 if ours.max(initial=0) <= 255 else np.uint16)
-    pixels[list(source.frames) if source.frames else slice(None)] = ours
-    return pixels
 
 
 def _description(hd, number: int, segment: Segment, made_by) -> Any:

@@ -1,6 +1,7 @@
 """Which slices an object is followed through, in which direction, and where it is looked for on the next one."""
 
 import itertools
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 
 import cv2
@@ -8,7 +9,7 @@ import numpy as np
 
 from lite_medsam.prompts.prompt_object import Prompt, corners_of
 from lite_medsam.prompts.volume_objects import PropagationLimits, VolumeObject, is_finished
-from lite_medsam.volumes.prediction import SliceMask
+from lite_medsam.volumes.prediction import Ending, SliceMask
 
 UP = 1  # towards the last slice
 _CLEAR = 4.0  # grey levels between an object and its surroundings from which on their contrast says something
@@ -220,3 +221,29 @@ def why_different(look: Look, before: Look, limits: PropagationLimits) -> str | 
     if abs(before.contrast) >= _CLEAR and look.contrast / before.contrast < limits.relative_contrast:
         return "contrast"
     return None
+
+
+def ending_of(
+    direction: int, outermost: int | None, paths: Sequence[Path], found: Container[int], depth: int, stopped: bool
+) -> Ending:
+    """Where following an object ended on one side, and why.
+
+    Args:
+        direction: `UP` or -`UP`.
+        outermost: The last slice on this side that shows the object, None for none.
+        paths: All paths of the object.
+        found: Its slices.
+        depth: Slices of the volume.
+        stopped: Whether following was stopped before its end.
+    """
+    outer = [p for p in paths if p.direction == direction and not p.is_seed and p.between is None]
+    ended = next((path.ended for path in outer if path.ended is not None), None)
+    if ended is not None:
+        return Ending(outermost, ended)
+    if stopped and any(z not in found for path in outer for z in path.slices):
+        return Ending(outermost, "stopped")
+    doubted = next((path.doubtful[0][2] for path in outer if path.doubtful), None)
+    if doubted is not None:
+        return Ending(outermost, doubted)
+    is_edge = outermost == (0 if direction != UP else depth - 1)
+    return Ending(outermost, "end of volume" if is_edge else "limit")

@@ -25,6 +25,7 @@ from lite_medsam.volumes.paths import (
     Path,
     between,
     common_share,
+    ending_of,
     grown,
     limits_of_doubt,
     look_of,
@@ -281,22 +282,8 @@ class _Follower:
 
     def _ends(self, i: int, stopped: bool) -> tuple[Ending, Ending]:
         held = [z for z, mask in self.found[i].items() if mask.strength.size]
-        return self._ending(i, -UP, min(held, default=None), stopped), self._ending(
-            i, UP, max(held, default=None), stopped
-        )
-
-    def _ending(self, i: int, direction: int, outermost: int | None, stopped: bool) -> Ending:
-        outer = [p for p in self.paths[i] if p.direction == direction and not p.is_seed and p.between is None]
-        ended = next((path.ended for path in outer if path.ended is not None), None)
-        if ended is not None:
-            return Ending(outermost, ended)
-        if stopped and any(z not in self.found[i] for path in outer for z in path.slices):
-            return Ending(outermost, "stopped")
-        doubted = next((path.doubtful[0][2] for path in outer if path.doubtful), None)
-        if doubted is not None:
-            return Ending(outermost, doubted)
-        is_edge = outermost == (0 if direction != UP else len(self.volume) - 1)
-        return Ending(outermost, "end of volume" if is_edge else "limit")
+        visited = (self.paths[i], self.found[i], len(self.volume), stopped)
+        return ending_of(-UP, min(held, default=None), *visited), ending_of(UP, max(held, default=None), *visited)
 
 
 def _within(bounds: tuple[float, float, float, float], frame: Frame) -> np.ndarray:

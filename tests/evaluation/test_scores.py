@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from lite_medsam.evaluation.scores import COLUMNS, MEAN, format_table, size_class, summarise, to_json, write_csv
+from lite_medsam.evaluation.score_tables import format_table, to_json, write_csv
+from lite_medsam.evaluation.scores import COLUMNS, MEAN, size_class, summarise
 
 
 def row(image=0, modality="CT", group="p1", dice=0.5, **more):

@@ -20,7 +20,8 @@ from lite_medsam.jobs.batch import Job, SegmentOptions, find_jobs, run_job, run_
 from lite_medsam.phantoms import make_phantom_volume
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_prompt_set import volume_prompt_files
-from lite_medsam.results.take_home import Result, take_home_files
+from lite_medsam.results.result import Result
+from lite_medsam.results.take_home import take_home_files
 from lite_medsam.scans.reading import Geometry, load_volume
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.session.interactive import Session

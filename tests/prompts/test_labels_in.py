@@ -20,7 +20,8 @@ from lite_medsam.prompts.label_files import label_kind, read_label_objects
 from lite_medsam.prompts.prompt_set import Prompt, load_prompts
 from lite_medsam.prompts.volume_prompt_set import load_volume_prompts
 from lite_medsam.results.annotations import Names, annotation_files, pictures_of
-from lite_medsam.results.take_home import Result, label_png, take_home_files, write_zip
+from lite_medsam.results.result import Result
+from lite_medsam.results.take_home import label_png, take_home_files, write_zip
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.nifti import nifti_bytes
 from lite_medsam.scans.reading import load_volume

@@ -19,8 +19,8 @@ from lite_medsam.prompts.prompt_set import Prompt, load_prompts
 from lite_medsam.prompts.volume_prompt_set import load_volume_prompts, volume_prompt_files
 from lite_medsam.results.coco import coco_document, run_lengths
 from lite_medsam.results.overlay import PALETTE
+from lite_medsam.results.result import Result
 from lite_medsam.results.take_home import (
-    Result,
     case_npz,
     coco_json,
     label_png,

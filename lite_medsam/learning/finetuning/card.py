@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lite_medsam.evaluation.scores import format_table
+from lite_medsam.evaluation.score_tables import format_table
 from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.learning.finetuning.data import Division, evenly
 from lite_medsam.learning.finetuning.result import FinetuneResult

@@ -19,7 +19,8 @@ from lite_medsam.cases.fields import dataset_from_name
 from lite_medsam.errors import CaseError
 from lite_medsam.evaluation.baselines import BaselineSegmenter
 from lite_medsam.evaluation.evaluate import evaluate
-from lite_medsam.evaluation.scores import average, interval, to_json
+from lite_medsam.evaluation.score_tables import to_json
+from lite_medsam.evaluation.scores import average, interval
 from lite_medsam.evaluation.specialist import NETWORKS, SpecialistSegmenter
 from lite_medsam.learning.finetuning.data import SPLIT
 from lite_medsam.learning.finetuning.run import finetune

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from lite_medsam.evaluation.scores import format_table
+from lite_medsam.evaluation.score_tables import format_table
 from lite_medsam.storage.files import atomic_write
 
 COLOURS = {"fine-tuned": "#0072B2", "unet": "#D55E00", "relaynet": "#009E73"}

@@ -12,7 +12,8 @@ from torch import Tensor
 from lite_medsam.cases.case import Case, load_case, slices
 from lite_medsam.evaluation.evaluate import evaluate
 from lite_medsam.evaluation.report import Evaluation
-from lite_medsam.evaluation.scores import MEAN, format_table
+from lite_medsam.evaluation.score_tables import format_table
+from lite_medsam.evaluation.scores import MEAN
 from lite_medsam.learning.network.backend import TorchBackend
 from lite_medsam.learning.network.checkpoint import Segmenter
 from lite_medsam.prompts.first_prompts import simulate_prompts
