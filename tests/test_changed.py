@@ -17,7 +17,7 @@ def test_importers_are_found_through_others():
 def test_a_package_brings_its_tests_and_those_above_it():
     found = concerned_tests(["lite_medsam/session/state.py"])
     assert {"tests/session", "tests/demo", "tests/test_imports.py"} <= set(found)
-    assert not {"tests/images", "tests/learning", "tests"} & set(found)
+    assert not {"tests/images", "tests/segment", "tests"} & set(found)
 
 
 def test_a_ground_floor_brings_nearly_all():

@@ -1,16 +1,11 @@
 """Which lessons of a book a training run reads at which step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from lite_medsam.learning.lessons.book import Lesson, LessonBook, decode_lessons
+from lite_medsam.learning.lessons.book import Lesson, LessonBook
 from lite_medsam.learning.lessons.settings import LessonPlan
-from lite_medsam.learning.network.model import PromptedSegmenter
-
-MaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class DrawnLessons:
@@ -57,23 +52,3 @@ def _chosen(book: LessonBook, count: int, seed: int) -> dict[str, list[tuple[int
         modality: rng.permutation([(scene, view) for view in views for scene in scenes_of[modality]])[:each].tolist()
         for modality in sorted(scenes_of)
     }
-
-
-def lesson_loss(model: PromptedSegmenter, batch: Lesson, sure: float, mask_loss: MaskLoss) -> Tensor:
-    """How far a model's masks are from a teacher's, where the teacher is sure of them.
-
-    The teacher's probabilities are the targets, so its doubt along a border is learned, too. Its scores are not: they are
-    about its own masks.
-
-    Args:
-        model: Who learns.
-        batch: Lessons, on the model's device.
-        sure: Smallest score of an answer that counts.
-        mask_loss: Of (N, S, S) logits, targets and valid pixels: a loss per mask.
-    """
-    features = model.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
-    logits, _ = decode_lessons(model, features, batch)
-    valid = batch.valid.repeat_interleave(logits.shape[1], 0)
-    losses = mask_loss(logits.flatten(0, 1), torch.sigmoid(batch.logits.flatten(0, 1)) * valid, valid)
-    counts = (batch.scores.flatten() >= sure).float()
-    return (losses * counts).sum() / counts.sum().clamp(min=1)

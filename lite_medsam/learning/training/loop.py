@@ -19,9 +19,9 @@ from lite_medsam.learning.data.labelled_image import LabelledImage
 from lite_medsam.learning.data.prompting import error_click
 from lite_medsam.learning.data.sampling import Sampling
 from lite_medsam.learning.data.workers import batches_from
-from lite_medsam.learning.lessons.drawn import DrawnLessons, lesson_loss
+from lite_medsam.learning.lessons.drawn import DrawnLessons
 from lite_medsam.learning.network.model import PromptedSegmenter
-from lite_medsam.learning.training.losses import mask_loss, prompt_loss
+from lite_medsam.learning.training.losses import lesson_loss, prompt_loss
 from lite_medsam.learning.training.run_log import RunLog
 from lite_medsam.learning.training.stepping import Stepper, make_fabric, read_checkpoint, write_checkpoint
 from lite_medsam.learning.training.trainable import parameter_groups, set_modes
@@ -175,7 +175,7 @@ class Trainer(Stepper):
         assert self.lessons is not None
         plan = self.lessons.plan
         lessons = self.lessons.batch(self.step).to(self.fabric.device)
-        return plan.weight * lesson_loss(self.model, lessons, plan.sure, mask_loss)
+        return plan.weight * lesson_loss(self.model, lessons, plan.sure)
 
     def _loss(self, batch: Batch) -> Tensor:
         batch = batch.to(self.fabric.device)

@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lite_medsam.learning.lessons.book import Lesson, decode_lessons
+from lite_medsam.learning.network.model import PromptedSegmenter
+
 CROSS_ENTROPY_WEIGHT = 4.0
 SCORE_WEIGHT = 0.2
 
@@ -115,3 +118,23 @@ def prompt_loss(
         loss = loss + 0.5 * share * torch.stack(losses).min(0).values.mean()
         loss = loss + score_weight * share * F.mse_loss(scores[ambiguous, 1:].float(), torch.stack(ious, 1))
     return loss
+
+
+def lesson_loss(model: PromptedSegmenter, batch: Lesson, sure: float, mask_loss: MaskLoss = mask_loss) -> Tensor:
+    """How far a model's masks are from a teacher's, where the teacher is sure of them.
+
+    The teacher's probabilities are the targets, so its doubt along a border is learned, too. Its scores are not: they are
+    about its own masks.
+
+    Args:
+        model: Who learns.
+        batch: Lessons, on the model's device.
+        sure: Smallest score of an answer that counts.
+        mask_loss: Loss per mask.
+    """
+    features = model.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
+    logits, _ = decode_lessons(model, features, batch)
+    valid = batch.valid.repeat_interleave(logits.shape[1], 0)
+    losses = mask_loss(logits.flatten(0, 1), torch.sigmoid(batch.logits.flatten(0, 1)) * valid, valid)
+    counts = (batch.scores.flatten() >= sure).float()
+    return (losses * counts).sum() / counts.sum().clamp(min=1)

@@ -159,9 +159,14 @@ def ask_teacher(recipe: Recipe, teacher: Teacher, paths: Sequence[Path], folder:
         teacher: Who is asked.
         paths: The cases, labelled or not.
         folder: Where answers are kept; what was asked before a run was cut off is not asked again.
+
+    Raises:
+        CaseError: If there is no case.
     """
     plan = recipe.lessons
     scenes = load_scenes(paths, plan.views.slices_per_volume)
+    if not scenes:
+        raise CaseError(f"the teacher {recipe.teacher} must be asked about pictures, got no case; check --cases")
     clicks = False  # boxes: what a teacher says of a click is one of several meanings
     book = LessonBook(
         teacher, scenes, recipe.spec.preprocessing, LESSON_GRID, clicks, plan.views,

@@ -9,14 +9,14 @@ from lite_medsam.cases.case import save_case
 from lite_medsam.learning.data.labelled_image import LabelledImage
 from lite_medsam.learning.data.sampling import Sampling
 from lite_medsam.learning.lessons.book import LessonBook
-from lite_medsam.learning.lessons.drawn import DrawnLessons, lesson_loss
+from lite_medsam.learning.lessons.drawn import DrawnLessons
 from lite_medsam.learning.lessons.settings import LessonPlan, ViewSettings
 from lite_medsam.learning.lessons.teachers import Teacher
 from lite_medsam.learning.lessons.views import Scene, make_view
 from lite_medsam.learning.network.backend import TorchBackend
 from lite_medsam.learning.training import recipe as recipes
 from lite_medsam.learning.training.loop import Trainer, TrainSettings, new_model
-from lite_medsam.learning.training.losses import mask_loss
+from lite_medsam.learning.training.losses import lesson_loss, mask_loss
 
 PLAN = LessonPlan(count=6, per_step=2, sure=0.0, views=ViewSettings(views_per_image=2, objects_per_view=2))
 SETTINGS = TrainSettings(steps=4, batch_size=2, warmup_steps=1, seed=5, sampling=Sampling(objects_per_image=2))
