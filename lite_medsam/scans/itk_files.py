@@ -22,8 +22,10 @@ from lite_medsam.storage.paths import shown_path
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
 # what a file's labels are written as: the same format, always in one file
 WRITTEN_AS = {".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}
-_HEADER_BYTES = 1 << 16
-_DATA_FILE = re.compile(rb"^\s*(?:elementdatafile\s*=|data\s?file\s*:)\s*(.*?)\s*$", re.IGNORECASE)
+_HEADER_BYTES = 1 << 20
+# where voxels lie, wherever in a line it stands: MetaIO passes over signs before a name, and takes a colon for an equals sign
+_DATA_FILE = re.compile(rb"(?:elementdatafile[\s=:]*[=:]|^\s*data\s?file\s*:)[\s=:]*(.*?)\s*$", re.IGNORECASE)
+_META_END = re.compile(rb"[\s=:]*ElementDataFile\s*[=:]")  # what MetaIO itself takes for the header's last line
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -117,16 +119,17 @@ def _check_data_file(path: Path) -> None:
     for line in start.splitlines():
         if is_nrrd and not line.strip():
             return
-        match = _DATA_FILE.match(line)
-        if match is None:
-            continue
-        name = match[1].decode("utf-8", "replace")
-        if name.upper().startswith("LIST"):
-            raise CaseError("its slices lie in files of their own (LIST); save it as one file")
-        if PureWindowsPath(name).name != name:
-            raise CaseError("its data must lie beside the header, the header names another folder")
-        if not is_nrrd:
+        match = _DATA_FILE.search(line)
+        if match is not None:
+            name = match[1].decode("utf-8", "replace")
+            if name.upper().startswith("LIST"):
+                raise CaseError("its slices lie in files of their own (LIST); save it as one file")
+            if PureWindowsPath(name).name != name:
+                raise CaseError("its data must lie beside the header, the header names another folder")
+        if not is_nrrd and _META_END.match(line):
             return
+    if len(start) == _HEADER_BYTES:  # what comes after has not been looked at
+        raise CaseError(f"its header must end within {_HEADER_BYTES >> 20} MiB; remove its comments")
 
 
 def _voxels(sitk, path: Path, max_voxels: int, frame: int | None) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -121,6 +121,16 @@ def test_hostile_and_damaged_headers(tmp_path):
         (folder / name).write_text(text.format("LIST"))
         with pytest.raises(CaseError, match="LIST"):
             load_volume(folder / name)
+    lines = "".join(f"# {k}\n" for k in range(150_000))
+    for name, text, words in (
+        ("a.mhd", meta.replace("File =", "File:"), "beside the header"),
+        ("a.mhd", meta.replace("Element", ": Element"), "beside the header"),
+        ("a.mhd", f"Comment = ElementDataFile = LOCAL\n{lines}{meta}", "must end within 1 MiB"),
+        ("a.nhdr", nrrd.replace("encoding", f"{lines}encoding"), "must end within 1 MiB"),
+    ):
+        (folder / name).write_text(text.format(secret))
+        with pytest.raises(CaseError, match=words):
+            load_volume(folder / name)
     sitk.WriteImage(image(ramp()), str(folder / "b.nrrd"))
     (folder / "b.nrrd").write_bytes((folder / "b.nrrd").read_bytes()[:-50])
     with pytest.raises(CaseError, match=r"^\S*b.nrrd: must be a readable NRRD or MetaImage file, got: [^\n]*$"):
