@@ -12,7 +12,7 @@ import gradio as gr
 
 from . import texts
 from .actions import Desk
-from .endpoints import add_endpoints
+from .endpoints import add_endpoints, never_fetch
 from .fields import Refused
 from .folder import Folder
 from .guard import Guard
@@ -115,6 +115,7 @@ def build(settings: Settings, login: bool = False) -> tuple[gr.Blocks, Desk]:
             _about(models, desk)
         page.load(arrive, None, editor, api_visibility="private", show_progress="hidden")
         page.unload(leave)
+    never_fetch(page)
     page.queue(max_size=settings.waiting + settings.working, default_concurrency_limit=settings.working)
     return page, desk
 

@@ -195,12 +195,18 @@ def info_of(desk: Desk) -> dict:
     }
 
 
-def _only_sent(component: gr.File) -> gr.File:
-    """A file that was uploaded: Gradio's own component fetches an address that a caller writes in place of a path.
+def never_fetch(page: gr.Blocks) -> None:
+    """Every control of the page takes uploaded files alone: Gradio's own fetch an address that a caller writes in place of a path.
 
-    Not a class of its own: Gradio would write a .pyi file beside this one for it.
+    That is so for any value that looks like a file, whatever the control is for. Not a class of its own: Gradio would write a
+    .pyi file beside this one for it.
     """
-    plain, waiting = component.move_resource_to_block_cache, component.async_move_resource_to_block_cache
+    for block in page.blocks.values():
+        _only_sent(block)
+
+
+def _only_sent(block) -> None:
+    plain, waiting = block.move_resource_to_block_cache, block.async_move_resource_to_block_cache
 
     def checked(place):
         _refuse_address(place)
@@ -210,8 +216,7 @@ def _only_sent(component: gr.File) -> gr.File:
         _refuse_address(place)
         return await waiting(place)
 
-    vars(component).update(move_resource_to_block_cache=checked, async_move_resource_to_block_cache=checked_later)
-    return component
+    vars(block).update(move_resource_to_block_cache=checked, async_move_resource_to_block_cache=checked_later)
 
 
 def _refuse_address(place) -> None:
@@ -245,7 +250,7 @@ def add_endpoints(desk: Desk) -> None:
 
     with gr.Row(elem_classes="lm-endpoint"):  # scripts ask them; people have the page
         with gr.Column():
-            image = _only_sent(gr.File(label="Image or volume", type="filepath"))
+            image = gr.File(label="Image or volume", type="filepath")
             prompts = gr.Textbox(
                 "[[120, 80, 260, 190]]",
                 label="Prompts: boxes (NIfTI, DICOM: voxels of the file), or a prompt set as JSON",
