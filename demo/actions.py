@@ -12,7 +12,7 @@ from lite_medsam.session.interactive import Session
 from .candidate_actions import CANDIDATE_OPERATIONS
 from .class_actions import CLASS_OPERATIONS
 from .cleanup_actions import CLEANUP_OPERATIONS
-from .fields import whole_of
+from .fields import Refused, whole_of
 from .file_actions import FILE_OPERATIONS
 from .folder import Folder
 from .keeping_actions import KEEPING_OPERATIONS
@@ -22,7 +22,7 @@ from .planes import PLANE_OPERATIONS
 from .queue_actions import QUEUE_OPERATIONS
 from .records import Record
 from .samples import SAMPLE_OPERATIONS
-from .seats import Refused, Seat, Seats, Turnstile
+from .seats import Seat, Seats, Turnstile
 from .view import checked_unit, view_of
 from .view_actions import VIEW_OPERATIONS
 from .volume_actions import VOLUME_OPERATIONS
@@ -91,6 +91,12 @@ class Desk:
             return {"ok": False, "error": " ".join(str(error).split())[:500], "code": "bad"}
         except MemoryError:
             return {"ok": False, "error": "not enough memory for this; use a smaller file", "code": "bad"}
+        except OSError as error:  # without the path, which is ours
+            return {
+                "ok": False,
+                "error": f"the server cannot do this: {error.strerror or 'its disk failed'}",
+                "code": "bad",
+            }
 
     def keep(self, seat: Seat) -> dict:
         """Notices what has changed; work on a file of the folder that is worked through is kept beside it at once.
@@ -98,11 +104,11 @@ class Desk:
         Returns:
             The revision, and a warning where it could not be kept.
         """
-        before, revision = seat.revision, seat.notice()
+        before, revision, item = seat.revision, seat.notice(), seat.item
         told: dict[str, Any] = {"revision": revision}
-        if revision != before and seat.item is not None and seat.session is not None and self.folder is not None:
+        if revision != before and item is not None and seat.session is not None and self.folder is not None:
             try:
-                self.folder.keep(seat.item, seat.session)
+                self.folder.keep(item, seat.session)
             except OSError as error:
                 told["warning"] = f"this could not be kept in the folder: {error.strerror or error}; make room there"
         return told
@@ -164,4 +170,4 @@ UNCOUNTED = {"cards", "upload", "piece", "discard", "stop", "progress", "close",
 # computed in turn as all others, and answered without the view: nothing that it shows has changed
 WITHOUT_VIEW = {"values", "preview", "planes"}
 # asked a second time, these give the same again and change nothing
-REPEATABLE = {"hello", "look", "save", "queue"}
+REPEATABLE = {"hello", "look", "save", "queue", "candidates", "saveclasses"}

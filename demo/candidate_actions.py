@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from lite_medsam.session.candidates import Candidate
 from lite_medsam.session.offering import accept, find_all, find_others
 
-from .fields import list_of, text_of, whole_of
-from .seats import Refused, Seat
+from .fields import Refused, list_of, text_of, whole_of
+from .seats import Seat
 from .view import shown_step
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ class Offer:
 def _candidates(desk: "Desk", seat: Seat, request: dict) -> dict:
     """Looks for candidates; the session is not changed."""
     session = desk.session_of(seat)
-    session.seconds = {}
     index, kind = whole_of(request.get("slice", 0), "slice"), text_of(request.get("kind", "similar"), "kind")
     if kind not in ("similar", "everything"):
         raise Refused(f"kind must be similar or everything, got {kind[:40]!r}")
@@ -57,7 +56,6 @@ def _candidates(desk: "Desk", seat: Seat, request: dict) -> dict:
 def _accept(desk: "Desk", seat: Seat, request: dict) -> dict:
     """Makes objects of those that were chosen by their number in the offer."""
     session, offer = desk.session_of(seat), seat.offered
-    session.seconds = {}
     if not isinstance(offer, Offer) or offer.opened != seat.opened:
         raise Refused("there is no offer of this picture any more; look for candidates again")
     numbers = [whole_of(number, "candidate") for number in list_of(request.get("chosen"), "chosen", 1000)]

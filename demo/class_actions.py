@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from lite_medsam.prompts.class_list import class_list_csv, class_list_json, class_list_text, parse_class_list
 from lite_medsam.session.classes import assigned, with_class, with_classes, without_class
 
-from .fields import text_of, whole_of
-from .seats import Refused, Seat
+from .fields import Refused, text_of, whole_of
+from .seats import Seat
 
 if TYPE_CHECKING:
     from .actions import Desk
@@ -23,7 +23,6 @@ _WRITERS = {
 def _classes(desk: "Desk", seat: Seat, request: dict) -> dict:
     """Takes the list of a file, () for an empty text."""
     session = desk.session_of(seat)
-    session.seconds = {}
     text = text_of(request.get("text"), "a class list", MAX_LETTERS)
     before = session.now
     found = with_classes(before, parse_class_list(text) if text.strip() else ())
@@ -35,7 +34,6 @@ def _classes(desk: "Desk", seat: Seat, request: dict) -> dict:
 def _class(desk: "Desk", seat: Seat, request: dict) -> dict:
     """Gives the selected object a class, which new objects have as well."""
     session = desk.session_of(seat)
-    session.seconds = {}
     name, target = request.get("name"), request.get("object")
     name = None if name is None else text_of(name, "class")
     found = assigned(session.now, name, None if target is None else whole_of(target, "object"))
@@ -47,7 +45,6 @@ def _class(desk: "Desk", seat: Seat, request: dict) -> dict:
 def _add_class(desk: "Desk", seat: Seat, request: dict) -> dict:
     """Adds a class, or changes the colour or the key of one."""
     session = desk.session_of(seat)
-    session.seconds = {}
     colour, key = request.get("colour"), request.get("key")
     session.commit(
         with_class(
@@ -62,14 +59,12 @@ def _add_class(desk: "Desk", seat: Seat, request: dict) -> dict:
 
 def _drop_class(desk: "Desk", seat: Seat, request: dict) -> dict:
     session = desk.session_of(seat)
-    session.seconds = {}
     session.commit(without_class(session.now, text_of(request.get("name"), "name")))
     return {"message": "The class is gone; its objects have none now."}
 
 
 def _save_classes(desk: "Desk", seat: Seat, request: dict) -> dict:
     session, kind = desk.session_of(seat), text_of(request.get("format", "json"), "format")
-    session.seconds = {}
     if kind not in _WRITERS:
         raise Refused(f"a class list is saved as one of {', '.join(_WRITERS)}, not {kind[:40]!r}")
     if not session.now.classes:

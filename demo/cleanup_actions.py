@@ -23,7 +23,6 @@ _WORDS = {
 
 def _cleanup(desk: "Desk", seat: Seat, request: dict) -> dict:
     session = desk.session_of(seat)
-    session.seconds = {}
     amount, target = request.get("amount"), request.get("object")
     what = CleanUp(
         text_of(request.get("action"), "action"),

@@ -23,8 +23,8 @@ from lite_medsam.segment.predictor import Predictor
 from lite_medsam.volumes.propagation import propagate
 
 from .actions import Desk
+from .fields import Refused
 from .opening import clean_name, open_file
-from .seats import Refused
 
 MAX_PROMPT_CHARACTERS = 1_000_000
 KEEP_SECONDS = 600

@@ -94,14 +94,14 @@ def _open(desk: "Desk", seat: Seat, request: dict) -> dict:
     upload = _whole(seat)
     is_kept = False
     try:
+        kept = read_session_file(upload, desk.max_upload_bytes)
+        if kept is not None:  # which says itself of which series it is
+            return _reopen(desk, seat, kept)
         if series is None:
             rows = series_rows(upload.source, desk.max_pixels)
             if len(rows) > 1:  # the page asks which, and the files wait for the answer
                 seat.upload, is_kept = upload, True
                 return {"choose": rows}
-        kept = read_session_file(upload, desk.max_upload_bytes)
-        if kept is not None:
-            return _reopen(desk, seat, kept)
         session = desk.use(seat, open_upload(upload, desk.max_pixels, series))
     finally:
         if not is_kept:

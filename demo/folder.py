@@ -8,11 +8,12 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from lite_medsam.errors import CaseError, PromptError
+from lite_medsam.errors import CaseError
 from lite_medsam.jobs.listing import NAME_ENDINGS, find_sources
 from lite_medsam.jobs.naming import Source, targets
 from lite_medsam.scans.dicom_study import Series, find_series, study_files
 from lite_medsam.scans.scan import Scan
+from lite_medsam.session.following import with_masks
 from lite_medsam.session.interactive import Session
 from lite_medsam.storage.files import atomic_write
 from lite_medsam.storage.names import short_hash
@@ -21,7 +22,7 @@ from lite_medsam.storage.strict_json import read_json
 from .opening import open_file
 from .records import Record
 from .saving import result_files
-from .session_files import MANIFEST, manifest, read_record
+from .session_files import MANIFEST, manifest, read_record, told_damage
 
 RESULTS, STATE = "lite-medsam", "queue.json"
 FORMAT = "lite-medsam queue"
@@ -171,11 +172,9 @@ class Folder:
         """
         if not item.session_path.is_file():
             return None
-        try:
-            with zipfile.ZipFile(item.session_path) as archive:
-                return read_record(archive)
-        except (zipfile.BadZipFile, OSError, EOFError) as error:
-            raise CaseError(f"{item.session_path.name}: damaged ({error}); move it away to begin anew") from None
+        path = item.session_path
+        with told_damage(f"{path.name}: damaged", "move it away to begin anew"), zipfile.ZipFile(path) as archive:
+            return read_record(archive)
 
     def write_results(self, item: Item, session: Session, index: int) -> list[str]:
         """Writes label map, overlay, annotations, measurements and record of an item beside one another.
@@ -188,10 +187,7 @@ class Folder:
         Raises:
             OSError: If they can't be written.
         """
-        try:
-            _, stem, files = result_files(session, index)
-        except PromptError:
-            stem, files = "", {}
+        _, stem, files = result_files(session, index) if with_masks(session.now) else (None, "", {})
         wanted = [ending for ending in ENDINGS if stem + ending in files]
         if "_label.png" in wanted or "_label.nii.gz" in wanted:
             wanted = [ending for ending in wanted if ending != ".npz"]

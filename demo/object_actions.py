@@ -9,8 +9,8 @@ from lite_medsam.prompts.prompt_object import corners_of
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.prompts.volume_coordinates import prompt_to_display
 
-from .fields import list_of, number_of, text_of, whole_of
-from .seats import Refused, Seat
+from .fields import Refused, list_of, number_of, text_of, whole_of
+from .seats import Seat
 
 if TYPE_CHECKING:
     from .actions import Desk

@@ -6,9 +6,9 @@ import numpy as np
 
 from lite_medsam.session.planes import PlanePrompts
 
-from .fields import list_of, number_of, text_of, whole_of
+from .fields import Refused, list_of, number_of, text_of, whole_of
 from .object_actions import on_object
-from .seats import Refused, Seat
+from .seats import Seat
 from .slice_pictures import data_url, packed
 
 if TYPE_CHECKING:

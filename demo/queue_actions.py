@@ -16,15 +16,10 @@ def _folder_of(desk: "Desk") -> Folder:
     return desk.folder
 
 
-def _held(desk: "Desk", seat: Seat) -> set[str]:
-    """Items that are open in other pages."""
-    return {other.item.id for other in desk.seats.others(seat) if other.item is not None}
-
-
 def queue_of(desk: "Desk", seat: Seat) -> dict:
     """The list: a row for each file, which is open here, how many are finished."""
     folder = _folder_of(desk)
-    states, held = folder.states(), _held(desk, seat)
+    states, held = folder.states(), desk.seats.held(seat)
     rows = [
         {"id": item.id, "name": item.name, "state": states[item.id], "elsewhere": item.id in held}
         for item in folder.items()
@@ -41,12 +36,11 @@ def _item(desk: "Desk", seat: Seat, request: dict) -> dict:
     """Goes to a file of the folder; the work on the one before is written first."""
     folder = _folder_of(desk)
     item = folder.item(text_of(request.get("item"), "item"))
-    if item.id in _held(desk, seat):
-        raise Refused(f"{item.name} is open in another page; take another file, or close it there")
-    _leave(desk, seat, request)
-    scan, record = folder.open(item), folder.kept(item)
-    session = desk.use(seat, scan, record)
-    seat.item = item
+    with desk.seats.claim(seat, item):
+        _leave(desk, seat, request)
+        scan, record = folder.open(item), folder.kept(item)
+        session = desk.use(seat, scan, record)
+        seat.item = item
     seat.notice()
     seat.finished = seat.revision
     objects = len(session.now.objects)
@@ -83,13 +77,14 @@ def _leave(desk: "Desk", seat: Seat, request: dict, is_done: bool = False) -> li
     Returns:
         The names of the files.
     """
-    if seat.item is None or seat.session is None or (seat.notice() == seat.finished and not is_done):
+    item = seat.item  # (another page may take it meanwhile, if this one is being closed)
+    if item is None or seat.session is None or (seat.notice() == seat.finished and not is_done):
         return []
     folder = _folder_of(desk)
     index = min(max(whole_of(request.get("slice", 0), "slice"), 0), seat.session.slices - 1)
     try:
-        folder.keep(seat.item, seat.session, index)
-        written = folder.write_results(seat.item, seat.session, index)
+        folder.keep(item, seat.session, index)
+        written = folder.write_results(item, seat.session, index)
     except OSError as error:
         raise Refused(f"the results could not be written: {error.strerror or error}; make room in the folder") from None
     seat.finished = seat.revision

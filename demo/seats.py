@@ -5,6 +5,8 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
@@ -51,6 +53,7 @@ class Seat:
     revision: int = 0  # counts what a user would miss if it was lost
     answered: str | None = None  # the request that was answered last, by the name that the page gave it
     item: "Item | None" = None  # which file of the folder is open, where one is
+    taking: "Item | None" = None  # which one is being opened
     finished: int = -1  # the revision that was written into the folder last
     _noticed: tuple = ()
 
@@ -174,10 +177,33 @@ class Seats:
                 seat.used = seat.seen
             return seat
 
-    def others(self, seat: Seat) -> list[Seat]:
-        """The other seats whose pages are open."""
+    def held(self, seat: Seat) -> set[str]:
+        """Files of the folder that are open, or being opened, in other pages."""
         with self._lock:
-            return [other for other in self._seats.values() if other is not seat and not other.leaving]
+            return self._held(seat)
+
+    def _held(self, seat: Seat) -> set[str]:
+        others = [other for other in self._seats.values() if other is not seat and not other.leaving]
+        return {item.id for other in others for item in (other.item, other.taking) if item is not None}
+
+    @contextmanager
+    def claim(self, seat: Seat, item: "Item") -> Iterator[None]:
+        """Has a file of the folder for a page alone while it is opened; a page that was closed lets go of it.
+
+        Raises:
+            Refused: If another page has it.
+        """
+        with self._lock:
+            if item.id in self._held(seat):
+                raise Refused(f"{item.name} is open in another page; take another file, or close it there")
+            for other in self._seats.values():
+                if other is not seat and other.item is not None and other.item.id == item.id:
+                    other.item = None  # its work is in the folder; should it come back, it writes there no more
+            seat.taking = item
+        try:
+            yield
+        finally:
+            seat.taking = None
 
     def room_for(self, seat: Seat, nbytes: int) -> None:
         """Checks that a seat may hold so many bytes.

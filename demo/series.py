@@ -1,6 +1,5 @@
 """The series of a DICOM study that was opened, as a list to choose from; nothing in it says whose they are."""
 
-import base64
 import re
 from pathlib import Path
 
@@ -8,10 +7,11 @@ import cv2
 import numpy as np
 
 from lite_medsam.errors import CaseError
-from lite_medsam.images.png_writing import png_bytes
 from lite_medsam.scans.dicom import load_dicom_file
-from lite_medsam.scans.dicom_files import read_header
+from lite_medsam.scans.dicom_files import one_line_errors, read_header
 from lite_medsam.scans.dicom_study import Series, find_series, is_study, study_files
+
+from .slice_pictures import data_url
 
 THUMB_PX = 96
 MAX_THUMBS = 40
@@ -64,11 +64,14 @@ def _row(series: Series, max_pixels: int) -> dict:
 def described(path: Path) -> str:
     """How a file describes its series, without words that tell whose it is, short and on one line."""
     try:
-        header = read_header(path)
-    except Exception:  # whatever pydicom makes of a damaged file: the list goes without
-        return ""
-    text = str(header.get("SeriesDescription") or header.get("ProtocolName") or header.get("BodyPartExamined") or "")
-    told = {word for name in _IDENTIFYING for word in _words(str(header.get(name) or ""))}
+        with one_line_errors(path.name):  # pydicom looks at a value when it is asked for
+            header = read_header(path)
+            text = str(
+                header.get("SeriesDescription") or header.get("ProtocolName") or header.get("BodyPartExamined") or ""
+            )
+            told = {word for name in _IDENTIFYING for word in _words(str(header.get(name) or ""))}
+    except CaseError:
+        return ""  # damaged: the list goes without
     kept = [word for word in text.split() if not told & set(_words(word))]
     return "".join(c for c in " ".join(kept) if c.isprintable())[:60]
 
@@ -87,4 +90,4 @@ def _thumb(path: Path, max_pixels: int) -> str | None:
     scale = THUMB_PX / max(pixels.shape[:2])
     height, width = (max(1, round(n * scale)) for n in pixels.shape[:2])
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-    return "data:image/png;base64," + base64.b64encode(png_bytes(small, 3)).decode()
+    return data_url(small)

@@ -1,7 +1,11 @@
 """Work as one file that opens again with everything: a ZIP with what was opened, and what a session knows of it."""
 
 import json
+import lzma
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,15 +65,32 @@ def read_session_file(upload: Upload, max_bytes: int) -> Kept | None:
     path = upload.path(0)
     if len(upload.names) != 1 or not upload.names[0].lower().endswith(".zip") or not zipfile.is_zipfile(path):
         return None
+    with told_damage("damaged session file", "take an earlier copy"), zipfile.ZipFile(path) as archive:
+        if MANIFEST not in archive.namelist():
+            return None
+        return _kept(archive, _manifest_of(archive), read_record(archive), max_bytes)
+
+
+@contextmanager
+def told_damage(what: str, then: str) -> Iterator[None]:
+    """Says in one way what zipfile and the ways to unpack make of a damaged ZIP.
+
+    Args:
+        what: What is damaged.
+        then: What to do.
+
+    Raises:
+        CaseError: If the ZIP is damaged.
+        OSError: If the disk is at fault, not the file.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            if MANIFEST not in archive.namelist():
-                return None
-            about = _manifest_of(archive)
-            record = read_record(archive)
-            return _kept(archive, about, record, max_bytes)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise CaseError(f"damaged session file ({error}); take an earlier copy") from None
+        yield
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise CaseError(f"{what} ({error}); {then}") from None
+    except OSError as error:
+        if error.errno is not None:  # (bz2 says damage so, without a number)
+            raise
+        raise CaseError(f"{what} ({error}); {then}") from None
 
 
 def _manifest_of(archive: zipfile.ZipFile) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class Upload:
         if at != have or have + len(data) > self.sizes[number]:
             raise Refused("an upload must have the size that was announced, got more; choose the file again")
         with open(self.path(number), "ab") as file:
+            file.truncate(have)  # what a piece left that found no room for all of it
             file.write(data)
         self.received[number] += len(data)
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from lite_medsam.session.preview import previewed
 
-from .fields import list_of, number_of, text_of, whole_of
-from .seats import Refused, Seat
+from .fields import Refused, list_of, number_of, text_of, whole_of
+from .seats import Seat
 from .slice_pictures import values_view
 from .view import checked_unit, shown_step
 

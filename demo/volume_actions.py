@@ -3,8 +3,9 @@
 import threading
 from typing import TYPE_CHECKING
 
+from .fields import Refused
 from .lanes import report_of
-from .seats import Job, Refused, Seat
+from .seats import Job, Seat
 from .view import job_of
 
 if TYPE_CHECKING:

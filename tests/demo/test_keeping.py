@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from demo_desk import OneModel, Page, desk_with, png_of
+from demo_desk import OneModel, Page, damaged_inside, desk_with, png_of
 from fakes import FakeBackend
 
 from lite_medsam.segment.predictor import Predictor
@@ -60,11 +60,11 @@ def kept(page):
     return answer["record"]["document"].encode(), base64.b64decode(answer["record"]["masks"])
 
 
-def session_file(source, record, **more):
+def session_file(source, record, packing=zipfile.ZIP_STORED, **more):
     document, masks = record
     about = {"format": "lite-medsam session", "version": 1, "slice": 0, "source": source}
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", packing) as archive:
         for name, data in {
             "session.json": json.dumps(about),
             "record.json": document,
@@ -138,6 +138,52 @@ def test_a_session_file_of_somebody_else_is_refused_in_words(page, other):
     outside = {"kind": "files", "files": [{"name": "../../../tmp/evil.png", "member": "files/0"}]}
     answer = other.upload(("a.zip", session_file(outside, record, **{"files/0": png_of(PICTURE)})))
     assert answer["ok"] and answer["view"]["image"]["name"] == "evil"  # a name, and no path
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("name", ["session.json", "record.json", "files/0"])
+def test_a_damaged_session_file_is_told(page, other, packing, name):
+    work(page)
+    source = {"kind": "files", "files": [{"name": "a.png", "member": "files/0"}]}
+    data = session_file(source, kept(page), packing, **{"files/0": png_of(PICTURE)})
+    answer = other.upload(("a.zip", damaged_inside(data, name)))
+    assert not answer["ok"] and "damaged session file" in answer["error"], answer
+
+
+def test_a_session_file_of_one_series_of_a_study_asks_nothing(page, other, tmp_path):
+    pytest.importorskip("pydicom")
+    from dicom_files import write_series
+    from pydicom.uid import generate_uid
+
+    files = []
+    for number in (3, 5):
+        made = write_series(tmp_path / str(number), 3, SeriesInstanceUID=generate_uid(), SeriesNumber=number)
+        files += [(f"{number}/{file.name}", file.read_bytes()) for file in sorted(made.iterdir())]
+    series = page.upload(*files)["choose"][1]["series"]
+    assert page.ask("open", series=series)["ok"]
+    page.do("box", box=[1, 1, 4, 4], slice=1)
+    names = [{"name": name, "member": f"files/{k}"} for k, (name, _) in enumerate(files)]
+    members = {f"files/{k}": data for k, (_, data) in enumerate(files)}
+    data = session_file({"kind": "files", "series": series, "files": names}, kept(page), **members)
+    answer = other.upload(("study.lite-medsam.zip", data))
+    assert "choose" not in answer and answer["view"]["image"]["prompted"] == [1], answer
+
+
+def test_a_piece_that_finds_no_room_can_come_again(page, monkeypatch):
+    data = png_of(PICTURE)
+    page.do("upload", files=[{"name": "a.png", "size": len(data)}])
+    piece = base64.b64encode(data).decode()
+
+    class Full(io.FileIO):
+        def write(self, content):
+            super().write(bytes(content)[:40])
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("builtins.open", lambda path, mode: Full(path, mode))
+    answer = page.ask("piece", file=0, at=0, data=piece)
+    monkeypatch.undo()
+    assert "No space left" in answer["error"]
+    assert page.ask("piece", file=0, at=0, data=piece)["ok"] and page.ask("open")["ok"]
 
 
 def test_the_zip_of_results_opens_again_with_everything(page, other):

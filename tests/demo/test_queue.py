@@ -6,11 +6,11 @@ import os
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from demo_desk import OneModel, Page, desk_with, png_of
+from demo_desk import OneModel, Page, damaged_inside, desk_with, png_of
 from fakes import FakeBackend
 
 from lite_medsam.cli.demo_loading import load_demo
-from lite_medsam.errors import CaseError
+from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.images.masks import read_mask
 from lite_medsam.segment.predictor import Predictor
 
@@ -99,7 +99,56 @@ def test_two_people_do_not_get_the_same_file(scans):
     assert rows(second)[0]["elsewhere"] and "open in another page" in take(second, "a.png")["error"]
     desk.answer({"token": first.token, "op": "close"})
     assert take(second, "a.png")["ok"]
+    assert "no file of the folder is open" in first.ask("mark", state="done")["error"]  # should that page come back
     desk.seats.close()
+
+
+def test_a_file_that_is_being_opened_is_taken(scans, monkeypatch):
+    desk = desk_of(scans)
+    first, second = Page(desk), Page(desk)
+    opened, answers = desk.folder.open, []
+
+    def slowly(item):
+        answers.append(take(second, "a.png"))  # while the first one still reads
+        return opened(item)
+
+    monkeypatch.setattr(desk.folder, "open", slowly)
+    assert take(first, "a.png")["ok"] and "open in another page" in answers[0]["error"]
+    monkeypatch.setattr(desk.folder, "open", opened)
+    desk.answer({"token": first.token, "op": "close"})
+    assert take(second, "a.png")["ok"]
+    desk.seats.close()
+
+
+def test_results_stay_where_they_cannot_be_made_again(scans, monkeypatch):
+    page = Page(desk_of(scans))
+    take(page, "a.png")
+    page.do("box", box=[10, 10, 40, 40])
+    assert page.ask("mark", state="done")["ok"]
+
+    def refused(*_, **__):
+        raise PromptError("this model was not trained on clicks")
+
+    monkeypatch.setattr(load_demo("folder"), "result_files", refused)
+    page.do("box", box=[5, 5, 30, 30], new=True)
+    assert "not trained on clicks" in page.ask("mark", state="done")["error"]
+    assert (scans / "lite-medsam/a_label.png").is_file()
+    page.desk.seats.close()
+
+
+@pytest.mark.parametrize("damage", [b"", b"no zip", b"middle"])
+def test_damaged_work_is_told_and_stays(scans, damage):
+    page = Page(desk_of(scans))
+    take(page, "a.png")
+    page.do("box", box=[10, 10, 40, 40])
+    take(page, "b.png")
+    path = scans / "lite-medsam/a.lite-medsam.zip"
+    data = damage if damage != b"middle" else damaged_inside(path.read_bytes(), "record.json")
+    path.write_bytes(data)
+    answer = take(page, "a.png")
+    assert "a.lite-medsam.zip: damaged" in answer["error"] and "begin anew" in answer["error"]
+    assert path.read_bytes() == data
+    page.desk.seats.close()
 
 
 def test_nothing_outside_the_folder_is_served_or_written(scans, tmp_path):

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import zipfile
 from pathlib import Path
 
 from lite_medsam.cli.demo_loading import load_demo
@@ -64,3 +65,12 @@ def png_of(array):
     file = io.BytesIO()
     Image.fromarray(array).save(file, "PNG")
     return file.getvalue()
+
+
+def damaged_inside(data: bytes, name: str) -> bytes:
+    """A ZIP with bytes of one of its members overwritten; its table of contents stays."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        info = archive.getinfo(name)
+    begin = info.header_offset + 30 + len(info.filename) + info.compress_size // 3
+    length = max(1, info.compress_size // 3)
+    return data[:begin] + b"\xff" * length + data[begin + length :]
