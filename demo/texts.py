@@ -11,6 +11,7 @@ body { margin: 0; }
   width: auto !important; min-width: 0 !important; }
 #lm-close-help, #lm-hints-again { min-height: 36px; padding: 4px 14px; border-radius: 6px; cursor: pointer;
   color: var(--body-text-color); background: var(--background-fill-primary); border: 1px solid var(--body-text-color-subdued); }
+#lm-about .tab-wrapper { padding-right: 90px; }
 #lm-about .tab-container button { color: var(--body-text-color); }
 #lm-about .lm-keys { border-collapse: collapse; }
 #lm-about .lm-keys th, #lm-about .lm-keys td { padding: 3px 16px 3px 0; border: 0; text-align: left; font-weight: 400; }

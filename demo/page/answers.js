@@ -7,18 +7,12 @@ const wire = makeWire(() => state.token, (answer, ms) => onAnswer(answer, ms), (
 const target = (slice) => ({ slice, have: heldKey(slice), object: state.selected, unit: ui.unit.value });
 
 // every change: the request takes slice, picture and object as they are when its turn comes
-const act = (request, hint = null, kind = null) => {
-  if (hint) say(hint);
-  if (!request) return Promise.resolve({ ok: false });
-  const fixed = { ...request };
-  return wire.send(() => ({ ...target(fixed.slice ?? state.slice), ...fixed }), kind);
-};
+const act = (request, kind = null) => wire.send(() => ({ ...target(request.slice ?? state.slice), ...request }), kind);
 
 const onAnswer = (answer, ms) => {
   if (!answer.ok) {
     if (answer.code === "replaced") return null;
     say(answer.error, { error: true });
-    if (answer.code === "ended") ui.root.classList.add("lm-ended");
     return null;
   }
   if (answer.about) setUp(answer.about);
@@ -84,6 +78,7 @@ const showObjects = (view) => {
 };
 
 const report = (view, answer, ms) => {
+  if (view.ms?.decode !== undefined) forgetSaid(({ id }) => id === "plain"); // what was said to do is done
   if (answer.message) say(answer.message);
   if (view.ms?.decode === undefined) return;
   const encode = view.ms.encode ? `picture read in ${view.ms.encode} ms, ` : "";

@@ -84,7 +84,7 @@ const drawing = (start, fresh) => {
         else say("Drag from one corner of the object to the other.");
       }
     },
-    draw(context, pane, camera) { if (box) drawBox(context, box, colour, pane, camera, true, null); },
+    draw(context, pane, camera) { if (box) drawBox(context, box, colour, pane, camera, true); },
   };
 };
 
@@ -100,6 +100,6 @@ gestures.set("box", {
 overlays.push((context, pane, camera) => {
   if (!pendingBox || pendingBox.slice !== state.slice) return;
   context.setLineDash([6, 5]);
-  drawBox(context, pendingBox.box, pendingBox.colour, pane, camera, true, null);
+  drawBox(context, pendingBox.box, pendingBox.colour, pane, camera, true);
   context.setLineDash([]);
 });

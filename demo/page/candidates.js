@@ -44,13 +44,8 @@ const showOffer = () => {
 };
 
 const offeredAt = (place) => {
-  const hit = ({ shape }) => {
-    if (!shape) return false;
-    const [i, j] = [Math.floor(place.x / state.step) - shape.x, Math.floor(place.y / state.step) - shape.y];
-    return i >= 0 && j >= 0 && i < shape.w && j < shape.h && Boolean(shape.inside[j * shape.w + i]);
-  };
   const size = ({ shape }) => shape.w * shape.h;
-  return offer.found.filter(hit).sort((a, b) => size(a) - size(b))[0] ?? null;
+  return offer.found.filter(({ shape }) => lies(place, shape)).sort((a, b) => size(a) - size(b))[0] ?? null;
 };
 
 // a click on a candidate; a drag that starts there is the tool's, as everywhere
@@ -75,14 +70,11 @@ catchers.push((place, event) => {
 
 overlays.push((context, pane, camera) => {
   if (!isOfferedHere()) return;
-  const [x, y] = camera.toScreen(pane, 0, 0);
-  const [sx, sy] = [camera.sx() * state.step, camera.sy() * state.step];
   context.save();
   for (const item of offer.found) {
     if (!item.shape) continue;
     const taken = isTaken(item);
-    const outline = new Path2D();
-    outline.addPath(item.shape.outline, new DOMMatrix([sx, 0, 0, sy, x, y]));
+    const outline = outlineOnScreen(item.shape, pane, camera, state.step);
     context.globalAlpha = taken ? 1 : 0.45;
     context.lineWidth = taken ? 4 : 2.5;
     context.setLineDash([]);
@@ -123,6 +115,6 @@ const showCandidates = (view) => {
   showOffer();
 };
 
-register.section({ id: "lm-candidates", title: "More of its kind", place: "panel", open: true, build: candidatesPart, update: showCandidates });
+register.section({ id: "lm-candidates", title: "More of its kind", place: "panel", build: candidatesPart, update: showCandidates });
 register.key("j", "find the others: objects like the selected one", () => { if (!offer.find.disabled) findCandidates("similar"); });
 register.key("enter", "accept the candidates", () => { if (isOffered() && !offer.accept.disabled) acceptOffer(); }, { on: "canvas", shown: "Enter" });

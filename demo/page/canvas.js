@@ -62,7 +62,6 @@ const makeCanvas = (canvas) => {
       });
     }
     if (state.bitmap) drawScaleBar(context, list.at(-1), camera, state.pixelUm, state.view.image.scale.origin);
-    else drawWelcome(context, w, height);
     canvas.dataset.scale = camera.scale.toFixed(6);
   };
   const redraw = () => { if (!frame) frame = requestAnimationFrame(draw); };

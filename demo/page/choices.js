@@ -3,7 +3,7 @@
 const CHOICE_SIDE = 84;
 
 const choiceList = (view) => {
-  const item = view.objects.find((object) => object.id === view.selected);
+  const item = selectedObject();
   if (!item || item.choices.length < 2) { ui.choices.replaceChildren(); return; }
   const around = extentOf(item.choices.map(({ mask }) => mask), view.image);
   ui.choices.replaceChildren(h("span", { className: "lm-choicetitle" }, "The prompt can mean (C):"),
@@ -53,6 +53,6 @@ const thumbnail = (mask, colour, around) => {
 };
 
 const nextChoice = () => {
-  const item = state.view?.objects.find((object) => object.id === state.selected);
+  const item = selectedObject();
   if (item?.choices.length > 1) act({ op: "choose", number: ((item.chosen ?? -1) + 1) % item.choices.length });
 };

@@ -75,11 +75,13 @@ const drawPane = (context, pane, camera, scene, boxOfSelected) => inPane(context
   }
   if (pane.other) for (const item of pane.other) if (item.shape) drawMask(context, item, pane, camera, step, look, false);
   if (pane.prompts && look.prompts) {
-    for (const item of objects) {
-      if (item.hidden) continue;
+    const shown = objects.filter(({ hidden }) => !hidden)
+      .map((item) => (boxOfSelected && item.id === scene.selected ? { ...item, box: boxOfSelected } : item));
+    for (const item of shown) {
       const selected = item.id === scene.selected;
-      drawPrompts(context, item, pane, camera, step, selected, selected && scene.tool === "box" && !item.locked, boxOfSelected);
+      drawPrompts(context, item, pane, camera, selected, selected && scene.tool === "box" && !item.locked);
     }
+    drawNumbers(context, shown, pane, camera, step, scene.selected);
   }
   if (pane.title) drawTitle(context, pane);
 });
@@ -93,6 +95,14 @@ const drawTitle = (context, pane) => {
   context.fillText(pane.title, pane.x + 12, pane.y + 21);
 };
 
+// the outline of a mask in screen pixels, so that lines are as thick both ways
+const outlineOnScreen = (shape, pane, camera, step) => {
+  const [x, y] = camera.toScreen(pane, 0, 0);
+  const outline = new Path2D();
+  outline.addPath(shape.outline, new DOMMatrix([camera.sx() * step, 0, 0, camera.sy() * step, x, y]));
+  return outline;
+};
+
 const drawMask = (context, item, pane, camera, step, look, selected) => {
   const { shape, colour } = item;
   const [left, top] = camera.toScreen(pane, shape.x * step, shape.y * step);
@@ -104,9 +114,7 @@ const drawMask = (context, item, pane, camera, step, look, selected) => {
     context.globalAlpha = 1;
   }
   if (look.outline) {
-    const [x, y] = camera.toScreen(pane, 0, 0);
-    const outline = new Path2D(); // on the screen, so that lines are as thick both ways
-    outline.addPath(shape.outline, new DOMMatrix([sx, 0, 0, sy, x, y]));
+    const outline = outlineOnScreen(shape, pane, camera, step);
     context.save();
     context.lineCap = "square";
     context.setLineDash(item.dashed ? [6, 4] : []);
@@ -130,48 +138,68 @@ const handlesOf = (box) => {
   ];
 };
 
-const drawBox = (context, box, colour, pane, camera, selected, number) => {
+// thin unless it is the selected one: many frames must not hide the picture
+const drawBox = (context, box, colour, pane, camera, selected) => {
   const [x0, y0] = camera.toScreen(pane, box[0], box[1]);
   const [x1, y1] = camera.toScreen(pane, box[2] + 1, box[3] + 1);
-  context.lineWidth = selected ? 4 : 3;
-  context.strokeStyle = "rgb(0 0 0 / 0.6)";
+  context.lineWidth = selected ? 4 : 2;
+  context.strokeStyle = selected ? "rgb(0 0 0 / 0.6)" : "rgb(0 0 0 / 0.3)";
   context.strokeRect(x0, y0, x1 - x0, y1 - y0);
-  context.lineWidth = selected ? 2 : 1.25;
-  context.strokeStyle = css(colour);
+  context.lineWidth = selected ? 2 : 1;
+  context.strokeStyle = css(colour, selected ? 1 : 0.65);
   context.strokeRect(x0, y0, x1 - x0, y1 - y0);
-  if (number !== null) drawNumber(context, number, colour, x0, y0);
 };
 
-// the number tells objects apart where colours do not
-const drawNumber = (context, number, colour, x, y) => {
-  context.font = "bold 12px system-ui, sans-serif";
-  const width = context.measureText(number).width + 8;
+// the number tells objects apart where colours do not: at a corner of the box or the mask, the selected one's first; one that
+// would cover another finds no place
+const drawNumbers = (context, objects, pane, camera, step, selected) => {
+  const taken = [];
+  const isFree = ([x, y], w, tall) => x >= pane.x && y >= pane.y && x + w <= pane.x + pane.w && y + tall <= pane.y + pane.h
+    && !taken.some((other) => x < other.x + other.w && other.x < x + w && y < other.y + other.tall && other.y < y + tall);
+  for (const item of objects.toSorted((a, b) => Number(b.id === selected) - Number(a.id === selected))) {
+    const bounds = boundsOf(item, step);
+    if (!bounds) continue;
+    const [x0, y0] = camera.toScreen(pane, bounds[0], bounds[1]);
+    const [x1, y1] = camera.toScreen(pane, bounds[2], bounds[3]);
+    const [size, tall] = item.id === selected ? [12, 16] : [10, 13];
+    context.font = `bold ${size}px system-ui, sans-serif`;
+    const w = context.measureText(item.number).width + 6;
+    const corner = [[x0, y0 - tall], [x1 - w, y0 - tall], [x0, y1], [x1 - w, y1]].find((at) => isFree(at, w, tall));
+    if (!corner) continue;
+    taken.push({ x: corner[0], y: corner[1], w, tall });
+    drawNumber(context, item, corner, w, tall);
+  }
+};
+
+// what is tagged of an object, x0 y0 x1 y1 in pixels; nothing where clicks mark it
+const boundsOf = ({ box, shape, points }, step) => {
+  if (box) return [box[0], box[1], box[2] + 1, box[3] + 1];
+  return shape && !points.length ? [shape.x, shape.y, shape.x + shape.w, shape.y + shape.h].map((value) => value * step) : null;
+};
+
+const drawNumber = (context, { number, colour }, [x, y], w, tall) => {
   context.fillStyle = css(colour);
-  context.fillRect(x, y - 16, width, 16);
+  context.fillRect(x, y, w, tall);
   context.strokeStyle = "rgb(0 0 0 / 0.7)";
   context.lineWidth = 1;
-  context.strokeRect(x, y - 16, width, 16);
+  context.strokeRect(x, y, w, tall);
   context.fillStyle = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 120 ? "#000" : "#fff";
-  context.fillText(number, x + 4, y - 4);
+  context.fillText(number, x + 3, y + tall - 3.5);
 };
 
-const drawPrompts = (context, item, pane, camera, step, selected, handles, boxOfSelected) => {
-  const box = selected && boxOfSelected ? boxOfSelected : item.box;
-  if (box) {
-    drawBox(context, box, item.colour, pane, camera, selected, String(item.number));
-    if (handles) {
-      for (const [, x, y] of handlesOf(box)) {
-        const [sx, sy] = camera.toScreen(pane, x, y);
-        context.fillStyle = "#fff";
-        context.strokeStyle = "#000";
-        context.lineWidth = 1.5;
-        context.fillRect(sx - 4.5, sy - 4.5, 9, 9);
-        context.strokeRect(sx - 4.5, sy - 4.5, 9, 9);
-      }
+const drawPrompts = (context, item, pane, camera, selected, handles) => {
+  if (item.box) drawBox(context, item.box, item.colour, pane, camera, selected);
+  if (item.box && handles) {
+    const side = Math.min((item.box[2] + 1 - item.box[0]) * camera.sx(), (item.box[3] + 1 - item.box[1]) * camera.sy());
+    for (const [name, x, y] of handlesOf(item.box)) {
+      if (side < 36 && name.length === 1) continue; // they would cover a small object
+      const [sx, sy] = camera.toScreen(pane, x, y);
+      context.fillStyle = "#fff";
+      context.strokeStyle = "#000";
+      context.lineWidth = 1.5;
+      context.fillRect(sx - 4.5, sy - 4.5, 9, 9);
+      context.strokeRect(sx - 4.5, sy - 4.5, 9, 9);
     }
-  } else if (item.shape && !item.points.length) {
-    const [x, y] = camera.toScreen(pane, item.shape.x * step, item.shape.y * step);
-    drawNumber(context, String(item.number), item.colour, x, y);
   }
   for (const [x, y, label] of item.points) {
     const [sx, sy] = camera.toScreen(pane, x + 0.5, y + 0.5);
@@ -201,14 +229,4 @@ const drawClick = (context, x, y, label, colour, radius) => {
     context.moveTo(x - arm, y + arm); context.lineTo(x + arm, y - arm);
   }
   context.stroke();
-};
-
-const drawWelcome = (context, width, height) => {
-  context.fillStyle = "#d8dde2";
-  context.textAlign = "center";
-  context.font = `600 ${width < 420 ? 15 : 17}px system-ui, sans-serif`;
-  context.fillText("Choose a sample, or open a file", width / 2, height / 2 - 14);
-  context.font = "14px system-ui, sans-serif";
-  context.fillText("or drop one here", width / 2, height / 2 + 14);
-  context.textAlign = "start";
 };

@@ -13,8 +13,7 @@ register.menu("export", { id: "lm-copy", label: "Copy overlay", title: "The pict
 
 // the clipboard must be asked while the click still counts, so it gets a promise
 const copyOverlay = async () => {
-  const look = { opacity: state.look.fill ? state.look.opacity : 0, contours: state.look.outline };
-  const picture = act({ op: "save", what: "names", look }).then((answer) => {
+  const picture = act({ op: "save", what: "names", look: savedLook() }).then((answer) => {
     if (!answer.ok) throw new Error(answer.error);
     return new Blob([fromBase64(answer.file.data)], { type: "image/png" });
   });

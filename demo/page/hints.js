@@ -22,7 +22,7 @@ const hintSeen = () => {
 
 const showHint = (view) => {
   const masked = view.objects.some((item) => item.mask);
-  const due = view.image && !hints.seen.has("seen") ? (masked ? "mask" : view.objects.length ? null : "box") : null;
+  const due = view.image ? (masked ? "mask" : view.objects.length ? null : "box") : null;
   hints.shown = due && !hints.seen.has(due) ? due : null;
   ui.hint.hidden = !hints.shown;
   if (hints.shown) ui.hintText.textContent = HINTS.find(([name]) => name === hints.shown)[1];

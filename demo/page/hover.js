@@ -65,4 +65,4 @@ onView(() => endPreview()); // an answer has changed what a click would add to
 
 const hoverSwitch = h("label", { className: "lm-check" }, h("input", { type: "checkbox", id: "lm-hover", checked: state.look.hover,
   onchange: (event) => { state.look.hover = event.target.checked; endPreview(); } }), h("span", {}, "Mask under the pointer before a click"));
-register.look({ id: "hover", label: "", node: hoverSwitch });
+register.look({ id: "hover", node: hoverSwitch });

@@ -29,11 +29,11 @@ const ICONS = {
 };
 
 // icon: a name of the list, or a path of the feature's own
-const icon = (name, fallback = "tool") => {
+const icon = (name) => {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   for (const [key, value] of Object.entries({ viewBox: "0 0 24 24", class: "lm-icon", "aria-hidden": "true" })) svg.setAttribute(key, value);
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  path.setAttribute("d", ICONS[name] ?? (/^[Mm][\d .-]/.test(name) ? name : ICONS[fallback]));
+  path.setAttribute("d", ICONS[name] ?? (/^[Mm][\d .-]/.test(name) ? name : ICONS.tool));
   svg.append(path);
   return svg;
 };

@@ -13,7 +13,7 @@ const toggle = (name) => {
 ui.opacity = h("input", { type: "range", min: 0, max: 100, value: 45, id: "lm-opacity",
   oninput: () => { state.look.opacity = Number(ui.opacity.value) / 100; board.redraw(); } });
 ui.checks = { show: check("lm-show", "Masks (V)", "show"), fill: check("lm-fill", "Fill (F)", "fill"),
-  outline: check("lm-outline", "Contours", "outline"), prompts: check("lm-prompts", "Prompts", "prompts"),
+  outline: check("lm-outline", "Contours", "outline"), prompts: check("lm-prompts", "Prompts (M)", "prompts"),
   sideBySide: check("lm-sidebyside", "Side by side (K)", "sideBySide"),
   trueAspect: check("lm-true-aspect", "True aspect", "trueAspect", () => switchAspect()) };
 
@@ -21,7 +21,7 @@ const viewPart = () => {
   const opener = h("button", { type: "button", className: "lm-button", id: "lm-view", title: "How the picture is shown" });
   opener.append(icon("view"), h("span", {}, "View"));
   const list = popOver(opener, [field("Opacity", ui.opacity), ...Object.values(ui.checks),
-    ...registry.looks.map(({ label, node }) => (label ? field(label, node) : node))], { id: "lm-look", label: "View", closes: false });
+    ...registry.looks.map(({ node }) => node)], { id: "lm-look", label: "View", closes: false });
   return [opener, list];
 };
 
@@ -55,7 +55,7 @@ register.section({ id: "lm-windowpart", title: "What the model is given", place:
 const setWindow = () => {
   const [centre, width] = [Number(ui.centre.value), Number(ui.width.value)];
   if (ui.centre.value === "" || ui.width.value === "" || !(width > 0)) return;
-  act({ op: "window", centre, width }, null, "window");
+  act({ op: "window", centre, width }, "window");
 };
 
 const windowValues = (image) => {

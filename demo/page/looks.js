@@ -124,7 +124,7 @@ const showLooks = () => {
 looks.presets.append(...PRESETS.map(([name, centre, width]) => h("button", { type: "button", className: "lm-button lm-small",
   title: `See it through ${windowText([centre, width])}`, onclick: () => setViewWindow(centre, width) }, name)));
 
-register.look({ id: "looks", label: "", node: looksNode, update: () => showLooks() });
+register.look({ id: "looks", node: looksNode, update: () => showLooks() });
 
 const nudgeWindow = (centre, width) => {
   const [c, w] = seenWindow();

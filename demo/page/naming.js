@@ -11,8 +11,6 @@ const namingPart = () => {
   return ui.targetField;
 };
 
-const own = () => state.view?.objects.find((object) => object.id === state.selected);
-
 // [name, what is shown of it] of the picture's modality; of all where that is not known or the model has none for it
 const namesHere = (view) => {
   const groups = view.targets ?? [];
@@ -35,7 +33,7 @@ const sayWhat = () => {
     return;
   }
   forgetSaid((old) => old.id === "target");
-  if ((own()?.target ?? null) !== name) act({ op: "target", target: name });
+  if ((selectedObject()?.target ?? null) !== name) act({ op: "target", target: name });
 };
 
 const targetList = (view) => {
@@ -47,6 +45,6 @@ const targetList = (view) => {
     ui.targets.replaceChildren(...names.map(([, shown]) => h("option", { value: shown })));
   }
   if (document.activeElement === ui.target) return;
-  const chosen = own()?.target ?? "";
+  const chosen = selectedObject()?.target ?? "";
   ui.target.value = names.find(([name]) => name === chosen)?.[1] ?? chosen;
 };

@@ -25,8 +25,8 @@ const objectsPart = () => {
     ui.objects, ui.noObject);
 };
 
-const sectionOf = ({ id, title, open, place: where, build }) => {
-  const made = section(title, open || where === "panel", build());
+const sectionOf = ({ id, title, place: where, build }) => {
+  const made = section(title, where === "panel", build());
   made.id = id;
   return made;
 };

@@ -2,6 +2,7 @@
 
 const HANDLE_REACH = 8; // screen pixels
 const BORDER_REACH = 6;
+const MARK_REACH = 8;
 
 const selectedObject = () => state.objects.find((item) => item.id === state.selected) ?? null;
 
@@ -26,19 +27,24 @@ const gripAt = (place) => {
 
 const clickNumberAt = (place) => {
   const item = selectedObject();
-  if (!item) return -1;
-  return item.points.findIndex(([x, y]) => {
-    const [sx, sy] = board.camera.toScreen(place.pane, x + 0.5, y + 0.5);
-    return Math.hypot(sx - place.sx, sy - place.sy) <= 8;
-  });
+  return item ? markAt(item.points, place, board.camera, place.pane) : -1;
+};
+
+// which of the clicks has its mark under a place; -1: none
+const markAt = (points, place, camera, pane) => points.findIndex(([x, y]) => {
+  const [sx, sy] = camera.toScreen(pane, x + 0.5, y + 0.5);
+  return Math.hypot(sx - place.sx, sy - place.sy) <= MARK_REACH;
+});
+
+// whether a place lies on a mask
+const lies = (place, shape) => {
+  if (!shape) return false;
+  const [i, j] = [Math.floor(place.x / state.step) - shape.x, Math.floor(place.y / state.step) - shape.y];
+  return i >= 0 && j >= 0 && i < shape.w && j < shape.h && Boolean(shape.inside[j * shape.w + i]);
 };
 
 // the one on top of those that are shown
-const objectAt = (place) => state.objects.filter(({ shape, hidden }) => {
-  if (!shape || hidden) return false;
-  const [i, j] = [Math.floor(place.x / state.step) - shape.x, Math.floor(place.y / state.step) - shape.y];
-  return i >= 0 && j >= 0 && i < shape.w && j < shape.h && shape.inside[j * shape.w + i];
-}).at(-1) ?? null;
+const objectAt = (place) => state.objects.findLast(({ shape, hidden }) => !hidden && lies(place, shape)) ?? null;
 
 // whether a change of the selected object is refused, with a word
 const isLocked = () => {

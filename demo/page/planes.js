@@ -135,7 +135,7 @@ const makePlane = (number) => {
           prompt({ op: "planebox", box, ...(fresh ? { new: true } : {}) });
         } else if (isInside(place)) setCross(toVolume(place.x, place.y));
       },
-      draw(drawn, whole) { if (box) drawBox(drawn, box, fresh ? state.nextColour : own.colour, whole, camera, true, null); },
+      draw(drawn, whole) { if (box) drawBox(drawn, box, fresh ? state.nextColour : own.colour, whole, camera, true); },
     };
   };
 
@@ -144,10 +144,7 @@ const makePlane = (number) => {
     end() {
       if (!isInside(start) || isLocked()) return;
       const points = plane.objects.find(({ id }) => id === state.selected)?.points ?? [];
-      const number = points.findIndex(([x, y]) => {
-        const [sx, sy] = camera.toScreen(pane(), x + 0.5, y + 0.5);
-        return Math.hypot(sx - start.sx, sy - start.sy) <= 8;
-      });
+      const number = markAt(points, start, camera, pane());
       const [x, y] = pixelOf(start.x, start.y, camera.width, camera.height);
       if (number >= 0) prompt({ op: "planeunclick", number });
       else prompt({ op: "planeclick", x, y, positive });
@@ -249,7 +246,7 @@ planes.canvases = [makePlane(1), makePlane(2)];
 const planesNode = h("div", { className: "lm-planes", id: "lm-planes" }, ...planes.canvases.map(({ canvas }) => canvas));
 const planesSwitch = h("input", { type: "checkbox", id: "lm-three-planes", onchange: () => switchPlanes(planesSwitch.checked) });
 const planesLook = h("label", { className: "lm-check" }, planesSwitch, h("span", {}, "Three planes"));
-register.look({ id: "planes", label: "", node: planesLook, update: (view) => { planesLook.hidden = !view.image?.volume; } });
+register.look({ id: "planes", node: planesLook, update: (view) => { planesLook.hidden = !view.image?.volume; } });
 register.tool({ id: "cross", group: "view", label: "Crosshair", key: "g", icon: "M12 3v7 M12 14v7 M3 12h7 M14 12h7 M11.5 12h1",
   hint: "Crosshair: three planes of a volume through one place; drag to lead them." });
 register.key("q", "three planes of a volume", () => switchPlanes(!planes.on));

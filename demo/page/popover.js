@@ -8,7 +8,10 @@ const popOver = (opener, content, { id, label, closes = true }) => {
   node.addEventListener("beforetoggle", (event) => {
     if (event.newState === "open") place(opener, node);
   });
-  node.addEventListener("toggle", (event) => opener.setAttribute("aria-expanded", String(event.newState === "open")));
+  node.addEventListener("toggle", (event) => {
+    opener.setAttribute("aria-expanded", String(event.newState === "open"));
+    if (event.newState === "open") keepInWindow(node);
+  });
   node.addEventListener("click", (event) => {
     if (closes && event.target.closest("button, a")) node.hidePopover();
   });
@@ -32,6 +35,14 @@ const place = (opener, node) => {
     left: right ? "auto" : `${Math.max(8, at.left)}px`, right: right ? `${Math.max(8, window.innerWidth - at.right)}px` : "auto",
     maxHeight: `${(below ? window.innerHeight - at.bottom : at.top) - 16}px`,
   });
+};
+
+// one that is wider than what is left beside its button
+const keepInWindow = (node) => {
+  const { left, right, width } = node.getBoundingClientRect();
+  if (left < 8 || right > window.innerWidth - 8) {
+    Object.assign(node.style, { left: `${clamp(left, 8, Math.max(8, window.innerWidth - 8 - width))}px`, right: "auto" });
+  }
 };
 
 const arrowKeys = (event, node) => {

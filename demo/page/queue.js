@@ -6,7 +6,7 @@ const SHOWN_ROWS = 200;
 
 // rows: { id, name, state, elsewhere }, of dropped files also files and work, the id of what is kept of it
 const fileQueue = {
-  rows: [], current: null, kind: null, id: null, name: "", // kind: "folder" on the server, "dropped" here
+  rows: [], current: null, kind: null, name: "", // kind: "folder" on the server, "dropped" here
 
   // -- files that were dropped
 
@@ -19,7 +19,9 @@ const fileQueue = {
     [["queue", "One after another", true], ...(pictures ? [["stack", "As slices of one volume", false]] : []), [null, "Cancel", false]], "lm-several");
     if (chosen === null || !(await mayReplace())) return { ok: false };
     if (chosen === "stack") return openSource({ kind: "files", files: entries.flatMap(({ files }) => files) });
-    Object.assign(fileQueue, { kind: "dropped", id: newId(), name: countOf(entries.length, "file"), current: null,
+    const older = await stores.get("queues", "queue").catch(() => null);
+    if (older) await fileQueue.forgetRows(older.rows).catch(() => {}); // nothing leads to them any more
+    Object.assign(fileQueue, { kind: "dropped", name: countOf(entries.length, "file"), current: null,
       rows: entries.map(({ name, files }) => ({ id: newId(), name, files, state: "new", work: null })) });
     fileQueue.keep();
     return fileQueue.go(fileQueue.rows[0]);
@@ -41,11 +43,15 @@ const fileQueue = {
     }
   },
 
-  async forget() {
-    for (const { id } of fileQueue.rows) {
+  async forgetRows(rows) {
+    for (const { id } of rows) {
       await stores.remove("files", id);
       await stores.remove("results", id);
     }
+  },
+
+  async forget() {
+    await fileQueue.forgetRows(fileQueue.rows);
     await stores.remove("queues", "queue");
     Object.assign(fileQueue, { rows: [], current: null, kind: null });
     fileQueue.draw();
@@ -62,7 +68,7 @@ const fileQueue = {
   },
 
   async takeUp(kept) {
-    Object.assign(fileQueue, { kind: "dropped", id: kept.id, name: kept.name, current: null,
+    Object.assign(fileQueue, { kind: "dropped", name: kept.name, current: null,
       rows: kept.rows.map(({ files, ...row }) => ({ ...row, files: null, wanted: files })) });
     const next = fileQueue.rows.find(({ id }) => id === kept.current) ?? fileQueue.rows[0];
     return fileQueue.go(next);
@@ -84,7 +90,7 @@ const fileQueue = {
       if (!answer.ok) await fileQueue.ask();
       return answer;
     }
-    await fileQueue.leave();
+    await flushWork(); // what was done here is kept before something else is opened
     const files = await fileQueue.filesOf(row);
     if (!files) return { ok: false };
     const entry = row.work ? await stores.get("work", row.work).catch(() => null) : null;
@@ -96,11 +102,6 @@ const fileQueue = {
     fileQueue.keep();
     fileQueue.draw();
     return answer;
-  },
-
-  // what was done here is kept before something else is opened
-  async leave() {
-    await flushWork();
   },
 
   step(by) {
@@ -128,7 +129,7 @@ const fileQueue = {
       row.state = how;
       fileQueue.keep();
     }
-    const at = fileQueue.rows.indexOf(fileQueue.rows.find(({ id }) => id === row.id));
+    const at = fileQueue.rows.findIndex(({ id }) => id === row.id); // (a folder's list came anew with the answer)
     const open = ({ state, elsewhere }) => !elsewhere && (state === "new" || state === "begun");
     const next = fileQueue.rows.slice(at + 1).find(open) ?? fileQueue.rows.find(open);
     if (next) await fileQueue.go(next);
@@ -143,7 +144,7 @@ const fileQueue = {
 
   async keepResults(row) {
     if (!state.objects.some(({ mask, slices }) => mask || slices?.length)) return true; // nothing in it is a result, too
-    const answer = await act({ op: "save", what: "zip", look: { opacity: state.look.opacity, contours: state.look.outline } });
+    const answer = await act({ op: "save", what: "zip", look: savedLook() });
     if (!answer.ok) return false;
     row.results = answer.file.name;
     markSaved(answer.revision);
@@ -220,7 +221,7 @@ const fileQueue = {
 wireHooks.answered.push((answer) => { if (answer.ok && answer.queue) fileQueue.take(answer.queue); });
 
 register.section({
-  id: "queue", title: "Files", open: true, place: "panel",
+  id: "queue", title: "Files", place: "panel",
   build() {
     ui.queueBar = h("progress", { max: 1, value: 0, "aria-label": "Files finished" });
     ui.queueOut = h("output", { id: "lm-queue-count" });

@@ -29,8 +29,8 @@ const register = {
 
   // place: "selected" under the selected object's row, "panel" open below the objects, "closed" collapsed;
   // build() returns the node, once; update(view) is called after every answer
-  section({ id, title, open = false, place = "closed", build, update = () => {} }) {
-    keep(registry.sections, { id, title, open, place, build, update });
+  section({ id, title, place = "closed", build, update = () => {} }) {
+    keep(registry.sections, { id, title, place, build, update });
   },
 
   // an entry of a menu of the top bar; shown(view) says whether it is offered
@@ -39,8 +39,8 @@ const register = {
   },
 
   // a control of the popover "View"
-  look({ id, label, node, update = () => {} }) {
-    keep(registry.looks, { id, label, node, update });
+  look({ id, node, update = () => {} }) {
+    keep(registry.looks, { id, node, update });
   },
 };
 

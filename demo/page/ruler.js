@@ -197,7 +197,6 @@ register.tool({ id: "ruler", group: "view", label: "Ruler", key: "r",
   hint: "Ruler: drag to measure a length. It stays on its slice and is no prompt; drag its ends, Esc takes the last one away." });
 register.tool({ id: "caliper", group: "view", label: "Caliper", key: "t", icon: "M5 4v16 M19 4v16 M5 12h14 M8 9.5L5 12l3 2.5 M16 9.5l3 2.5l-3 2.5",
   hint: "Caliper: drag along one edge, then click on the other: the distance of the two, straight across." });
-register.key("m", "prompts on or off", () => toggle("prompts"));
 
 let measuredOn = null; // what was open
 register.section({

@@ -5,9 +5,12 @@ for (const [what, label, title] of [["zip", "Everything (ZIP)", "Label map, over
   register.menu("export", { id: `lm-save-${what}`, label, title, action: () => save(what) });
 }
 
+// how the overlay in what is saved looks: as on the screen
+const savedLook = () => ({ opacity: state.look.fill ? state.look.opacity : 0, contours: state.look.outline });
+
 const save = async (what) => {
   say("Preparing the download …");
-  const answer = await act({ op: "save", what, look: { opacity: state.look.fill ? state.look.opacity : 0, contours: state.look.outline } });
+  const answer = await act({ op: "save", what, look: savedLook() });
   if (!answer.ok) return;
   takeFile(answer.file);
   markSaved(answer.revision);

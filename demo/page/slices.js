@@ -23,7 +23,7 @@ const goTo = (index) => {
   ui.sliceOut.textContent = `${wanted + 1} / ${state.slices}`;
   state.slice = wanted;
   enface.at(wanted);
-  act({ op: "look", slice: wanted }, null, "look");
+  act({ op: "look", slice: wanted }, "look");
 };
 
 const showSlices = (view) => {
@@ -70,6 +70,6 @@ const watchJob = async () => {
     }
     showJob(answer.job);
     say(`Following: ${answer.job.done} of ${answer.job.total} slices`, { id: "job" });
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await pause(150);
   }
 };

@@ -20,7 +20,7 @@ register.key("z", "redo, as Ctrl+Y", () => act({ op: "redo" }), { ctrl: true, sh
 register.key("y", "redo", () => act({ op: "redo" }), { ctrl: true });
 register.key("o", "new object", () => act({ op: "add" }));
 register.key([..."123456789"], "select object 1 … 9", (event) => {
-  const item = state.objects[Number(event.key) - 1];
+  const item = state.objects.find(({ number }) => number === Number(event.key));
   if (item) act({ op: "select", object: item.id });
 }, { shown: "1 … 9" });
 register.key(["delete", "backspace"], "clear the selected object, of a volume its slice", () => act({ op: "clear" }));
@@ -32,6 +32,7 @@ register.key("pageup", "slice before; also the wheel", () => goTo(state.slice - 
 register.key("pagedown", "slice after", () => goTo(state.slice + 1), { shift: false });
 register.key("v", "masks on or off", () => toggle("show"));
 register.key("f", "fill on or off, the contour stays", () => toggle("fill"));
+register.key("m", "prompts on or off", () => toggle("prompts"));
 register.key("k", "picture and masks side by side", () => toggle("sideBySide"));
 register.key("escape", "give up what is being drawn; take the last ruler away", () => board.giveUp());
 register.key(" ", "hold to move the picture", () => {}, { on: "canvas" }); // see watchSpace

@@ -74,6 +74,17 @@ const makeWire = (getToken, onAnswer, onBusy) => {
   const waiting = [];
   let working = false;
 
+  // false where there was no server, after a while that grows with the tries
+  const isFinal = async (answer, tries) => {
+    if (answer.code !== "gone" && answer.code !== "login") {
+      connection.well();
+      return true;
+    }
+    connection.tell(answer);
+    await pause(RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
+    return false;
+  };
+
   const untilAnswered = async (item) => {
     const id = requestName();
     for (let tries = 0, recovered = 0; ; tries += 1) {
@@ -83,12 +94,7 @@ const makeWire = (getToken, onAnswer, onBusy) => {
         recovered += 1;
         continue;
       }
-      if (answer.code !== "gone" && answer.code !== "login") {
-        connection.well();
-        return answer;
-      }
-      connection.tell(answer);
-      await pause(RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
+      if (await isFinal(answer, tries)) return answer;
     }
   };
 
@@ -113,7 +119,7 @@ const makeWire = (getToken, onAnswer, onBusy) => {
 
   return {
     get idle() { return !working && !waiting.length; },
-    // request: an object or a function that makes it when its turn comes; kind: only the latest of a kind is sent
+    // request: makes it when its turn comes; kind: only the latest of a kind is sent
     send(request, kind = null) {
       if (kind) {
         for (let i = waiting.length - 1; i >= 0; i--) {
@@ -121,7 +127,7 @@ const makeWire = (getToken, onAnswer, onBusy) => {
         }
       }
       return new Promise((resolve) => {
-        waiting.push({ request: typeof request === "function" ? request : () => request, kind, resolve });
+        waiting.push({ request, kind, resolve });
         pump();
       });
     },
@@ -137,12 +143,7 @@ const makeWire = (getToken, onAnswer, onBusy) => {
     async patient(request, signal = null) {
       for (let tries = 0; ; tries += 1) {
         const answer = await post({ token: getToken(), ...request }, { signal });
-        if (answer.code !== "gone" && answer.code !== "login") {
-          connection.well();
-          return answer;
-        }
-        connection.tell(answer);
-        await pause(RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
+        if (await isFinal(answer, tries)) return answer;
         if (signal?.aborted) return { ok: false, code: "cancelled", error: "Given up." };
       }
     },

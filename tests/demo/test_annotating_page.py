@@ -9,36 +9,13 @@ import pytest
 
 pytest.importorskip("gradio")
 
-from demo_server import running
-from editor import Editor, chromium, iou, mask_of, png_of
+from demo_desk import mask_of, png_of
+from editor import iou
 
 from lite_medsam.phantoms import make_phantom
 
 CELLS = make_phantom("microscopy", 1)
-
-
-@pytest.fixture(scope="module")
-def context():
-    with running() as (url, _), chromium() as browser:
-        made = browser.new_context(
-            viewport={"width": 1366, "height": 768}, permissions=["clipboard-read", "clipboard-write"]
-        )
-        yield made, url
-        made.close()
-
-
-@pytest.fixture(scope="module")
-def opened(context):
-    made, url = context
-    return Editor(made.new_page(), url)
-
-
-@pytest.fixture
-def editor(opened):
-    """A sample or file that is opened ends what was there before."""
-    opened.errors.clear()
-    yield opened
-    assert opened.errors == []
+PERMISSIONS = ["clipboard-read", "clipboard-write"]
 
 
 def offered(editor):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 pytest.importorskip("gradio")
+from demo_desk import png_of
 from demo_server import running
-from editor import Editor, chromium, png_of
+from editor import Editor
 from proxy import free_port
 
 KEPT = """async (least) => {
@@ -26,25 +27,6 @@ KEPT = """async (least) => {
   }
   return [];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running() as (url, desk):
-        yield url, desk
-
-
-@pytest.fixture
-def context(browser):
-    made = browser.new_context(viewport={"width": 1366, "height": 768})
-    yield made
-    made.close()
 
 
 def seen(editor):

@@ -12,44 +12,15 @@ import pytest
 from places import ROOT
 
 pytest.importorskip("gradio")
-from demo_server import running
-from editor import Editor, chromium, iou, mask_of, png_of
+from demo_desk import mask_of, png_of
+from editor import Editor, iou
 from fakes import FakeBackend
 
 from lite_medsam.cases.case import Case, save_case
-from lite_medsam.cli.demo_loading import load_demo
 from lite_medsam.phantoms import make_phantom, make_phantom_volume
 from lite_medsam.segment.predictor import Predictor
 
-DESKS: dict = {}  # what serves an address
-
-
-@pytest.fixture(scope="module")
-def server():
-    settings = load_demo().Settings(max_upload_mb=3, max_pixels=5_000_000)
-    with running(settings=settings) as (url, desk):
-        DESKS[url] = desk
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def opened(browser, server):
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield Editor(context.new_page(), server)
-    context.close()
-
-
-@pytest.fixture
-def editor(opened):
-    """One page for the tests: a sample that is opened ends what was there before."""
-    opened.errors.clear()
-    return opened
+VIEWPORT = {"width": 1280, "height": 900}
 
 
 def test_a_box_a_click_a_download_and_the_same_again_on_the_command_line(editor, tmp_path):
@@ -105,7 +76,7 @@ def case_file(image, folder, **about):
 def test_prompts_land_on_their_pixel_at_every_zoom(browser, server, tmp_path, shape, size, ratio, spacing_mm):
     height, width = shape
     context = browser.new_context(viewport={"width": size[0], "height": size[1]}, device_scale_factor=ratio)
-    editor = Editor(context.new_page(), server)
+    editor = Editor(context.new_page(), server[0])
     noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     if spacing_mm is None:
         editor.upload("noise.png", png_of(noise))
@@ -284,7 +255,7 @@ def test_a_phone_draws_with_a_finger_and_zooms_with_two(browser, server):
         viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=3
     )
     page = context.new_page()
-    editor = Editor(page, server)
+    editor = Editor(page, server[0])
     editor.sample("US")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")  # nothing sticks out
     page.locator("#lm-canvas").scroll_into_view_if_needed()
@@ -319,7 +290,7 @@ def test_a_phone_draws_with_a_finger_and_zooms_with_two(browser, server):
 def test_every_control_has_a_name_and_texts_can_be_read(browser, server, scheme):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    editor = Editor(page, server)
+    editor = Editor(page, server[0])
     editor.sample("US")
     editor.drag((150, 150), (300, 300))
     editor.unfold()
@@ -362,7 +333,7 @@ def test_every_control_has_a_name_and_texts_can_be_read(browser, server, scheme)
 
 def test_two_pages_do_not_see_each_other(browser, server):
     contexts = [browser.new_context(viewport={"width": 1100, "height": 800}) for _ in range(2)]
-    first, second = (Editor(context.new_page(), server) for context in contexts)
+    first, second = (Editor(context.new_page(), server[0]) for context in contexts)
     first.sample("US")
     second.sample("Dermoscopy")
     first.drag((150, 150), (300, 300))
@@ -376,7 +347,7 @@ def test_two_pages_do_not_see_each_other(browser, server):
     assert tokens[0] != tokens[1] and min(map(len, tokens)) >= 40
     for context in contexts:
         context.close()
-    seats = DESKS[server].seats._seats
+    seats = server[1].seats._seats
     until = time.monotonic() + 30
     while not all(seats[token].leaving for token in tokens) and time.monotonic() < until:
         time.sleep(0.2)
@@ -388,11 +359,11 @@ def test_what_it_is_can_be_chosen_where_the_model_knows_names(browser, server, m
         "lite-medsam": Predictor(FakeBackend(64, targets=("CT", "US", "breast lesion", "my own")), "off"),
         "nameless": Predictor(FakeBackend(64), "off"),
     }
-    catalogue = DESKS[server].models
+    catalogue = server[1].models
     monkeypatch.setattr(catalogue, "get", lambda name, engine: known[name])
     monkeypatch.setattr(catalogue, "directories", dict.fromkeys(known, ROOT))
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    editor = Editor(context.new_page(), server)
+    editor = Editor(context.new_page(), server[0])
     chooser = editor.page.get_by_label("What is it? (optional)")
     editor.sample("US")
     editor.drag((150, 140), (300, 310))

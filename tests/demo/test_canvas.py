@@ -8,21 +8,11 @@ import pytest
 pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api")
 
-from demo_server import running
-from editor import Editor, chromium, mask_of, png_of
-
-from lite_medsam.cli.demo_loading import load_demo
+from demo_desk import mask_of, png_of
 
 STATE = "document.querySelector('#lm-canvas').liteMedsam.state"
 CAMERA = "document.querySelector('#lm-canvas').liteMedsam.camera"
-
-
-@pytest.fixture(scope="module")
-def editor():
-    with running(settings=load_demo().Settings(max_upload_mb=8)) as (url, _), chromium() as browser:
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        yield Editor(context.new_page(), url)
-        context.close()
+VIEWPORT = {"width": 1280, "height": 900}
 
 
 def scroll(editor):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from demo_desk import OneModel, Page, desk_with, png_of
+from demo_desk import OneModel, Page, desk_with, mask_of, png_of
 from fakes import FakeBackend
 from places import ROOT
 
@@ -37,14 +37,6 @@ def fake_desk():
 @pytest.fixture(scope="module")
 def real_desk():
     return desk_with(models.Models())
-
-
-def mask_of(item, hw):
-    runs = item["mask"]
-    flat = np.concatenate([np.full(n, i % 2, bool) for i, n in enumerate(runs["runs"])])
-    mask = np.zeros(hw, bool)
-    mask[runs["y"] : runs["y"] + runs["h"], runs["x"] : runs["x"] + runs["w"]] = flat.reshape(runs["h"], runs["w"])
-    return mask
 
 
 def picture_of(view):

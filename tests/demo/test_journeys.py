@@ -13,8 +13,9 @@ import pytest
 pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api")
 
+from demo_desk import mask_of
 from demo_server import running
-from editor import Editor, chromium, iou, mask_of
+from editor import Editor, chromium, iou
 
 from lite_medsam.cases.case import save_case
 from lite_medsam.evaluation.metrics.region import dice

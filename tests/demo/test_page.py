@@ -6,37 +6,11 @@ pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api")
 
 from axe import grave_faults
-from demo_server import running
-from editor import Editor, chromium
+from editor import Editor
 
 from lite_medsam.phantoms import make_phantom
 
-SMALL = {"width": 1280, "height": 720}
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running() as (url, _):
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def opened(browser, server):
-    context = browser.new_context(viewport=SMALL)
-    yield Editor(context.new_page(), server)
-    context.close()
-
-
-@pytest.fixture
-def editor(opened):
-    opened.errors.clear()
-    return opened
+VIEWPORT = {"width": 1280, "height": 720}
 
 
 def boxes_of(page, *what):
@@ -57,12 +31,12 @@ def test_picture_and_slices_stay_in_the_window_while_the_panel_scrolls(editor):
     editor.drag((180, 80), (230, 120))
     editor.unfold()
     before = boxes_of(page, "#lm-canvas", "#lm-slicebar", "#lm-topbar")
-    page.mouse.move(SMALL["width"] - 100, 500)
+    page.mouse.move(VIEWPORT["width"] - 100, 500)
     page.mouse.wheel(0, 3000)
     page.wait_for_function("document.querySelector('#lm-panel').scrollTop > 0")
     assert boxes_of(page, "#lm-canvas", "#lm-slicebar", "#lm-topbar") == before
     canvas, slices, top = before
-    assert top["height"] == 48 and slices["y"] + slices["height"] <= SMALL["height"]
+    assert top["height"] == 48 and slices["y"] + slices["height"] <= VIEWPORT["height"]
     assert canvas["width"] > 750 and canvas["height"] > 550  # the picture has what is left
     assert page.evaluate("document.documentElement.scrollHeight <= window.innerHeight")
     lane = page.locator("#lm-lanes .lm-lane").bounding_box()
@@ -143,9 +117,9 @@ def test_samples_open_by_a_choice_and_not_by_passing_over_them(editor):
 
 
 def test_the_first_visit(browser, server):
-    context = browser.new_context(viewport=SMALL)
+    context = browser.new_context(viewport=VIEWPORT)
     page = context.new_page()
-    editor = Editor(page, server, hints=True)
+    editor = Editor(page, server[0], hints=True)
     cards = page.locator("button.lm-card")
     cards.first.wait_for(timeout=30_000)
     assert 6 <= cards.count() <= 8 and page.get_by_text("Drop a picture").is_visible()
@@ -175,7 +149,7 @@ def test_the_first_visit(browser, server):
 def test_axe_finds_nothing_serious(browser, server, scheme):
     context = browser.new_context(viewport={"width": 1366, "height": 768}, color_scheme=scheme)
     page = context.new_page()
-    editor = Editor(page, server)
+    editor = Editor(page, server[0])
     ground = page.evaluate("getComputedStyle(document.querySelector('.lm-root')).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light"), ground
     page.locator("button.lm-card").first.wait_for(timeout=30_000)
@@ -203,7 +177,7 @@ def test_axe_finds_nothing_serious(browser, server, scheme):
 def test_on_a_phone_the_picture_comes_first(browser, server):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     page = context.new_page()
-    editor = Editor(page, server)
+    editor = Editor(page, server[0])
     editor.sample("CT volume")
     seen = page.locator("#lm-rail .lm-tool:visible")
     assert [name.strip() for name in seen.all_inner_texts()] and seen.count() == 7  # five tools, More, Objects

@@ -12,20 +12,8 @@ pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api")
 
 from demo_desk import Page, desk_with
-from demo_server import running
-from editor import Editor, chromium
-
-from lite_medsam.cli.demo_loading import load_demo
 
 PLANE = "document.querySelector('#lm-plane-{}').liteMedsam"
-
-
-@pytest.fixture(scope="module")
-def editor():
-    with running(settings=load_demo().Settings(max_upload_mb=8)) as (url, _), chromium() as browser:
-        context = browser.new_context(viewport={"width": 1366, "height": 768})
-        yield Editor(context.new_page(), url)
-        context.close()
 
 
 def place(editor, number, x, y):

@@ -7,26 +7,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("gradio")
+from demo_desk import png_of
 from demo_server import running
-from editor import Editor, chromium, png_of
+from editor import Editor
 
 from lite_medsam.cli.demo_loading import load_demo
 from lite_medsam.images.masks import read_mask
 
 PICTURE = np.add.outer(np.arange(120), np.arange(160)).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture
-def context(browser):
-    made = browser.new_context(viewport={"width": 1366, "height": 768})
-    yield made
-    made.close()
 
 
 def named(editor, name):
@@ -69,9 +57,9 @@ def test_a_folder_of_the_server(context, tmp_path):
         editor.page.wait_for_function("document.querySelector('#lm-message').innerText.includes('All 3 are finished')")
 
 
-def test_files_that_were_dropped(context, server_url):
+def test_files_that_were_dropped(context, server):
     page = context.new_page()
-    editor = Editor(page, server_url)
+    editor = Editor(page, server[0])
     files = [{"name": f"q{k}.png", "mimeType": "image/png", "buffer": png_of(PICTURE + k)} for k in range(3)]
     page.set_input_files("#lm-file", files)
     page.click("#lm-several-queue")
@@ -84,7 +72,7 @@ def test_files_that_were_dropped(context, server_url):
     page.wait_for_timeout(400)  # it is kept beside the work
     page.close()
     page = context.new_page()
-    editor = Editor(page, server_url)
+    editor = Editor(page, server[0])
     page.get_by_role("button", name="Go on", exact=True).click()  # tomorrow
     named(editor, "q1")
     page.wait_for_function("document.querySelector('#lm-message').innerText.includes('Your work is back')")
@@ -111,9 +99,3 @@ def test_files_that_were_dropped(context, server_url):
     editor.replace()
     page.wait_for_function(f"({editor._state('view?.image?.slices')}) === 3")
     assert editor.errors == []
-
-
-@pytest.fixture(scope="module")
-def server_url():
-    with running() as (url, _):
-        yield url

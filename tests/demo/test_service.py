@@ -1,6 +1,5 @@
 """The demo as a service: named endpoints, login, a path prefix, limits, nothing sent to others, many users at once."""
 
-import asyncio
 import json
 import os
 import re
@@ -21,6 +20,7 @@ gradio_client = pytest.importorskip("gradio_client")
 httpx = pytest.importorskip("httpx")
 
 from demo_server import running  # noqa: E402
+from proxy import limited  # noqa: E402
 
 from lite_medsam.cli.demo_loading import load_demo  # noqa: E402
 from lite_medsam.phantoms import bundled_cases, make_phantom_volume  # noqa: E402
@@ -283,53 +283,15 @@ def test_a_login_keeps_strangers_out(tmp_path):
         service.read_users(tmp_path / "none.txt")
 
 
-def proxy(target, prefix):
-    """A reverse proxy that serves `target` under a path, as nginx does: (server, thread, address)."""
-    import uvicorn
-    from starlette.applications import Starlette
-    from starlette.responses import StreamingResponse
-    from starlette.routing import Route
-
-    async def forward(request):
-        path = request.url.path.removeprefix(prefix) or "/"
-        outgoing = httpx.AsyncClient(timeout=60)
-        headers = [(k, v) for k, v in request.headers.raw if k not in (b"content-length", b"accept-encoding")]
-        made = outgoing.build_request(request.method, target + path + (f"?{request.url.query}" if request.url.query else ""),
-                                      headers=headers, content=await request.body())  # fmt: skip
-        answer = await outgoing.send(made, stream=True)
-        kept = {
-            k: v
-            for k, v in answer.headers.items()
-            if k not in ("content-length", "content-encoding", "transfer-encoding")
-        }
-        return StreamingResponse(answer.aiter_bytes(), answer.status_code, kept)
-
-    app = Starlette(routes=[Route(prefix + "{rest:path}", forward, methods=["GET", "POST", "HEAD"])])
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.02)
-    return server, thread, f"http://127.0.0.1:{port}{prefix}"
-
-
 def test_it_works_under_a_path_prefix(tmp_path):
-    with running(root_path="/tools/segment") as (url, _):
-        server, thread, address = proxy(url, "/tools/segment")
-        try:
-            assert httpx.get(f"{address}/config").json()["root"].endswith("/tools/segment")
-            assert httpx.get(f"{address}/").status_code == 200
-            client = gradio_client.Client(address + "/", verbose=False)
-            path = save_png(tmp_path / "a.png", CASES["2D_US_us-0002"].image)
-            files, record = client.predict(gradio_client.handle_file(path), "[[100, 100, 300, 300]]", None, None,
-                                           api_name="/segment")  # fmt: skip
-            assert record["objects"][0]["area_px"] > 0 and read_png(files[0]).shape == (512, 512)
-        finally:
-            server.should_exit = True
-            thread.join(5)
+    with running(root_path="/tools/segment") as (url, _), limited(url, prefix="/tools/segment") as proxy:
+        assert httpx.get(f"{proxy.address}/config").json()["root"].endswith("/tools/segment")
+        assert httpx.get(f"{proxy.address}/").status_code == 200
+        client = gradio_client.Client(proxy.address + "/", verbose=False)
+        path = save_png(tmp_path / "a.png", CASES["2D_US_us-0002"].image)
+        files, record = client.predict(gradio_client.handle_file(path), "[[100, 100, 300, 300]]", None, None,
+                                       api_name="/segment")  # fmt: skip
+        assert record["objects"][0]["area_px"] > 0 and read_png(files[0]).shape == (512, 512)
 
 
 def test_a_port_that_is_taken_is_said(server):

@@ -9,26 +9,11 @@ import pytest
 pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api")
 
-from demo_server import running
-from editor import Editor, chromium, mask_of
+from demo_desk import mask_of
 
 from lite_medsam.phantoms import make_phantom_volume
 
 DEPTH, SIDE = 12, 96
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running() as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def editor(server):
-    with chromium() as browser:
-        context = browser.new_context(viewport={"width": 1366, "height": 768})
-        yield Editor(context.new_page(), server[0])
-        context.close()
 
 
 def volume_file():
@@ -39,9 +24,8 @@ def volume_file():
     return file.getvalue()
 
 
-def session_of(server):
-    (seat,) = server[1].seats._seats.values()
-    return seat.session
+def session_of(editor, server):
+    return server[1].seats.find(editor.page.evaluate(editor._state("token"))).session
 
 
 def place_of(editor, slice_, lane=0):
@@ -89,7 +73,7 @@ def test_a_volume_has_lanes_that_lead_to_slices(editor, server):
     page.mouse.click(*place_of(editor, 2))
     editor.settle()
     assert editor.view()["image"]["slice"] == 2
-    session = session_of(server)
+    session = session_of(editor, server)
     state = session.now.objects[0]
     weak = {item["slices"][0]: "contrast", item["slices"][-1]: "jump"}
     session.commit(session.now.with_object(replace(state, weak=weak, ended=())))

@@ -8,31 +8,13 @@ import numpy as np
 import pytest
 
 pytest.importorskip("gradio")
+from demo_desk import png_of
 from demo_server import running
 from dicom_files import write_series
-from editor import Editor, chromium, png_of
+from editor import Editor
 from proxy import limited
 
 from lite_medsam.cli.demo_loading import load_demo
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running(settings=load_demo().Settings(max_upload_mb=3, max_pixels=5_000_000)) as (url, _):
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def editor(browser, server):
-    context = browser.new_context(viewport={"width": 1366, "height": 768})
-    yield Editor(context.new_page(), server)
-    context.close()
 
 
 def noise(height, width):
@@ -67,7 +49,7 @@ def text64(data):
 def test_a_proxy_with_a_limit_of_a_megabyte_lets_files_through(browser, server):
     data = png_of(noise(1400, 1500))
     assert len(data) > 2 * 2**20
-    with limited(server) as proxy:
+    with limited(server[0]) as proxy:
         context = browser.new_context(viewport={"width": 1366, "height": 768})
         editor = Editor(context.new_page(), proxy.address)
         editor.upload("large.png", data)

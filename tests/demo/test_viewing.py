@@ -10,23 +10,13 @@ pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api")
 
 from demo_desk import OneModel, Page, desk_with
-from demo_server import running
-from editor import Editor, chromium
 from fakes import FakeBackend
 
-from lite_medsam.cli.demo_loading import load_demo
 from lite_medsam.phantoms import make_phantom
 from lite_medsam.segment.predictor import Predictor
 
 BOARD = "document.querySelector('#lm-canvas').liteMedsam"
-
-
-@pytest.fixture(scope="module")
-def editor():
-    with running(settings=load_demo().Settings(max_upload_mb=8)) as (url, _), chromium() as browser:
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        yield Editor(context.new_page(), url)
-        context.close()
+VIEWPORT = {"width": 1280, "height": 900}
 
 
 def seen(editor):

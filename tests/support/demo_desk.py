@@ -6,6 +6,8 @@ import json
 import zipfile
 from pathlib import Path
 
+import numpy as np
+
 from lite_medsam.cli.demo_loading import load_demo
 
 actions, seats = load_demo("actions"), load_demo("seats")
@@ -57,6 +59,15 @@ class Page:
 def desk_with(catalogue, **limits):
     limits = {"max_upload_bytes": 30_000_000, "max_pixels": 5_000_000} | limits
     return actions.Desk(seats.Seats(max_seats=8), catalogue, seats.Turnstile(2, 20), **limits)
+
+
+def mask_of(item, hw):
+    """(H, W) bool, the mask that an answer has of an object."""
+    runs = item["mask"]
+    flat = np.concatenate([np.full(n, i % 2, bool) for i, n in enumerate(runs["runs"])])
+    mask = np.zeros(hw, bool)
+    mask[runs["y"] : runs["y"] + runs["h"], runs["x"] : runs["x"] + runs["w"]] = flat.reshape(runs["h"], runs["w"])
+    return mask
 
 
 def png_of(array):

@@ -1,12 +1,10 @@
 """A page of the demo in Chromium: what a hand does on it, and what comes of it in pixels. For tests that skip without a browser."""
 
 import contextlib
-import io
 import shutil
 from pathlib import Path
 from urllib.parse import urlparse
 
-import numpy as np
 import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -35,7 +33,7 @@ class Editor:
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         if not hints:  # those of the first visit
-            page.add_init_script("localStorage.setItem('lm-hints', 'seen')")
+            page.add_init_script("localStorage.setItem('lm-hints', 'box mask')")
         page.goto(url)
         page.wait_for_selector(".lm-root[data-ready]", timeout=60_000)
 
@@ -129,21 +127,5 @@ class Editor:
         return path
 
 
-def mask_of(item, hw):
-    runs = item["mask"]
-    flat = np.concatenate([np.full(n, i % 2, bool) for i, n in enumerate(runs["runs"])])
-    mask = np.zeros(hw, bool)
-    mask[runs["y"] : runs["y"] + runs["h"], runs["x"] : runs["x"] + runs["w"]] = flat.reshape(runs["h"], runs["w"])
-    return mask
-
-
 def iou(a, b):
     return (a & b).sum() / (a | b).sum()
-
-
-def png_of(array):
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, "PNG")
-    return file.getvalue()

@@ -24,9 +24,9 @@ class Proxy:
         log: What was asked for, as (path, bytes of the body, status).
     """
 
-    def __init__(self, target, max_body, port):
-        self.target, self.max_body, self.log = target, max_body, []
-        self.address = f"http://127.0.0.1:{port}"
+    def __init__(self, target, max_body, port, prefix):
+        self.target, self.max_body, self.prefix, self.log = target, max_body, prefix, []
+        self.address = f"http://127.0.0.1:{port}{prefix}"
         self._outgoing = None
 
     async def forward(self, request):
@@ -39,7 +39,7 @@ class Proxy:
             return Response("<h1>413 Request Entity Too Large</h1>", 413)
         headers = [(k, v) for k, v in request.headers.raw if k not in (b"content-length", b"accept-encoding")]
         query = f"?{request.url.query}" if request.url.query else ""
-        url = self.target + request.url.path + query
+        url = self.target + request.url.path.removeprefix(self.prefix) + query
         made = self._outgoing.build_request(request.method, url, headers=headers, content=body)
         answer = await self._outgoing.send(made, stream=True)
         dropped = ("content-length", "content-encoding", "transfer-encoding")
@@ -49,15 +49,15 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def limited(target, max_body=2**20):
-    """Yields a proxy that serves a target."""
+def limited(target, max_body=2**20, prefix=""):
+    """Yields a proxy that serves a target, under a path where one is given."""
     import uvicorn
     from starlette.applications import Starlette
     from starlette.routing import Route
 
     port = free_port()
-    proxy = Proxy(target, max_body, port)
-    app = Starlette(routes=[Route("/{rest:path}", proxy.forward, methods=["GET", "POST", "HEAD"])])
+    proxy = Proxy(target, max_body, port, prefix)
+    app = Starlette(routes=[Route(f"{prefix}/{{rest:path}}", proxy.forward, methods=["GET", "POST", "HEAD"])])
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()
