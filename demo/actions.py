@@ -166,7 +166,7 @@ OPERATIONS: dict[str, Callable[[Desk, Seat, dict], dict | None]] = {
     **QUEUE_OPERATIONS,
 }
 # answered at once, beside whatever works: they touch no picture and no model
-UNCOUNTED = {"cards", "upload", "piece", "discard", "stop", "progress", "close", "here", "record"}
+UNCOUNTED = {"cards", "upload", "piece", "discard", "stop", "give_up", "progress", "close", "here", "record"}
 # computed in turn as all others, and answered without the view: nothing that it shows has changed
 WITHOUT_VIEW = {"values", "preview", "planes"}
 # asked a second time, these give the same again and change nothing

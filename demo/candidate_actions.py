@@ -37,13 +37,19 @@ def _candidates(desk: "Desk", seat: Seat, request: dict) -> dict:
     index, kind = whole_of(request.get("slice", 0), "slice"), text_of(request.get("kind", "similar"), "kind")
     if kind not in ("similar", "everything"):
         raise Refused(f"kind must be similar or everything, got {kind[:40]!r}")
-    like = None
+    mark, like = text_of(request.get("search", ""), "search"), None
+
+    def is_given_up() -> bool:
+        return bool(mark) and seat.given_up == mark
+
     if kind == "similar":
         target = request.get("object")
         like = session.now.find(None if target is None else whole_of(target, "object")).id
-        found = find_others(session, index, like)
+        found = find_others(session, index, like, is_given_up)
     else:
-        found = find_all(session, index)
+        found = find_all(session, index, is_given_up)
+    if is_given_up():
+        return {"candidates": None}
     seat.offered = Offer(seat.opened, index, like, found)
     step = shown_step(session.image_hw)
     shown = [
@@ -70,4 +76,10 @@ def _accept(desk: "Desk", seat: Seat, request: dict) -> dict:
     return {"message": text, "slice": offer.index}
 
 
-CANDIDATE_OPERATIONS = {"candidates": _candidates, "accept": _accept}
+def _give_up(desk: "Desk", seat: Seat, request: dict) -> dict:
+    """Ends a search, by the name that the page gave it: one that runs, or one that waits its turn."""
+    seat.given_up = text_of(request.get("search"), "search")
+    return {}
+
+
+CANDIDATE_OPERATIONS = {"candidates": _candidates, "give_up": _give_up, "accept": _accept}

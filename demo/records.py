@@ -61,9 +61,10 @@ class Record:
         return {DOCUMENT: text.encode(), MASKS: zlib.compress(self.masks.tobytes(), 6)}
 
     def on_shown_pixels(self) -> "Record":
-        """The same for a picture whose pixels have been through the window."""
+        """The same for a picture whose pixels have been through the window; steps were made through another one, perhaps."""
         sources = [source | {"window": None} for source in self.document.get("sources", []) if isinstance(source, dict)]
-        return Record(self.document | {"window": None, "sources": sources}, self.masks)
+        document = {key: value for key, value in self.document.items() if key != "past"}
+        return Record(document | {"window": None, "sources": sources}, self.masks)
 
     @property
     def asked(self) -> tuple[str, str]:

@@ -48,6 +48,7 @@ class Seat:
     job: Job | None = None
     compared: dict | None = None
     offered: object = None  # the candidates that were offered last, see `candidate_actions.Offer`
+    given_up: str | None = None  # the search that is not wanted any more, by the name that the page gave it
     upload: Upload | None = None
     seen: float = field(default_factory=time.monotonic)  # when the page last gave a sign of life
     revision: int = 0  # counts what a user would miss if it was lost

@@ -31,31 +31,31 @@ LIMITS = """
 * The score is the model's own guess of the overlap. It is not a probability that the mask is right.
 * A CT needs the window that shows what you look for; the model sees what the picture shows.
 * Measurements are as good as the mask and the pixel size. Check the pixel size that the file states.
-* Files stay on the machine that runs this page. What you open is kept in its memory until you close the page, not on disk.
+* Files stay on the machine that runs this page, which has them in its memory until you close the page, and in your browser:
+  it keeps your work and the files, up to a size, until you forget them under *Open*, *Kept work*.
 """
 
 HELP = """
 ### In short
 
-1. Open a file, or choose a sample. Files: PNG, JPEG, BMP, TIFF (8 and 16 bit), npz cases, DICOM (one file, or all files of
-   a series at once), NIfTI.
-2. Draw a box around an object. The mask appears by itself.
+1. Open a file or a folder, or choose a sample. Files: PNG, JPEG, BMP, GIF, WebP, TIFF (8 and 16 bit), npz cases, DICOM (one
+   file, a series or a study), NIfTI, NRRD, MetaImage.
+2. Draw a box around an object. The mask appears by itself. Each box is a new object; border and handles change the selected one.
 3. Wrong somewhere? **Point +** on what is missing, **Point −** on what is too much: each click refines the mask. Or draw a
    line with the scribbles. Or take the **Brush** and **Eraser**, which change exactly the pixels under them.
 4. One click can mean several things: choose among the masks under the selected object.
 5. *What is it?* under the selected object is there where the model knows names: say what the object is, and its mask is
    made with that.
    Without, nothing is assumed.
-6. **New object** for the next one, or hold Shift while drawing its box. *Split* tries to divide a mask into its instances,
-   *Merge with* makes one object of two.
+6. **New object** for the next one that is clicked or painted. **Find the others** offers more of its kind. *Split* tries to
+   divide a mask into its instances, *Merge with* makes one object of two.
 7. In a volume, draw on one slice, then **Follow**. Correct any slice, and follow again: slices that you
    settled stay as they are.
 8. **Everything (ZIP)** under *Export* holds label map, overlay, npz, NIfTI, COCO, measurements, and the prompts. The command in its
    README.txt makes the same label map again.
 
 Boxes and clicks are kept in pixels of the picture; zooming and moving change nothing about them. *True aspect* under
-*View* changes what is seen alone, and the **Ruler** is
-no prompt. Boxes and clicks can also be typed under *Exact prompt*.
+*View* changes what is seen alone, and the **Ruler** is no prompt. Boxes and clicks can also be typed under *Exact prompt*.
 """
 
 SERVICE = """

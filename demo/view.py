@@ -50,6 +50,7 @@ def view_of(seat, index: int, have: str | None, unit: str = "mm") -> dict:
         "selected": session.now.selected,
         "classes": [{"name": one.name, "colour": one.colour, "key": one.key} for one in session.now.classes],
         "class": session.now.current,
+        "lengths": [one.document() for one in session.now.lengths],
         "lacks": {"dicomseg": lack_of(session.scan.dicom)},
         "undo": session.can_undo,
         "redo": session.can_redo,

@@ -3,6 +3,7 @@
 import base64
 from typing import TYPE_CHECKING
 
+from lite_medsam.session.lengths import checked_lengths
 from lite_medsam.session.preview import previewed
 
 from .fields import Refused, list_of, number_of, text_of, whole_of
@@ -45,6 +46,12 @@ def _preview(desk: "Desk", seat: Seat, request: dict) -> dict:
     positive, exact = request.get("positive") is not False, request.get("exact") is True
     region = previewed(session, x, y, positive, index, target, exact)
     return {"mask": None if region is None else region.runs(shown_step(session.image_hw))}
+
+
+def _lengths(desk: "Desk", seat: Seat, request: dict) -> dict:
+    session = desk.session_of(seat)
+    session.measure(checked_lengths(request.get("lengths"), session.slices, session.image_hw))
+    return {}
 
 
 def _spacing(desk: "Desk", seat: Seat, request: dict) -> dict:
@@ -103,6 +110,7 @@ VIEW_OPERATIONS = {
     "window": _window,
     "values": _values,
     "preview": _preview,
+    "lengths": _lengths,
     "spacing": _spacing,
     "model": _model,
     "compare": _compare,

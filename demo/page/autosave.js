@@ -3,7 +3,7 @@
 
 // the work on what is open; `revision` is the server's count of changes, `kept` the one in this browser, `taken` the one that was saved
 const work = {
-  id: null, opened: null, source: null, name: "", objects: 0, revision: 0, kept: 0, taken: 0, record: null, filesKept: false,
+  id: null, opened: null, source: null, name: "", objects: 0, lengths: 0, revision: 0, kept: 0, taken: 0, record: null, filesKept: false,
   isHeld: false, isKeeping: false, isHurried: false, cannot: null, // cannot: why this browser keeps nothing
 };
 const newId = () => `${Date.now().toString(36)}${Math.random().toString(36).slice(2, 10)}`;
@@ -16,6 +16,7 @@ wireHooks.answered.push((answer) => {
   if (image.opened !== work.opened) beginWork(answer);
   work.name = image.name;
   work.objects = answer.view.objects.length;
+  work.lengths = answer.view.lengths.length;
   work.revision = answer.revision;
   if (answer.warning) say(answer.warning, { error: true, id: "warning" });
   keepSoon();
@@ -46,7 +47,9 @@ const markSaved = async (revision) => {
   if (entry) await stores.put("work", { ...entry, isSaved: true });
 };
 
-const isUnsaved = () => work.opened !== null && work.objects > 0 && work.revision !== work.taken && work.source?.kind !== "item";
+const hasContent = ({ objects, lengths = 0 }) => objects + lengths > 0;
+const contentOf = ({ objects, lengths = 0 }) => (lengths ? `${countOf(objects, "object")}, ${countOf(lengths, "length")}` : countOf(objects, "object"));
+const isUnsaved = () => work.opened !== null && hasContent(work) && work.revision !== work.taken && work.source?.kind !== "item";
 
 // -- keeping
 
@@ -87,10 +90,10 @@ const restAfter = async (ms) => {
 };
 
 const keepWork = async (id, record) => {
-  const { source, name, objects } = work;
+  const { source, name, objects, lengths } = work;
   const files = source?.kind === "files" ? source.files : null;
   await stores.put("work", {
-    id, name, objects, record, when: Date.now(), slice: state.slice, hasFiles: work.filesKept,
+    id, name, objects, lengths, record, when: Date.now(), slice: state.slice, hasFiles: work.filesKept,
     isSaved: work.revision === work.taken,
     source: source && { kind: source.kind, name: source.name, series: source.series ?? null,
       files: files?.map((file) => ({ name: pathOf(file), size: file.size })) },
@@ -223,7 +226,7 @@ const reopen = async (source) => {
 const mayReplace = async () => {
   if (!isUnsaved()) return true;
   const kept = work.cannot === null ? "It stays in this browser, under Open, Kept work." : `This browser keeps nothing (${work.cannot}).`;
-  const chosen = await ask(`${work.name} is not saved`, () => [h("p", {}, `${countOf(work.objects, "object")}. ${kept}`)],
+  const chosen = await ask(`${work.name} is not saved`, () => [h("p", {}, `${contentOf(work)}. ${kept}`)],
     [["go", "Open the other", true], ["save", "Save it first", false], [null, "Stay here", false]], "lm-replace");
   if (chosen === "save" && !(await saveSession())) return false;
   await flushWork();

@@ -1,7 +1,7 @@
 // Find the others, and everything: candidates are dotted outlines over the picture. A click on one takes it or leaves it, with
 // whatever tool; those that are taken become objects in one step. Nothing of the session changes before.
 
-const offer = { found: [], slice: 0, opened: null, kind: "similar" };
+const offer = { found: [], slice: 0, opened: null, kind: "similar", search: null }; // search: the name of the one that runs
 const OFFERED = [255, 255, 255]; // white over black shows on every picture
 const SURE_ENOUGH = 0.5; // of the likeness, at first
 
@@ -11,16 +11,29 @@ const isTaken = (item) => item.byHand ?? item.likeness >= Number(offer.slider.va
 const takenNumbers = () => offer.found.flatMap((item, i) => (isTaken(item) ? [i] : []));
 
 const findCandidates = async (kind) => {
+  if (offer.search) return;
   endOffer();
-  say(kind === "similar" ? "Looking for others like this one …" : "Looking at everything …", { id: "offer", sticky: true });
-  const answer = await act({ op: "candidates", kind });
+  offer.search = requestName();
+  say(kind === "similar" ? "Looking for others like this one …" : "Looking at everything …",
+    { id: "offer", sticky: true, action: ["Cancel", giveUpSearch] });
+  const answer = await act({ op: "candidates", kind, search: offer.search });
+  offer.search = null;
   forgetSaid((old) => old.id === "offer");
-  if (!answer.ok) return;
+  if (answer.ok && !answer.candidates) say("The search was given up; nothing has changed.");
+  if (!answer.ok || !answer.candidates) return;
   const { found, slice } = answer.candidates;
   Object.assign(offer, { slice, kind, opened: state.opened, found: found.map((item) => ({ ...item, shape: maskShape(item.mask, OFFERED) })) });
   if (!found.length) say(kind === "similar" ? "Nothing more like this one was found." : "Nothing was found.", { sticky: true, id: "offer" });
   offer.slider.value = 100 * SURE_ENOUGH;
   showOffer();
+};
+
+// true where there was a search to end
+const giveUpSearch = () => {
+  if (!offer.search) return false;
+  wire.direct({ op: "give_up", search: offer.search });
+  say("Giving up …", { id: "offer", sticky: true });
+  return true;
 };
 
 const endOffer = () => {

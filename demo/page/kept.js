@@ -17,14 +17,14 @@ const keptWork = async () => {
 const offerToContinue = async () => {
   let entries = [];
   try {
-    entries = (await keptWork()).filter(({ objects }) => objects > 0);
+    entries = (await keptWork()).filter(hasContent);
   } catch (error) {
     work.cannot = String(error?.message || error);
   }
   const own = sessionStorage.getItem("lite-medsam-work");
   const entry = entries.find(({ id }) => id === own) ?? entries.find(({ isSaved }) => !isSaved);
   if (!entry || work.opened !== null) return;
-  say(`Continue where you were? ${entry.name}, ${countOf(entry.objects, "object")}, ${whenText(entry.when)}.`,
+  say(`Continue where you were? ${entry.name}, ${contentOf(entry)}, ${whenText(entry.when)}.`,
     { sticky: true, id: "continue", action: ["Continue", () => resume(entry)] });
 };
 
@@ -32,7 +32,7 @@ const showKept = async () => {
   const entries = await keptWork().catch(() => []);
   const row = (close) => (entry) => h("li", {},
     h("button", { type: "button", className: "lm-button", onclick: () => close(entry) },
-      h("strong", {}, entry.name), h("span", {}, ` ${countOf(entry.objects, "object")}, ${whenText(entry.when)}${entry.isSaved ? ", saved" : ""}`)),
+      h("strong", {}, entry.name), h("span", {}, ` ${contentOf(entry)}, ${whenText(entry.when)}${entry.isSaved ? ", saved" : ""}`)),
     h("button", { type: "button", className: "lm-button", "aria-label": `Forget ${entry.name}`, title: "Remove it from this browser",
       onclick: async (event) => { await forgetWork(entry.id); event.target.closest("li").remove(); } }, "Forget"));
   const entry = await ask("Kept work", (close) => [

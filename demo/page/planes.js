@@ -174,7 +174,8 @@ const makePlane = (number) => {
   const release = (event, cancelled) => {
     const done = gesture;
     gesture = null;
-    if (done && !cancelled) done.end(at(event));
+    if (cancelled) done?.cancel?.();
+    else done?.end(at(event));
     plane.redraw();
   };
   canvas.addEventListener("pointerup", (event) => release(event, false));

@@ -1,10 +1,11 @@
 // Ruler and caliper. A ruler is dragged from end to end; a caliper along one edge, then put on the other one: it is the
 // distance of the two parallel lines. They stay on their slice, several of them, until they are taken away; ends can be
-// dragged. No prompts, and in no file.
+// dragged. No prompts; the server keeps them with the session, so undo and session files have them.
 
 const END_REACH = 9; // screen pixels
 // state.rulers: { kind: "ruler" | "caliper", slice, from, to, across }: places of the picture; across: on the other edge
 let openCaliper = null; // its first edge is drawn
+const rulerWork = { held: false, sent: 0 }; // while an end is dragged or a change is on its way, the page knows better than an answer
 
 const rulersHere = () => state.rulers.filter((ruler) => ruler.slice === state.slice);
 
@@ -40,10 +41,27 @@ const rulerText = (ruler, um) => {
 
 const inPicture = ({ x, y }) => [clamp(x, 0, board.camera.width), clamp(y, 0, board.camera.height)];
 
+const sendRulers = async () => {
+  showRulers();
+  rulerWork.sent += 1;
+  await act({ op: "lengths", lengths: state.rulers }, "lengths");
+  rulerWork.sent -= 1;
+  takeRulers(state.view);
+};
+
+const takeRulers = (view) => {
+  if (rulerWork.held || rulerWork.sent || !view?.lengths) return;
+  if (JSON.stringify(view.lengths) !== JSON.stringify(state.rulers)) {
+    state.rulers = structuredClone(view.lengths); // an end that is dragged is no change of the answer
+    board.redraw();
+  }
+  showRulers();
+};
+
 const removeRuler = (ruler) => {
   state.rulers = state.rulers.filter((other) => other !== ruler);
   board.redraw();
-  showRulers();
+  sendRulers();
 };
 
 // the end of a ruler under a place: { ruler, end }
@@ -58,10 +76,22 @@ const rulerEndAt = (place) => {
   return null;
 };
 
-const draggingEnd = ({ ruler, end }) => ({
-  move(place) { ruler[end] = inPicture(place); },
-  end() { say(rulerText(ruler, state.pixelUm)); showRulers(); },
-});
+const draggingEnd = ({ ruler, end }) => {
+  const before = ruler[end];
+  rulerWork.held = true;
+  return {
+    move(place) { ruler[end] = inPicture(place); },
+    end() {
+      rulerWork.held = false;
+      say(rulerText(ruler, state.pixelUm));
+      if (ruler[end] !== before) sendRulers();
+    },
+    cancel() {
+      rulerWork.held = false;
+      ruler[end] = before;
+    },
+  };
+};
 
 const measuring = (start, kind) => {
   let ruler = null;
@@ -84,7 +114,7 @@ const measuring = (start, kind) => {
 const keepRuler = (ruler) => {
   state.rulers.push(ruler);
   say(rulerText(ruler, state.pixelUm));
-  showRulers();
+  sendRulers();
 };
 
 const closingCaliper = () => ({
@@ -187,12 +217,6 @@ const showRulers = () => {
   if (!state.rulers.length) rulerList.append(h("li", { className: "lm-empty" }, "Nothing measured yet: ruler (R) or caliper."));
 };
 
-const forgetRulers = () => {
-  state.rulers = [];
-  openCaliper = null;
-  showRulers();
-};
-
 register.tool({ id: "ruler", group: "view", label: "Ruler", key: "r",
   hint: "Ruler: drag to measure a length. It stays on its slice and is no prompt; drag its ends, Esc takes the last one away." });
 register.tool({ id: "caliper", group: "view", label: "Caliper", key: "t", icon: "M5 4v16 M19 4v16 M5 12h14 M8 9.5L5 12l3 2.5 M16 9.5l3 2.5l-3 2.5",
@@ -202,8 +226,11 @@ let measuredOn = null; // what was open
 register.section({
   id: "rulers", title: "Lengths", place: "closed", build: () => { showRulers(); return rulerList; },
   update(view) {
-    if (view.image && view.image.opened !== measuredOn) forgetRulers();
-    else if (state.rulers.length) showRulers(); // the size of a pixel may be another
+    if (view.image && view.image.opened !== measuredOn) {
+      openCaliper = null;
+      rulerWork.held = false;
+    }
     measuredOn = view.image?.opened ?? null;
+    takeRulers(view); // (shown anew even where they are the same: the size of a pixel may be another)
   },
 });

@@ -34,7 +34,7 @@ register.key("v", "masks on or off", () => toggle("show"));
 register.key("f", "fill on or off, the contour stays", () => toggle("fill"));
 register.key("m", "prompts on or off", () => toggle("prompts"));
 register.key("k", "picture and masks side by side", () => toggle("sideBySide"));
-register.key("escape", "give up what is being drawn; take the last ruler away", () => board.giveUp());
+register.key("escape", "give up what is being drawn, or a search; take the last ruler away", () => { if (!giveUpSearch()) board.giveUp(); });
 register.key(" ", "hold to move the picture", () => {}, { on: "canvas" }); // see watchSpace
 for (const [key, dx, dy] of [["arrowleft", 40, 0], ["arrowright", -40, 0], ["arrowup", 0, 40], ["arrowdown", 0, -40]]) {
   register.key(key, "move the picture", () => board.panBy(dx, dy), { on: "canvas", id: key, shown: "arrows" });

@@ -11,6 +11,7 @@
 - following: Objects of a session followed through a volume, and what has become of them there
 - history: What a session knows now, and the steps that can be taken back or made again
 - interactive: An interactive session: objects and their prompts on a picture or volume, masks, undo and redo
+- lengths: Lengths that were measured on a slice by hand: rulers and calipers. They are no prompts; a session keeps them
 - likeness: Where a picture looks like examples: the model's features and grey values, told apart by a linear rule
 - mask_shapes: Masks put right by their shape: largest part, islands, holes, smooth edges, a rim more or less, overlaps
 - masks: The masks of a session as one array of bits, with places in JSON
@@ -20,7 +21,7 @@
 - planes: Prompts on the other two planes of a volume: answered there, and drawn into the masks of the slices
 - preview: What a click would give, before it is made
 - proposals: Where an object may be: parts of a map that answers how like an object each pixel is
-- record: A session as JSON and bytes, to be kept and opened again: all but the steps that can be taken back
+- record: A session as JSON and bytes, to be kept and opened again, with the last steps that can be taken back
 - record_reading: A record of a session, checked on its way in: it may come from a stranger
 - shown: What is open: a scan, and its pixels as the model sees them through a window of grey values
 - state: What a session knows: objects, what was said about each on each slice, and the masks that it led to

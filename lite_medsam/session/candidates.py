@@ -1,6 +1,6 @@
 """Find the others: objects that look like those that were marked, offered as a batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -48,6 +48,7 @@ def find_similar(
     examples: Sequence[Region],
     known: Sequence[Region] = (),
     target: str | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> list[Candidate]:
     """Objects of a picture that look like examples.
 
@@ -61,6 +62,7 @@ def find_similar(
         examples: Masks of the objects whose like is looked for.
         known: Masks of all objects that are there already; they are not offered again.
         target: What the examples are, as the model knows it.
+        stop: Asked between the rounds; nothing is found once it says yes.
 
     Returns:
         At most `MAX_CANDIDATES`, the likest first.
@@ -74,7 +76,10 @@ def find_similar(
     search = _Search(predictor, image, examples, [*examples, *known], target)
     first = search.round(examples, FIRST_BOXES)
     sure = [item.region for item in first if item.likeness >= SURE][:MAX_SURE]
-    found = search.settled(search.round([*examples, *sure], BOXES))
+    second = [] if stop is not None and stop() else search.round([*examples, *sure], BOXES)
+    if stop is not None and stop():
+        return []
+    found = search.settled(second)
     rest = search.settled(search.rest(found, REST_BOXES))
     both = sorted([*found, *rest], key=lambda item: -item.likeness)
     return distinct(both, search.known)[:MAX_CANDIDATES]

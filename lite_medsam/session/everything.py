@@ -1,6 +1,6 @@
 """Everything that the model sees in a picture: a grid of clicks, and of their masks those that are sure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +31,9 @@ SMALLEST_PX, LARGEST = 12, 0.6  # of a mask; as a share of the picture
 MOST = 120  # masks that are asked for once more
 
 
-def find_everything(predictor: Predictor, image: np.ndarray, known: Sequence[Region] = ()) -> list[Candidate]:
+def find_everything(
+    predictor: Predictor, image: np.ndarray, known: Sequence[Region] = (), stop: Callable[[], bool] | None = None
+) -> list[Candidate]:
     """Objects of any kind, as segment-anything's automatic mask generator finds them.
 
     A grid of clicks on the whole picture and on its quarters is decoded. Masks stay whose score is high and whose area
@@ -42,6 +44,7 @@ def find_everything(predictor: Predictor, image: np.ndarray, known: Sequence[Reg
         predictor: The model; it must take clicks.
         image: (H, W) or (H, W, 3) uint8.
         known: Masks of objects that are there already; they are not offered again.
+        stop: Asked between pieces of the work; nothing is found once it says yes.
 
     Returns:
         At most `MAX_CANDIDATES`, the surest first; `likeness` is score times agreement of both masks.
@@ -54,6 +57,8 @@ def find_everything(predictor: Predictor, image: np.ndarray, known: Sequence[Reg
     for encoded, clicks in _views(predictor, image):
         free = [click for click in clicks if not taken[round(click[1]), round(click[0])]]
         for start in range(0, len(free), CHUNK):
+            if stop is not None and stop():
+                return []
             found += _sure_masks(predictor, encoded, free[start : start + CHUNK])
         # a click on what has a sure mask already would find it again
         taken = taken | union([item.region for item in found if item.likeness > 0.8], taken.shape)

@@ -1,5 +1,7 @@
 """What a session knows now, and the steps that can be taken back or made again."""
 
+from collections.abc import Sequence
+
 from lite_medsam.session.state import Snapshot
 
 MAX_HISTORY = 60
@@ -23,6 +25,11 @@ class History:
         return self._undo[-1] if self._undo else None
 
     @property
+    def past(self) -> tuple[Snapshot, ...]:
+        """Those that undo leads back to, the oldest first."""
+        return tuple(self._undo)
+
+    @property
     def can_undo(self) -> bool:
         """Whether there is a step to take back."""
         return bool(self._undo)
@@ -42,9 +49,9 @@ class History:
         """Makes the last step another one: undo leads back to before both."""
         self.now, self._redo = snapshot, []
 
-    def restart(self, snapshot: Snapshot) -> None:
-        """Forgets all steps."""
-        self.now, self._undo, self._redo = snapshot, [], []
+    def restart(self, snapshot: Snapshot, past: Sequence[Snapshot] = ()) -> None:
+        """Forgets all steps, and has these before the present one."""
+        self.now, self._undo, self._redo = snapshot, list(past), []
 
     def undo(self) -> None:
         """Takes the last step back; does nothing when there is none."""

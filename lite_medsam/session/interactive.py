@@ -26,6 +26,7 @@ from lite_medsam.session.editing import (
     without,
     without_slice,
 )
+from lite_medsam.session.lengths import Length
 from lite_medsam.session.record import record_of
 from lite_medsam.session.record_reading import RecordReader
 from lite_medsam.session.state import MAX_NAME, ObjectState, Snapshot, checked_name, usual_name
@@ -56,7 +57,7 @@ class Session(AskedScan):
     def from_record(
         cls, predictor: Predictor, scan: Scan, document: Any, masks: Any, model: str = "", engine: str = ""
     ) -> "Session":
-        """A session as it was when `to_record` was called, but for the steps that could be taken back.
+        """A session as it was when `to_record` was called, with the last of the steps that could be taken back.
 
         Args:
             predictor: The model; where it is another one than that of the record, masks stay and count as stale.
@@ -71,10 +72,10 @@ class Session(AskedScan):
         """
         reader = RecordReader(document, masks, scan)
         session = cls(predictor, scan, model, engine)
-        snapshot = reader.snapshot()
-        session.restart(replace(snapshot, given=replace(session.given, window=reader.window)))
+        steps = [replace(step, given=replace(session.given, window=window)) for step, window in reader.steps()]
+        session.restart(steps[-1], steps[:-1])
         session.spacing_mm = reader.spacing_mm
-        session._ids = itertools.count(max((item.id for item in snapshot.objects), default=0) + 1)
+        session._ids = itertools.count(max((item.id for step in steps for item in step.objects), default=0) + 1)
         session.volume()
         return session
 
@@ -173,6 +174,11 @@ class Session(AskedScan):
     def open_labels(self, objects: Sequence[LabelObject]) -> None:
         """Takes the objects of a label file of this scan, see `label_files.read_label_objects`, to be corrected."""
         self.commit(with_labels(self.now, objects, self.new_object))
+
+    def measure(self, lengths: Sequence[Length]) -> None:
+        """Keeps these lengths in place of those that were measured before, see `lengths.checked_lengths`."""
+        if tuple(lengths) != self.now.lengths:
+            self.commit(replace(self.now, lengths=tuple(lengths)))
 
     # -- prompts
 

@@ -29,6 +29,11 @@ class PackedMasks:
             self._places[id(region)] = place
         return self._places[id(region)]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of them."""
+        return self._bytes
+
     def array(self) -> np.ndarray:
         """All of them, uint8."""
         return np.concatenate([np.zeros(0, np.uint8), *self._pieces])

@@ -1,6 +1,6 @@
 """Candidates of a session: looked for beside its objects, and taken in one step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lite_medsam.errors import PromptError
@@ -16,13 +16,16 @@ from lite_medsam.session.state import MAX_NAME
 MAX_EXAMPLES = 30
 
 
-def find_others(session: Session, index: int = 0, object_id: int | None = None) -> list[Candidate]:
+def find_others(
+    session: Session, index: int = 0, object_id: int | None = None, stop: Callable[[], bool] | None = None
+) -> list[Candidate]:
     """Objects on a slice that look like one of a session and like others of its class; the session is not changed.
 
     Args:
         session: The session.
         index: The slice.
         object_id: None for the selected object.
+        stop: Says yes when the search is given up; nothing is found then.
 
     Raises:
         PromptError: If it has no mask on the slice.
@@ -34,13 +37,13 @@ def find_others(session: Session, index: int = 0, object_id: int | None = None) 
         examples = []
     target = item.target_among(session.predictor.spec.targets)
     return find_similar(
-        session.predictor, session.pixels(index), examples[:MAX_EXAMPLES], _known(session, index), target
+        session.predictor, session.pixels(index), examples[:MAX_EXAMPLES], _known(session, index), target, stop
     )
 
 
-def find_all(session: Session, index: int = 0) -> list[Candidate]:
+def find_all(session: Session, index: int = 0, stop: Callable[[], bool] | None = None) -> list[Candidate]:
     """Objects of any kind on a slice, see `find_everything`; the session is not changed."""
-    return find_everything(session.predictor, session.pixels(index), _known(session, index))
+    return find_everything(session.predictor, session.pixels(index), _known(session, index), stop)
 
 
 def accept(session: Session, chosen: Sequence[Candidate], index: int = 0, like: int | None = None) -> int:

@@ -1,14 +1,16 @@
-"""A session as JSON and bytes, to be kept and opened again: all but the steps that can be taken back."""
+"""A session as JSON and bytes, to be kept and opened again, with the last steps that can be taken back."""
 
 import numpy as np
 
 from lite_medsam.session.answer import Answer, Source
 from lite_medsam.session.masks import PackedMasks
 from lite_medsam.session.shown import ShownScan
-from lite_medsam.session.state import ObjectState
+from lite_medsam.session.state import ObjectState, Snapshot
 
 KIND = "lite-medsam session"
 VERSION = 1
+# steps that can be taken back afterwards; fewer where their masks or slices, beside those of now, would make the record large
+MAX_STEPS, MAX_STEP_BYTES, MAX_STEP_ROWS = 20, 2**20, 4000
 
 
 def record_of(session: ShownScan, facts: dict, index: int) -> tuple[dict, np.ndarray]:
@@ -20,7 +22,6 @@ def record_of(session: ShownScan, facts: dict, index: int) -> tuple[dict, np.nda
         index: The slice that is shown.
     """
     masks, sources = PackedMasks(), _Sources()
-    selected = next((item.number for item in session.now.objects if item.id == session.now.selected), None)
     given = session.given
     document = {
         "kind": KIND,
@@ -31,14 +32,48 @@ def record_of(session: ShownScan, facts: dict, index: int) -> tuple[dict, np.nda
         "window": None if session.window is None else list(session.window),
         "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
         "slice": index,
-        "selected": selected,
-        "next_number": session.now.next_number,
-        "classes": [{"name": one.name, "colour": one.colour, "key": one.key} for one in session.now.classes],
-        "class": session.now.current,
+        **_facts(session.now),
         "objects": [_object(item, masks, sources) for item in session.now.objects],
+        "past": _past(session, masks, sources),
         "sources": sources.documents(),
     }
     return document, masks.array()
+
+
+def _facts(snapshot: Snapshot) -> dict:
+    """All of a snapshot but its objects and what the model is asked with."""
+    return {
+        "selected": next((item.number for item in snapshot.objects if item.id == snapshot.selected), None),
+        "next_number": snapshot.next_number,
+        "classes": [{"name": one.name, "colour": one.colour, "key": one.key} for one in snapshot.classes],
+        "class": snapshot.current,
+        "lengths": [one.document() for one in snapshot.lengths],
+    }
+
+
+def _past(session: ShownScan, masks: PackedMasks, sources: "_Sources") -> dict:
+    """The last steps, the oldest first, back to where another model was asked.
+
+    An object that several have is written once: they name it by its place among those of now and, after them, of `objects`.
+    """
+    places = {id(item): place for place, item in enumerate(session.now.objects)}
+    objects: list[dict] = []
+    steps: list[dict] = []
+    most_bytes, rows = masks.nbytes + MAX_STEP_BYTES, 0
+    for snapshot in session.past[: -MAX_STEPS - 1 : -1]:
+        given = snapshot.given
+        if given is None or given.predictor is not session.given.predictor:
+            break
+        new = [item for item in snapshot.objects if id(item) not in places]
+        rows += sum(len(item.answers) + len(item.followed) for item in new)
+        if rows > MAX_STEP_ROWS or masks.nbytes > most_bytes:
+            break
+        for item in new:
+            places[id(item)] = len(places)
+            objects.append(_object(item, masks, sources))
+        window = None if given.window is None else list(given.window)
+        steps.append({"window": window, "objects": [places[id(item)] for item in snapshot.objects], **_facts(snapshot)})
+    return {"objects": objects, "steps": steps[::-1]}
 
 
 def _object(item: ObjectState, masks: PackedMasks, sources: "_Sources") -> dict:

@@ -7,8 +7,9 @@ from lite_medsam.prompts.class_list import MAX_CLASSES, ObjectClass, class_list
 from lite_medsam.scans.scan import Scan
 from lite_medsam.segment.choices import MAX_CHOICES, Choice
 from lite_medsam.session.answer import Answer, Source
+from lite_medsam.session.lengths import read_lengths
 from lite_medsam.session.masks import UnpackedMasks
-from lite_medsam.session.record import KIND, VERSION
+from lite_medsam.session.record import KIND, MAX_STEPS, VERSION
 from lite_medsam.session.state import MAX_NAME, ObjectState, Snapshot
 from lite_medsam.storage.strict_json import Checker
 from lite_medsam.volumes.planes import planes_of
@@ -43,7 +44,9 @@ class RecordReader:
         if document.get("version") != VERSION:
             raise check.fail("version", f"be {VERSION}; a newer program may read it", document.get("version"))
         known = ("kind", "version", "scan", "model", "engine", "window", "spacing_mm", "slice", "selected")
-        self._document = check.mapping(document, "", (*known, "next_number", "classes", "class", "objects", "sources"))
+        self._document = check.mapping(
+            document, "", (*known, "next_number", "classes", "class", "objects", "sources"), ("lengths", "past")
+        )
         shape = check.mapping(document["scan"], "scan", ("name", "shape", "values"))["shape"]
         if shape != list(scan.label_shape):
             raise check.fail("scan", f"have the shape of what is open, {list(scan.label_shape)}", str(shape))
@@ -63,28 +66,45 @@ class RecordReader:
         """The objects; they keep their ids, so that what a page has on its way is about the same ones."""
         check = self._check
         items = check.array(self._document["objects"], "objects", maximum=MAX_OBJECTS)
-        found = tuple(self._object(item, f"objects[{i}]") for i, item in enumerate(items))
-        if min(len({item.number for item in found}), len({item.id for item in found})) != len(found):
-            raise check.fail("objects", "have a number and an id of its own each")
-        return found
+        return tuple(self._object(item, f"objects[{i}]") for i, item in enumerate(items))
 
-    def snapshot(self) -> Snapshot:
-        """The objects, which of them is selected, and the number of the next one."""
+    def steps(self) -> list[tuple[Snapshot, tuple[float, float] | None]]:
+        """What was known after each step that is kept, with its window; the oldest first, the present one last."""
         check, objects = self._check, self.objects()
+        past = self._document.get("past", {"objects": [], "steps": []})
+        check.mapping(past, "past", ("objects", "steps"))
+        older = check.array(past["objects"], "past.objects", maximum=MAX_STEPS * MAX_OBJECTS)
+        pool = [*objects, *(self._object(item, f"past.objects[{i}]") for i, item in enumerate(older))]
+        found = []
+        for k, step in enumerate(check.array(past["steps"], "past.steps", maximum=MAX_STEPS)):
+            at = f"past.steps[{k}]"
+            keys = ("window", "objects", "selected", "next_number", "classes", "class", "lengths")
+            step = check.mapping(step, at, keys)
+            places = check.array(step["objects"], f"{at}.objects", maximum=MAX_OBJECTS)
+            mine = tuple(pool[check.integer(place, f"{at}.objects", 0, len(pool) - 1)] for place in places)
+            found.append((self._snapshot(step, mine), self._window(step["window"], f"{at}.window")))
+        return [*found, (self._snapshot(self._document, objects), self.window)]
+
+    def _snapshot(self, document: dict, objects: tuple[ObjectState, ...]) -> Snapshot:
+        """The objects, which of them is selected, the number of the next one, the classes and lengths."""
+        check = self._check
+        if min(len({item.number for item in objects}), len({item.id for item in objects})) != len(objects):
+            raise check.fail("objects", "have a number and an id of its own each")
         highest = max((item.number for item in objects), default=0)
-        following = check.integer(self._document["next_number"], "next_number", highest + 1, MAX_NUMBER)
-        chosen = self._document["selected"]
+        following = check.integer(document["next_number"], "next_number", highest + 1, MAX_NUMBER)
+        chosen = document["selected"]
         selected = next((item.id for item in objects if item.number == chosen), None)
         if chosen is not None and selected is None:
             raise check.fail("selected", "be the number of an object", chosen)
-        found = check.array(self._document["classes"], "classes", maximum=MAX_CLASSES)
+        found = check.array(document["classes"], "classes", maximum=MAX_CLASSES)
         entries = [check.mapping(one, f"classes[{i}]", ("name", "colour", "key")) for i, one in enumerate(found)]
         classes = self._classes(entries)
-        current = self._document["class"]
+        current = document["class"]
         named = {None, *(one.name for one in classes)}
         if not isinstance(current, (str, type(None))) or {current, *(item.label for item in objects)} - named:
             raise check.fail("classes", "hold every class that is named")
-        return Snapshot(objects, selected, following, classes=classes, current=current)
+        lengths = read_lengths(document.get("lengths", []), check, self._depth, self._hw)
+        return Snapshot(objects, selected, following, classes=classes, current=current, lengths=lengths)
 
     def _classes(self, entries: list[dict]) -> tuple[ObjectClass, ...]:
         try:

@@ -7,6 +7,7 @@ from lite_medsam.errors import PromptError
 from lite_medsam.prompts.class_list import ObjectClass
 from lite_medsam.segment.region import Region
 from lite_medsam.session.answer import Answer, ModelInput, Source
+from lite_medsam.session.lengths import Length
 from lite_medsam.volumes.prediction import Ending
 
 MAX_NAME = 60
@@ -84,6 +85,7 @@ class Snapshot:
         given: What the model is asked with; None before there is a model.
         classes: The class list, () where there is none.
         current: The class of new objects, None for none.
+        lengths: What was measured with ruler and caliper.
     """
 
     objects: tuple[ObjectState, ...] = ()
@@ -92,6 +94,7 @@ class Snapshot:
     given: ModelInput | None = None
     classes: tuple[ObjectClass, ...] = ()
     current: str | None = None
+    lengths: tuple[Length, ...] = ()
 
     def find(self, object_id: int | None) -> ObjectState:
         """The object of this id, by default the selected one.

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,16 +52,29 @@ def test_work_is_there_after_the_tab_was_closed(context, server, tmp_path):
     editor.drag((20, 20), (80, 90))
     editor.page.keyboard.press("o")
     editor.drag((90, 30), (140, 100))
-    before = seen(editor)
+    editor.tool("ruler")
+    editor.drag((10, 110), (90, 110))
+    before, (ruler,) = seen(editor), editor.view()["lengths"]
     assert len(before) == 2
     assert editor.page.evaluate(KEPT, 2) == [{"name": "noise", "objects": 2, "hasFiles": True, "isSaved": False}]
     editor.page.close()  # without a question, as a crash does
     again = Editor(context.new_page(), server[0])
-    wait_for(again, "Continue where you were? noise, 2 objects")
+    wait_for(again, "Continue where you were? noise, 2 objects, 1 length")
     button(again, "Continue").click()
     wait_for(again, "Your work is back: 2 objects")
     again.settle()
     assert seen(again) == before and again.view()["image"]["name"] == "noise"
+    assert again.page.evaluate("document.querySelector('#lm-canvas').liteMedsam.state.rulers") == [ruler]
+    again.page.click("#lm-undo")  # the steps from before can still be taken back
+    again.settle()
+    assert again.view()["lengths"] == [] and seen(again) == before
+    again.page.keyboard.press("Control+z")
+    again.settle()
+    assert seen(again)[0] == before[0] and seen(again) != before
+    for _ in range(2):
+        again.page.keyboard.press("Control+Shift+z")
+        again.settle()
+    assert seen(again) == before and again.view()["lengths"] == [ruler]
     # leaving and replacing ask, until it is saved
     asked = []
     again.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
@@ -125,6 +137,16 @@ def test_the_network_is_cut(context, server):
     wait_for(editor, "The server is back; nothing was lost.")
     editor.settle()
     assert [item["box"] for item in editor.objects()] == [[150, 150, 300, 300]]
+    # a login that is over, as after a new start of a server that asks for one
+    editor.page.route("**/component_server/", lambda route: route.fulfill(status=401))
+    editor.page.keyboard.press("o")
+    wait_for(editor, "You are not logged in any more")
+    assert "Log in again; what you have done is kept" in editor.error()
+    editor.page.unroute("**/component_server/")
+    editor.settle()  # logged in elsewhere: the page goes on
+    assert len(editor.objects()) == 2
+    editor.page.keyboard.press("Control+z")
+    editor.settle()
     for seat in list(server[1].seats._seats.values()):  # a place that was given away
         server[1].seats.release(seat)
         seat.used -= 1000
@@ -161,21 +183,3 @@ def test_kept_work_can_be_chosen_and_forgotten(context, server):
     editor.page.wait_for_selector(".lm-root[data-ready]")
     editor.page.wait_for_timeout(300)
     assert "Continue" not in editor.message() and editor.errors == []
-
-
-def test_a_login_that_is_over_says_so(context, tmp_path):
-    users = tmp_path / "users.txt"
-    users.write_text("anna:word\n")
-    with running(auth_file=Path(users)) as (url, _):
-        page = context.new_page()
-        page.goto(url)
-        page.request.post(f"{url}/login", form={"username": "anna", "password": "word"})
-        editor = Editor(page, url)
-        editor.sample("US")
-        context.clear_cookies()  # as after a new start of the server, which knows no one
-        page.keyboard.press("o")
-        wait_for(editor, "You are not logged in any more")
-        assert "Log in again; what you have done is kept" in editor.error()
-        page.request.post(f"{url}/login", form={"username": "anna", "password": "word"})
-        editor.settle()  # logged in elsewhere: the page goes on
-        assert len(editor.objects()) == 1

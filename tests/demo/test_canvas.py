@@ -69,6 +69,30 @@ def test_a_drag_makes_a_new_object_unless_it_starts_on_the_edge(editor):
     assert editor.errors == []
 
 
+TEXTS = """() => new Promise((done) => {
+  const [own, seen] = [CanvasRenderingContext2D.prototype.fillText, []];
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    seen.push([String(text), x, y]);
+    own.call(this, text, x, y);
+  };
+  document.querySelector('#lm-canvas').liteMedsam.redraw();
+  requestAnimationFrame(() => requestAnimationFrame(() => { CanvasRenderingContext2D.prototype.fillText = own; done(seen); }));
+})"""
+
+
+def test_numbers_of_objects_do_not_cover_one_another(editor):
+    editor.upload("plain.png", png_of(np.zeros((200, 300), np.uint8)))
+    for box in ([50, 50, 150, 150], [51, 51, 152, 152], [52, 52, 153, 153]):
+        editor.page.evaluate(
+            f"document.querySelector('#lm-canvas').liteMedsam.act({{op: 'box', box: {box}, new: true}})"
+        )
+    editor.settle()
+    places = {text: (x, y) for text, x, y in editor.page.evaluate(TEXTS) if text.isdigit()}
+    assert set(places) == {"1", "2", "3"}
+    for one in places.values():
+        assert sum(abs(one[0] - x) < 10 and abs(one[1] - y) < 13 for x, y in places.values()) == 1
+
+
 def test_what_lies_outside_the_picture_is_refused_with_a_word(editor):
     editor.upload("wide.png", png_of(np.zeros((60, 400), np.uint8)))
     left, top = editor.on_page(10, -40)
@@ -135,6 +159,10 @@ def test_rulers_and_calipers_stay_on_their_slice_until_they_are_removed(editor):
     assert editor.page.evaluate(f"{STATE}.rulers.map((ruler) => ruler.kind)") == ["ruler", "ruler"]
     editor.page.evaluate("document.querySelector('#lm-rulers button[title=Remove]').click()")
     assert editor.page.evaluate(f"{STATE}.rulers.length") == 1
+    editor.settle()
+    editor.page.click("#lm-undo")  # each is a step
+    editor.settle()
+    assert editor.page.evaluate(f"{STATE}.rulers.map((ruler) => ruler.to)") == ends
     assert editor.errors == []
 
 

@@ -9,6 +9,7 @@ from lite_medsam.segment.choices import overlap
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.segment.region import Region
 from lite_medsam.session.candidates import find_similar, is_same
+from lite_medsam.session.everything import find_everything
 
 
 @pytest.fixture(scope="module")
@@ -31,3 +32,18 @@ def test_most_nuclei_are_offered_and_few_things_that_are_none(predictor):
 def test_without_an_example_there_is_nothing_to_look_for(predictor):
     with pytest.raises(PromptError, match="draw a box first"):
         find_similar(predictor, np.zeros((64, 64), np.uint8), [Region.of(np.zeros((64, 64), bool))])
+
+
+def test_a_search_that_is_given_up_finds_nothing_and_works_no_longer(predictor):
+    case = make_phantom("microscopy", 1)
+    image = case.image[:160, :160]
+    example = Region.of(predictor.segment(case.image, [case.boxes[1]]).mask(0))
+    asked = []
+
+    def stop():
+        asked.append(len(asked))
+        return len(asked) == 2
+
+    assert find_everything(predictor, image, stop=stop) == [] and len(asked) == 2
+    asked.clear()
+    assert find_similar(predictor, case.image, [example], stop=stop) == [] and len(asked) == 2

@@ -15,6 +15,8 @@ from lite_medsam.prompts.class_list import class_list
 from lite_medsam.segment.predictor import Predictor
 from lite_medsam.session.classes import assigned, with_classes
 from lite_medsam.session.interactive import Session
+from lite_medsam.session.lengths import checked_lengths
+from lite_medsam.session.record import MAX_STEPS
 
 
 def through_json(session, index=0):
@@ -83,10 +85,42 @@ def test_a_record_has_everything():
                 assert getattr(new.answers[z], name) == getattr(answer, name), name
             assert (new.answers[z].previous is None) == (answer.previous is None)
     assert found.spacing_mm == (3.0, 0.25, 0.25) and found.now.next_number == session.now.next_number == 5
-    assert found.now.find(None).number == session.now.find(None).number and not found.can_undo
+    assert found.now.find(None).number == session.now.find(None).number
     assert through_json(found, 3)[0] == through_json(session, 3)[0]
     assert through_json(session, 3)[0]["slice"] == 3
     assert found.now.classes == session.now.classes and found.now.current == "vein"
+
+
+def test_the_last_steps_can_be_taken_back_afterwards():
+    session = everything()
+    session.set_window((100, 150))
+    session.measure(checked_lengths([{"kind": "ruler", "slice": 1, "from": [1, 2], "to": [80, 60]}], 5, (60, 80)))
+    session.draw_new((30, 30, 60, 50), 4)
+    found = again(session)
+    assert found.now.lengths == session.now.lengths != ()
+    steps = 0
+    while found.can_undo:
+        for one in (session, found):
+            one.undo()
+        steps += 1
+        assert masks_of(found) == masks_of(session) and found.window == session.window
+        assert found.now.lengths == session.now.lengths and found.now.classes == session.now.classes
+        assert [item.number for item in found.now.objects] == [item.number for item in session.now.objects]
+    assert steps == 18 and not session.can_undo  # all of them
+    found.redo()
+    assert found.add_object().id not in {item.id for item in again(session).now.objects}
+
+
+def test_a_record_keeps_few_steps_and_none_of_another_model():
+    session, _ = fake_session()
+    for k in range(2 * MAX_STEPS):
+        session.paint([[k, k]], 2, True)
+    document, _ = session.to_record()
+    assert len(document["past"]["steps"]) == MAX_STEPS
+    assert len(again(session).past) == MAX_STEPS
+    session.set_predictor(Predictor(FakeBackend(128), "off"))
+    session.paint([[20, 20]], 2, True)
+    assert len(session.to_record()[0]["past"]["steps"]) == 1
 
 
 def test_work_goes_on_where_it_was():
