@@ -45,4 +45,6 @@ def volume_object_of(item: LabelObject, image_hw: tuple[int, int], final: bool =
     prompts = item.prompts(final)
     first, last = min(prompts), max(prompts)
     gone = Prompt(mask=np.zeros(image_hw, bool), name=item.name, final=True)
-    return VolumeObject({z: prompts.get(z, gone) for z in range(first, last + 1)}, item.name, (first, last))
+    return VolumeObject(
+        {z: prompts.get(z, gone) for z in range(first, last + 1)}, item.name, (first, last), number=item.number
+    )

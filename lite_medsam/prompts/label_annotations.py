@@ -12,7 +12,7 @@ from lite_medsam.errors import PromptError
 from lite_medsam.images.decoding import decode
 from lite_medsam.images.outlines import fill_contours, fill_outlines
 from lite_medsam.images.size import MAX_PIXELS
-from lite_medsam.prompts.label_objects import MAX_MASK_PIXELS, LabelObject, check_names
+from lite_medsam.prompts.label_objects import MAX_MASK_PIXELS, LabelObject, check_names, with_numbers
 
 Shape = tuple[int, ...]
 _SLICE = re.compile(r"_z(\d{1,6})\.[A-Za-z0-9.]+$")
@@ -173,10 +173,11 @@ class _Collected:
         Raises:
             PromptError: If there is nothing.
         """
-        found = [LabelObject(slices, self.names[key]) for key, slices in self.masks.items() if slices]
-        if not found:
+        held = [key for key, slices in self.masks.items() if slices]
+        if not held:
             raise PromptError("labels must hold an object, got none for this picture")
-        return found
+        found = [LabelObject(self.masks[key], self.names[key]) for key in held]
+        return with_numbers(found, [key[1] if isinstance(key, tuple) and key[0] != "new" else None for key in held])
 
 
 def _slice_in(file_name: str, shape: Shape | None) -> int:

@@ -1,12 +1,12 @@
 """Objects of label files: a name, and a mask on each slice where they are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lite_medsam.errors import PromptError
-from lite_medsam.prompts.prompt_object import MAX_NAME, Prompt
+from lite_medsam.prompts.prompt_object import MAX_NAME, MAX_NUMBER, Prompt
 
 MAX_MASK_PIXELS = 8_000_000_000  # of all objects of a file together
 
@@ -18,10 +18,12 @@ class LabelObject:
     Attributes:
         slices: Slice (0 of a picture) -> (H, W) bool mask, which is not empty.
         name: What it is called.
+        number: Its value in the file, as `Prompt.number`; None where the file numbers nothing.
     """
 
     slices: Mapping[int, np.ndarray]
     name: str | None = None
+    number: int | None = None
 
     def prompts(self, final: bool) -> dict[int, Prompt]:
         """Slice -> the mask as a prompt: as the answer, or to be refined together with the box around it."""
@@ -72,6 +74,14 @@ def check_names(name: object) -> str | None:
     return name.strip()[:MAX_NAME] or None if isinstance(name, str) else None
 
 
+def with_numbers(objects: Sequence[LabelObject], numbers: Sequence[object]) -> list[LabelObject]:
+    """The objects with the numbers that their file gives them, if each has one of its own that a label map can hold."""
+    is_whole = all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= MAX_NUMBER for n in numbers)
+    if not is_whole or len(set(numbers)) < len(numbers):
+        return list(objects)
+    return [replace(item, number=number) for item, number in zip(objects, numbers, strict=True)]
+
+
 def picture_prompts(objects: Sequence[LabelObject], final: bool = True) -> list[Prompt]:
     """The objects of a picture as prompts.
 
@@ -79,7 +89,7 @@ def picture_prompts(objects: Sequence[LabelObject], final: bool = True) -> list[
         objects: With slice 0 alone.
         final: The masks are the answers; else they are refined, with the boxes around them.
     """
-    return [item.prompts(final)[0] for item in objects]
+    return [replace(item.prompts(final)[0], number=item.number) for item in objects]
 
 
 def _by_value(labels: np.ndarray, names: Mapping[int, str]) -> list[LabelObject]:
@@ -94,10 +104,12 @@ def _by_value(labels: np.ndarray, names: Mapping[int, str]) -> list[LabelObject]
     for z, inside in enumerate(held):
         for value in inside:
             slices[value][z] = planes[z] == value
-    return [
+    found = [
         LabelObject(slices[value], check_names(names.get(value)) or (None if is_counted else f"label {value}"))
         for value in values
     ]
+    # (a mask of 0 and 255 numbers nothing)
+    return found if values == [255] else with_numbers(found, [int(value) for value in values])
 
 
 def _check_size(masks: int, shape: tuple[int, ...]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.errors import CaseError, MissingExtraError, PromptError
-from lite_medsam.prompts.label_objects import LabelObject, check_names, objects_of_array
+from lite_medsam.prompts.label_objects import LabelObject, check_names, objects_of_array, with_numbers
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.itk_files import ITK_SUFFIXES, load_itk
 from lite_medsam.scans.limits import voxels_in_memory
@@ -51,7 +51,7 @@ def dicom_seg_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geome
         names = [seg.get_segment_description(number).segment_label for number in numbers]
     except Exception as error:  # pydicom and highdicom raise anything on files of other kinds
         raise PromptError(f"must be a DICOM segmentation ({type(error).__name__})") from None
-    found = []
+    found, held = [], []
     # highdicom's indices are (slice, row, column), its affine leads to left, posterior, superior
     affine = _LPS_TO_RAS @ np.asarray(volume.affine, float)
     for k, name in enumerate(names):
@@ -60,9 +60,10 @@ def dicom_seg_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geome
         slices = {z: np.ascontiguousarray(plane) for z, plane in enumerate(planes) if plane.any()}
         if slices:
             found.append(LabelObject(slices, check_names(str(name))))
+            held.append(int(numbers[k]))
     if not found:
         raise PromptError("labels must hold an object, got none")
-    return found
+    return with_numbers(found, held)
 
 
 def onto(voxels: np.ndarray, affine: np.ndarray, geometry: Geometry) -> np.ndarray:

@@ -10,6 +10,7 @@ from lite_medsam.errors import PromptError
 
 Box = tuple[float, float, float, float]  # x0, y0, x1, y1, last pixel inside
 MAX_NAME = 200
+MAX_NUMBER = 65_535  # the largest value of label maps that all writers know
 
 
 def corners_of(values: Iterable[float]) -> Box:

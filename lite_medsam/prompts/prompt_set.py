@@ -14,7 +14,7 @@ from lite_medsam.images.masks import MaskError, object_of, stored_mask
 from lite_medsam.prompts.diameter_lines import prompt_of_line
 from lite_medsam.prompts.label_files import label_kind, read_label_objects
 from lite_medsam.prompts.label_objects import picture_prompts
-from lite_medsam.prompts.prompt_object import MAX_NAME, Prompt, as_prompts, corners_of, validate
+from lite_medsam.prompts.prompt_object import MAX_NAME, MAX_NUMBER, Prompt, as_prompts, corners_of, validate
 from lite_medsam.prompts.protocol import (
     PROMPTS_DIR,
     Protocol,
@@ -54,7 +54,6 @@ MAX_OBJECTS = 100_000
 MAX_POINTS = 10_000  # per object
 MAX_MASKS = 1_000  # each is as large as the image
 MAX_COORDINATE = 1e9
-MAX_NUMBER = 65_535  # the largest value of label maps that all writers know
 
 
 def load_prompts(path: str | os.PathLike, image_hw: tuple[int, int] | None = None) -> list[Prompt]:

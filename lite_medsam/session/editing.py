@@ -153,9 +153,13 @@ def with_labels(
         objects: In display coordinates.
         new_object: Makes an object of a name beside those of a snapshot.
     """
+    numbers = [item.number for item in objects if item.number is not None]
+    # numbers of the file stay where none of them was given to an object here, and label maps have room for those to come
+    is_free = 0 < len(numbers) == len(objects) and snapshot.next_number <= min(numbers) <= max(numbers) < 2**15
     for item in objects:
         answers = {z: Answer(painted=Region.of(mask)) for z, mask in sorted(item.slices.items())}
         name = " ".join((item.name or "").split())[:MAX_NAME].strip()
-        made = new_object(name if name.isprintable() and name else None, snapshot)
+        beside = replace(snapshot, next_number=item.number) if is_free and item.number is not None else snapshot
+        made = new_object(name if name.isprintable() and name else None, beside)
         snapshot = snapshot.with_object(replace(made, answers=answers))
     return snapshot

@@ -614,6 +614,9 @@ def test_masks_open_beside_the_picture_as_objects(fake_desk):
     assert "other.png" in error and "(60, 80)" in error
     assert len(page.ask("look")["view"]["objects"]) == 2
     assert not page.ask("undo")["view"]["objects"]
+    for name in ("first.png", "again.png"):  # numbers of the file, until they were given to somebody here
+        objects = page.upload((name, png_of(np.array([0, 7, 3], np.uint8)[labels])), op="masks")["view"]["objects"]
+    assert [item["number"] for item in objects] == [3, 7, 8, 9]
     case = make_phantom_volume("ct")
     page.ask("sample", name="3D_ct")
     file = io.BytesIO()

@@ -132,6 +132,32 @@ def test_labels_out_in_and_out_again_are_equal(kind, labels, tmp_path):
     assert [outputs[0][name] for name in same] == [outputs[1][name] for name in same]
 
 
+@pytest.mark.parametrize("ending", ["_label.png", ".npz", "_coco.json", "_labelme.json", "_polygons.json"])
+def test_numbers_come_back_where_some_are_missing(ending, labels, tmp_path):
+    """Objects that were removed leave gaps, and the first one in a file need not have the smallest number."""
+    (tmp_path / "scan.png").write_bytes(png_bytes(IMAGE))
+    wanted = np.array([0, 7, 0, 3], np.uint8)[labels]
+    (tmp_path / "a.png").write_bytes(label_png(wanted))
+    for out, given in (("1", tmp_path / "a.png"), ("2", tmp_path / "1" / f"scan{ending}")):
+        job = Job(tmp_path / "scan.png", tmp_path / out / "scan", prompt_file=given)
+        options = SegmentOptions(("npz", "label", "coco", "labelme", "polygons"))
+        record = run_job(Predictor(FakeBackend()), job, options)
+        assert np.array_equal(np.load(tmp_path / out / "scan.npz")["segs"], wanted)
+        assert {item["id"]: item["area_px"] for item in record["objects"]} == {v: (wanted == v).sum() for v in (3, 7)}
+    assert (tmp_path / "1/scan_label.png").read_bytes() == (tmp_path / "2/scan_label.png").read_bytes()
+
+
+def test_a_mask_of_0_and_255_is_object_1_and_numbers_that_no_label_map_holds_are_none(labels, tmp_path):
+    for kind in ("png", "npz"):
+        assert load_prompts(KINDS[kind](tmp_path, (labels == 1).astype(np.uint8) * 255))[0].number is None
+    assert [prompt.number for prompt in load_prompts(KINDS["npz"](tmp_path, labels * np.int64(40_000)))] == [None] * 3
+    document = json.loads(annotated(tmp_path / "a", "coco", labels).read_text())
+    for annotation in document["annotations"]:
+        annotation["object_id"] = f"cell {annotation['object_id']}"
+    (tmp_path / "b.json").write_text(json.dumps(document))
+    assert [prompt.number for prompt in load_prompts(tmp_path / "b.json")] == [None] * 3
+
+
 def test_overlapping_objects_keep_their_masks(tmp_path):
     masks = np.zeros((2, 40, 60), bool)
     masks[0, 5:20, 5:20] = masks[1, 10:30, 10:30] = True
@@ -159,7 +185,7 @@ def test_masks_of_volumes_come_back(kind, volume_labels, tmp_path):
         for z, prompt in item.prompts.items():
             stack[z] = prompt.mask
         assert np.array_equal(stack, volume_labels == value)
-    assert objects[0].z_range == (1, 4) and len(objects) == 2
+    assert objects[0].z_range == (1, 4) and [item.number for item in objects] == [1, 2]
     if kind in ("coco", "polygons"):
         assert [item.name for item in objects] == ["liver", "cyst"]
 
@@ -167,10 +193,13 @@ def test_masks_of_volumes_come_back(kind, volume_labels, tmp_path):
 def test_a_volume_is_segmented_as_its_labels_say(volume_labels, tmp_path):
     image = RNG.integers(0, 256, volume_labels.shape, np.uint8)
     write(tmp_path / "3D_CT_a.npz", npz(imgs=image, is_volume=np.array(True)))
-    write(tmp_path / "labels.npz", npz(segs=volume_labels))
-    job = Job(tmp_path / "3D_CT_a.npz", tmp_path / "out" / "a", prompt_file=tmp_path / "labels.npz")
-    run_job(Predictor(FakeBackend()), job, SegmentOptions(("npz", "coco")))
-    assert np.array_equal(np.load(tmp_path / "out" / "a.npz")["segs"], volume_labels)
+    # (what begins on the first slice has the larger number)
+    wanted = np.array([0, 9, 4], np.uint8)[volume_labels]
+    write(tmp_path / "labels.npz", npz(segs=wanted))
+    for given in (tmp_path / "labels.npz", tmp_path / "out" / "a_coco.json"):
+        job = Job(tmp_path / "3D_CT_a.npz", tmp_path / "out" / "a", prompt_file=given)
+        run_job(Predictor(FakeBackend()), job, SegmentOptions(("npz", "coco")))
+        assert np.array_equal(np.load(tmp_path / "out" / "a.npz")["segs"], wanted)
 
 
 @needs_nibabel
