@@ -122,7 +122,7 @@ def open_masks(upload: Upload, scan: Scan) -> list[LabelObject]:
     path, shown = upload.path(0), clean_name(upload.names[0])
     shape = scan.label_shape
     try:
-        return read_label_objects(path, shape, scan.geometry, scan.name)
+        return read_label_objects(path, shape, scan.geometry, scan.name, scan.dicom)
     except PromptError as error:
         raise PromptError(str(error).replace(str(path), shown).replace(path.name, shown)) from None
 

@@ -145,8 +145,8 @@ class Asked:
             PromptError: If it can't be read, or is for something else.
         """
         assert self.label_file is not None
-        geometry = None if scan is None else scan.geometry
-        return prompts_from_labels(self.label_file, shape, geometry, final=not self.refine, stem=stem)
+        geometry, source = (None, None) if scan is None else (scan.geometry, scan.dicom)
+        return prompts_from_labels(self.label_file, shape, geometry, final=not self.refine, stem=stem, source=source)
 
 
 def given_objects(job: Job, coordinates: str = "voxel", refine: bool = False, axis: str | None = None) -> Asked:

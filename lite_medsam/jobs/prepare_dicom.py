@@ -130,7 +130,7 @@ RAW/**/ any DICOM files: CT, MR, PET, ... and SEG; or a ZIP of them, or a DICOMD
         values: dict[str, int] = {}
         overlap = 0
         for path in item.labels:
-            for found in dicom_seg_objects(path, labels.shape, scan.geometry):
+            for found in dicom_seg_objects(path, labels.shape, scan.geometry, scan.dicom):
                 name = found.name or f"segment {len(values) + 1}"
                 value = values.setdefault(name, len(values) + 1)
                 for z, mask in found.slices.items():

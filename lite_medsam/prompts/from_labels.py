@@ -9,6 +9,7 @@ from lite_medsam.prompts.label_objects import LabelObject, picture_prompts
 from lite_medsam.prompts.prompt_object import Prompt
 from lite_medsam.prompts.volume_objects import VolumeObject
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.scan import DicomSource
 
 
 def prompts_from_labels(
@@ -18,6 +19,7 @@ def prompts_from_labels(
     *,
     final: bool = True,
     stem: str = "",
+    source: DicomSource | None = None,
 ) -> list[Prompt] | list[VolumeObject]:
     """The objects of a label file as prompts, in display coordinates.
 
@@ -29,12 +31,13 @@ def prompts_from_labels(
         geometry: Of the scan.
         final: The masks are taken as they are; else the model refines them.
         stem: The picture's name, for COCO of several pictures.
+        source: The DICOM images of the scan, `scan.dicom`.
 
     Raises:
         PromptError: If the file can't be read or is for something else.
         MissingExtraError: If nibabel or highdicom is needed and not installed.
     """
-    objects = read_label_objects(path, shape, geometry, stem)
+    objects = read_label_objects(path, shape, geometry, stem, source)
     if len(shape) == 2:
         return picture_prompts(objects, final)
     return [volume_object_of(item, (shape[1], shape[2]), final) for item in objects]

@@ -25,6 +25,7 @@ from lite_medsam.prompts.label_volumes import dicom_seg_objects, nifti_objects, 
 from lite_medsam.scans.dicom import is_dicom
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.itk_files import ITK_SUFFIXES
+from lite_medsam.scans.scan import DicomSource
 from lite_medsam.storage.paths import shown_path
 from lite_medsam.storage.strict_json import read_json
 
@@ -65,7 +66,11 @@ def label_kind(path: str | os.PathLike) -> str | None:
 
 
 def read_label_objects(
-    path: str | os.PathLike, shape: tuple[int, ...] | None = None, geometry: Geometry | None = None, stem: str = ""
+    path: str | os.PathLike,
+    shape: tuple[int, ...] | None = None,
+    geometry: Geometry | None = None,
+    stem: str = "",
+    source: DicomSource | None = None,
 ) -> list[LabelObject]:
     """Reads the objects of a label file.
 
@@ -75,6 +80,7 @@ def read_label_objects(
         shape: (H, W) or (D, H, W) of what they are for; None: a picture of the size that the file says.
         geometry: Of that scan, for NIfTI and DICOM-SEG, which lie in the patient.
         stem: The picture's name without ending, for COCO of several pictures.
+        source: The images of that scan, for DICOM-SEG that refers to them.
 
     Returns:
         The objects in display coordinates, in the order of the file; of a label map in that of its values.
@@ -88,6 +94,8 @@ def read_label_objects(
     try:
         if kind is None:
             raise PromptError(f"must be a label file of a known kind: {', '.join(KINDS)}")
+        if kind == "dicom":
+            return dicom_seg_objects(path, shape, geometry, source)
         return _read(path, kind, shape, geometry, stem)
     except (CaseError, PromptError) as error:
         text = str(error)
@@ -107,8 +115,6 @@ def _read(path: Path, kind: str, shape: Any, geometry: Geometry | None, stem: st
         return _zip_objects(path, shape)
     if kind == "nifti":
         return nifti_objects(path, shape, geometry)
-    if kind == "dicom":
-        return dicom_seg_objects(path, shape, geometry)
     if kind == "picture":
         return _picture_objects(path, shape)
     if kind == "yolo":

@@ -76,10 +76,10 @@ def check_names(name: object) -> str | None:
 
 def with_numbers(objects: Sequence[LabelObject], numbers: Sequence[object]) -> list[LabelObject]:
     """The objects with the numbers that their file gives them, if each has one of its own that a label map can hold."""
-    is_whole = all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= MAX_NUMBER for n in numbers)
-    if not is_whole or len(set(numbers)) < len(numbers):
+    held = [n for n in numbers if isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= MAX_NUMBER]
+    if len(set(held)) < len(objects):
         return list(objects)
-    return [replace(item, number=number) for item, number in zip(objects, numbers, strict=True)]
+    return [replace(item, number=number) for item, number in zip(objects, held, strict=True)]
 
 
 def picture_prompts(objects: Sequence[LabelObject], final: bool = True) -> list[Prompt]:

@@ -1,6 +1,8 @@
 """Label volumes: NIfTI and DICOM-SEG on the voxels of their scan, and TIFF of several pages."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +12,11 @@ from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.itk_files import ITK_SUFFIXES, load_itk
 from lite_medsam.scans.limits import voxels_in_memory
 from lite_medsam.scans.nifti import load_nifti
+from lite_medsam.scans.scan import DicomSource
 
 _NEAR = 0.02  # of a voxel: frames that differ by less are one
+_INSIDE = 0.5  # of a fractional segmentation, as of a binary one
+_NO_ANSWER = (AttributeError, KeyError, RuntimeError, ValueError)  # of highdicom, to what a file does not say
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -31,8 +36,17 @@ def nifti_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geometry 
     return objects_of_array(placed, shape or placed.shape)
 
 
-def dicom_seg_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geometry | None) -> list[LabelObject]:
+def dicom_seg_objects(
+    path: Path, shape: tuple[int, ...] | None, geometry: Geometry | None, source: DicomSource | None = None
+) -> list[LabelObject]:
     """The objects of a DICOM segmentation, one for each segment, in the slices of the scan.
+
+    Args:
+        path: The file.
+        shape: (H, W) or (D, H, W) of what they are for; None: the scan's.
+        geometry: Of the scan.
+        source: The images of the scan; frames that refer to them lie on them, whatever their places are: slices that are shifted
+            or unevenly spaced are no volume to highdicom.
 
     Raises:
         PromptError: If it is no segmentation, or lies on other voxels than the scan.
@@ -46,16 +60,14 @@ def dicom_seg_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geome
         raise PromptError("DICOM-SEG lies in the patient: give it with its scan")
     try:
         seg = highdicom.seg.segread(path)
-        volume = seg.get_volume(combine_segments=False)
         numbers = list(seg.segment_numbers)
         names = [seg.get_segment_description(number).segment_label for number in numbers]
     except Exception as error:  # pydicom and highdicom raise anything on files of other kinds
         raise PromptError(f"must be a DICOM segmentation ({type(error).__name__})") from None
+    voxels = _voxels_of(seg, geometry, source)
     found, held = [], []
-    # highdicom's indices are (slice, row, column), its affine leads to left, posterior, superior
-    affine = _LPS_TO_RAS @ np.asarray(volume.affine, float)
     for k, name in enumerate(names):
-        placed = geometry.cut(onto(np.asarray(volume.array)[..., k] > 0, affine, geometry))
+        placed = geometry.cut(voxels(k))
         planes = placed if placed.shape == shape or shape is None or len(shape) == 3 else placed[:1]
         slices = {z: np.ascontiguousarray(plane) for z, plane in enumerate(planes) if plane.any()}
         if slices:
@@ -64,6 +76,47 @@ def dicom_seg_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geome
     if not found:
         raise PromptError("labels must hold an object, got none")
     return with_numbers(found, held)
+
+
+def _voxels_of(seg: Any, geometry: Geometry, source: DicomSource | None) -> Callable[[int], np.ndarray]:
+    """Segment (from 0) -> (i, j, k) bool in the order of the scan's file.
+
+    Raises:
+        PromptError: If its frames lie on other voxels than the scan.
+    """
+    held = None if source is None else _by_reference(seg, geometry, source)
+    if held is None:
+        try:
+            volume = seg.get_volume(combine_segments=False)
+        except _NO_ANSWER:  # its frames are no even stack; that they lie on the images, they need not say
+            held = None if source is None else _by_reference(seg, geometry, source, ignore_spatial_locations=True)
+        else:
+            # highdicom's indices are (slice, row, column), its affine leads to left, posterior, superior
+            affine, stack = _LPS_TO_RAS @ np.asarray(volume.affine, float), np.asarray(volume.array)
+            return lambda k: onto(stack[..., k] >= _INSIDE, affine, geometry)
+    if held is None:
+        raise PromptError(
+            "its frames must refer to the images of the scan, or be an even stack of slices; give it with the series that it "
+            "was made on"
+        )
+    return lambda k: (held[..., k] >= _INSIDE).transpose(2, 1, 0)
+
+
+def _by_reference(seg: Any, geometry: Geometry, source: DicomSource, **how: bool) -> np.ndarray | None:
+    """(k, j, i, segments) in the order of the scan's file; None where its frames do not refer to the scan's images."""
+    columns, rows, slices = (*geometry.file_shape, 1)[:3]
+    try:
+        referred = {str(uids[-1]) for uids in seg.get_source_image_uids()}
+        if (seg.Rows, seg.Columns) != (rows, columns) or not referred <= set(source.instances):
+            return None
+        how |= {"assert_missing_frames_are_empty": True}
+        if source.frames:
+            held = seg.get_pixels_by_source_frame(source.instances[0], [frame + 1 for frame in source.frames], **how)
+        else:
+            held = seg.get_pixels_by_source_instance(list(source.instances), **how)
+    except _NO_ANSWER:
+        return None
+    return held if len(held) == slices else None
 
 
 def onto(voxels: np.ndarray, affine: np.ndarray, geometry: Geometry) -> np.ndarray:

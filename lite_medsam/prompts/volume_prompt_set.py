@@ -29,6 +29,7 @@ from lite_medsam.prompts.spatial_objects import MM, SpatialObject, spatial_from_
 from lite_medsam.prompts.volume_coordinates import AXES, Frame, frame_of, slice_axis, volume_to_display
 from lite_medsam.prompts.volume_objects import VolumeObject, as_box, seeds_from_boxes
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.scan import DicomSource
 from lite_medsam.storage.strict_json import Checker, read_json
 
 MAX_SLICE = 10**6
@@ -72,13 +73,16 @@ def volume_prompt_files(objects: Iterable[VolumeObject], stem: str = "prompts") 
     return {**files, f"{stem}.json": (text + "\n").encode()}
 
 
-def load_volume_prompts(path: str | os.PathLike, geometry: Geometry | None = None) -> list[VolumeObject]:
+def load_volume_prompts(
+    path: str | os.PathLike, geometry: Geometry | None = None, source: DicomSource | None = None
+) -> list[VolumeObject]:
     """Reads the prompts of a volume, as `volume_prompt_files` writes them, in display coordinates; label files as well.
 
     Args:
         path: The file.
         geometry: Of the volume; needed for files whose coordinates are voxels of the medical file. A file that does not name
             its coordinates has display coordinates here.
+        source: The DICOM images of the volume, `scan.dicom`, for segmentations that refer to them.
 
     Raises:
         PromptError: If the file or a mask is missing or not valid, or its coordinates can't be brought into the slices of
@@ -87,7 +91,7 @@ def load_volume_prompts(path: str | os.PathLike, geometry: Geometry | None = Non
     if label_kind(path) is not None:
         if geometry is None:
             raise PromptError(f"{path}: is a label file, which needs the geometry of the scan; pass scan.geometry")
-        items = read_label_objects(path, geometry.shape, geometry)
+        items = read_label_objects(path, geometry.shape, geometry, source=source)
         return [volume_object_of(item, geometry.shape[1:]) for item in items]
     objects, frame = read_volume_prompts(path, "display")
     is_spatial = any(isinstance(item, SpatialObject) for item in objects)

@@ -13,8 +13,11 @@ from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.sr.codedict import codes  # noqa: E402
 from pydicom.uid import EnhancedMRImageStorage, generate_uid  # noqa: E402
 
-from lite_medsam.errors import CaseError  # noqa: E402
+from lite_medsam.errors import CaseError, PromptError  # noqa: E402
+from lite_medsam.prompts.label_files import read_label_objects  # noqa: E402
+from lite_medsam.prompts.volume_prompt_set import load_volume_prompts  # noqa: E402
 from lite_medsam.results.dicom_seg import Algorithm, Segment, save_dicom_seg  # noqa: E402
+from lite_medsam.results.dicom_seg_source import source_headers  # noqa: E402
 from lite_medsam.scans.reading import load_volume  # noqa: E402
 
 ALGORITHM = Algorithm("lite-medsam", "ab" * 32, "1.0")
@@ -120,6 +123,81 @@ def test_another_cut_and_an_empty_object(tmp_path):
     assert one.SOPInstanceUID == two.SOPInstanceUID  # the same result is the same object
     save_dicom_seg(tmp_path / "c", labels * 0, scan.geometry, scan.dicom, SEGMENTS[:1], ALGORITHM)
     assert not hd.seg.segread(tmp_path / "c").pixel_array.any()
+
+
+def placed(folder, step, places):
+    """A series whose slices are at these multiples of the step."""
+    write_series(folder, step=step, **TAGS)
+    for path in folder.iterdir():
+        data = pydicom.dcmread(path)
+        k = round((data.ImagePositionPatient[2] - 30) / step[2])
+        data.ImagePositionPatient = [round(a + b * places[k], 5) for a, b in zip((-10.0, -20, 30), step, strict=True)]
+        data.save_as(path)
+    return folder
+
+
+@pytest.mark.parametrize("seg_type", ["binary", "labelmap"])
+@pytest.mark.parametrize(
+    ("step", "places"),
+    [((0, 0, 2.5), (0, 1, 2, 3, 4)), ((0, 0.8, 2.5), (0, 1, 2, 3, 4)), ((0, 0, 2.5), (0, 1, 2, 4, 5)),
+     ((0, 0, 2.5), (0, 2, 2.5, 3, 4)), ((0, 0, 2.5), (0, 0.8, 2.2, 3.1, 4.5))],
+    ids=["even", "tilted gantry", "a slice missing", "closer in places", "uneven"],
+)  # fmt: skip
+def test_they_open_again_on_the_slices_that_they_were_made_on(tmp_path, step, places, seg_type):
+    scan = load_volume(placed(tmp_path / "s", step, places))
+    labels, path = labels_of(scan.values.shape), tmp_path / "seg.dcm"
+    save_dicom_seg(path, labels, scan.geometry, scan.dicom, SEGMENTS, ALGORITHM, seg_type)
+    for view in (scan, scan.across(0)):
+        objects = read_label_objects(path, view.label_shape, view.geometry, source=view.dicom)
+        assert np.array_equal(drawn(objects, view.label_shape), view.geometry.cut(scan.geometry.uncut(labels)))
+    single = labels * (np.arange(5) == 3)[:, None, None]  # one frame has no slice distance of its own
+    save_dicom_seg(path, single, scan.geometry, scan.dicom, SEGMENTS, ALGORITHM, seg_type)
+    objects = load_volume_prompts(path, scan.geometry, scan.dicom)
+    assert [(item.z_range, np.array_equal(item.prompts[3].mask, single[3] > 0)) for item in objects] == [((3, 3), True)]
+
+
+@pytest.mark.parametrize("places", [[5.0, 0.0, 2.5], [9.0, 0.0, 2.5]], ids=["even", "uneven"])
+def test_those_of_an_enhanced_file_open_again(tmp_path, places):
+    scan = load_volume(enhanced(tmp_path / "a.dcm", places))
+    labels = np.zeros(scan.values.shape, np.uint8)
+    labels[0, 1:3], labels[2, 4], labels[1, 2, 3:] = 1, 2, 2
+    save_dicom_seg(tmp_path / "seg.dcm", labels, scan.geometry, scan.dicom, SEGMENTS, ALGORITHM)
+    objects = read_label_objects(tmp_path / "seg.dcm", scan.label_shape, scan.geometry, source=scan.dicom)
+    assert np.array_equal(drawn(objects, scan.label_shape), labels)
+
+
+def test_a_segmentation_of_other_images_is_told_from_no_segmentation(tmp_path):
+    scan = load_volume(placed(tmp_path / "s", (0, 0.8, 2.5), (0, 1, 2, 3, 4)))
+    path = tmp_path / "seg.dcm"
+    save_dicom_seg(path, labels_of(scan.values.shape), scan.geometry, scan.dicom, SEGMENTS, ALGORITHM)
+    other = load_volume(write_series(tmp_path / "t", **TAGS))
+    with pytest.raises(PromptError, match="refer to the images of the scan"):
+        read_label_objects(path, other.label_shape, other.geometry, source=other.dicom)
+    with pytest.raises(PromptError, match="must be a DICOM segmentation"):
+        read_label_objects(next((tmp_path / "t").iterdir()), other.label_shape, other.geometry, source=other.dicom)
+
+
+def test_half_of_a_probability_is_inside(tmp_path):
+    scan = load_volume(write_series(tmp_path / "s", **TAGS))
+    images = source_headers(scan.dicom)
+    sure = np.zeros(scan.values.shape, np.float32)
+    sure[1:4, 1:5, 1:6], sure[2, 2:4, 2:4] = 0.2, 0.9
+    code = codes.SCT.AnatomicalStructure
+    what = hd.seg.SegmentDescription(1, "a", code, code, hd.seg.SegmentAlgorithmTypeValues.MANUAL)
+    uids = [generate_uid(), 1, generate_uid(), 1]
+    seg = hd.seg.Segmentation(images, sure, "FRACTIONAL", [what], *uids, "a", "b", "1", "1")
+    seg.save_as(tmp_path / "seg.dcm")
+    for source in (scan.dicom, None):
+        objects = read_label_objects(tmp_path / "seg.dcm", scan.label_shape, scan.geometry, source=source)
+        assert np.array_equal(drawn(objects, scan.label_shape), sure > 0.5)
+
+
+def drawn(objects, shape):
+    labels = np.zeros(shape, np.uint8)
+    for item in objects:
+        for z, mask in item.slices.items():
+            labels[z][mask] = item.number
+    return labels
 
 
 def test_names_codes_algorithm_and_patient(tmp_path):
