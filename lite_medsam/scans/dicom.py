@@ -19,7 +19,7 @@ from lite_medsam.scans.dicom_fields import (
     slice_distance,
 )
 from lite_medsam.scans.dicom_files import candidates, is_dicom, named_header, one_line_errors, read_dataset, read_header
-from lite_medsam.scans.dicom_order import affine_of, frame_order, slice_order
+from lite_medsam.scans.dicom_order import affine_of, frame_order, slice_order, uneven_note
 from lite_medsam.scans.dicom_pixels import pixel_values, without_padding
 from lite_medsam.scans.dicom_study import choose_series, find_series, study_files
 from lite_medsam.scans.geometry import Geometry
@@ -51,7 +51,7 @@ def load_dicom_file(path: str | os.PathLike, max_voxels: int) -> Scan:
         dataset = read_dataset(path)
         refuse_zeiss(dataset)
         values, padding = pixel_values(dataset, form)
-        order, positions = frame_order(dataset, form.frames)
+        order, positions, no_stack = frame_order(dataset, form.frames)
         notes = []
         if order is not None:
             if (np.diff(order) < 0).any():
@@ -59,7 +59,7 @@ def load_dicom_file(path: str | os.PathLike, max_voxels: int) -> Scan:
             values, padding = values[order], None if padding is None else padding[order]
         if form.frames == 1:
             values, padding = values[0], None if padding is None else padding[0]
-        scan = _scan(values, padding, dataset, positions, notes)
+        scan = _scan(values, padding, dataset, positions, notes, no_stack)
         frames = tuple(range(form.frames) if order is None else order.tolist()) if form.frames > 1 else ()
         instance = str(dataset.get("SOPInstanceUID") or "")
         return replace(scan, dicom=DicomSource(path, (instance,), frames, _heights(positions, dataset)))
@@ -173,8 +173,14 @@ def _checked_series(headers: list, max_voxels: int) -> list[PixelFormat]:
 
 
 def _scan(
-    values: np.ndarray, padding: np.ndarray | None, dataset, positions: np.ndarray | None, notes: list[str]
+    values: np.ndarray,
+    padding: np.ndarray | None,
+    dataset,
+    positions: np.ndarray | None,
+    notes: list[str],
+    no_stack: str | None = None,
 ) -> Scan:
+    """`no_stack` says why the slices have no distance, whatever the tags say."""
     is_volume = values.ndim == 4 or (values.ndim == 3 and not _is_colour(dataset))
     modality = MODALITY.get(str(dataset.get("Modality") or "").strip())
     values, padded, padding_note = without_padding(values, padding)
@@ -187,9 +193,10 @@ def _scan(
     in_plane, size_note = pixel_spacing(dataset)
     between = None
     if positions is not None and len(positions) > 1 and axes is not None:
-        between, distance_note = float(np.median(np.diff(positions @ np.cross(*axes)))), None
+        steps = np.diff(positions @ np.cross(*axes))
+        between, distance_note = float(np.median(steps)), uneven_note(steps)
     elif is_volume:
-        between, distance_note = slice_distance(dataset)
+        between, distance_note = slice_distance(dataset) if no_stack is None else (None, no_stack)
     else:
         distance_note = None
     spacing: tuple[float, ...] | None = in_plane

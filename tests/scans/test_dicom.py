@@ -215,7 +215,30 @@ def test_an_enhanced_file_sorts_its_frames(tmp_path):
     }
     scan = load_volume(write(tmp_path / "a.dcm", frames, Modality="MR", **tags))
     assert scan.values[:, 0, 0].tolist() == [-5, 5, 15]
-    assert scan.spacing_mm == pytest.approx((1.5, 0.4, 0.3))
+    assert scan.spacing_mm == pytest.approx((1.5, 0.4, 0.3)) and not any("unevenly" in note for note in scan.notes)
+    per_frame[0].PlanePositionSequence[0].ImagePositionPatient = [0, 0, 6.5]
+    assert any("1.5 to 5 mm" in note for note in load_volume(write(tmp_path / "b.dcm", frames, **tags)).notes)
+
+
+@pytest.mark.parametrize(
+    ("places", "turned", "says"),
+    [([0, 2, 4, 0, 2, 4], (), "at one place"), ([0, 2, 4, 6, 8, 10], (3, 4, 5), "different directions")],
+    ids=["two phases", "two stacks"],
+)
+def test_frames_that_are_no_stack_have_no_distance(tmp_path, places, turned, says):
+    measures, per_frame = Dataset(), []
+    measures.PixelSpacing, measures.SliceThickness = [0.4, 0.3], 2
+    for k, z in enumerate(places):
+        group, place, orientation = Dataset(), Dataset(), Dataset()
+        place.ImagePositionPatient = [0, 0, z]
+        orientation.ImageOrientationPatient = [1, 0, 0, 0, 0, -1] if k in turned else AXIAL
+        group.PlanePositionSequence, group.PlaneOrientationSequence = [place], [orientation]
+        group.PixelMeasuresSequence = [measures]
+        per_frame.append(group)
+    frames = np.stack([np.full((6, 7), k, np.int16) for k in range(6)])
+    scan = load_volume(write(tmp_path / "a.dcm", frames, Modality="MR", PerFrameFunctionalGroupsSequence=per_frame))
+    assert scan.values[:, 0, 0].tolist() == [0, 1, 2, 3, 4, 5] and scan.spacing_mm == (0.4, 0.3)
+    assert any(says in note and "volumes in px" in note for note in scan.notes)
 
 
 def test_ultrasound_knows_its_size_from_its_region(tmp_path):
