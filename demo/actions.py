@@ -76,7 +76,8 @@ class Desk:
                 # sent again because its answer was lost on the way: what it asks for has been done
                 is_again = isinstance(mark, str) and mark == seat.answered and name not in REPEATABLE
                 more = {} if is_again else operation(self, seat, request) or {}
-                seat.answered = mark if isinstance(mark, str) and len(mark) < 80 else None
+                # (a list to choose from comes again: nothing has been done yet)
+                seat.answered = mark if isinstance(mark, str) and len(mark) < 80 and "choose" not in more else None
                 unit = checked_unit(request.get("unit"))
                 index = whole_of(request.get("slice", 0), "slice")
                 if seat.session is not None:

@@ -237,6 +237,8 @@ def add_endpoints(desk: Desk) -> None:
             raise gr.Error(str(error), print_exception=False) from None
         except (ValueError, ImportError) as error:
             raise gr.Error(" ".join(str(error).split())[:500], print_exception=False) from None
+        except MemoryError:
+            raise gr.Error("not enough memory for this; use a smaller file", print_exception=False) from None
         # a folder that nobody can guess; Gradio serves it to the caller and removes it with its other files
         remove_old(_served_folder())
         folder = Path(tempfile.mkdtemp(prefix="out-", dir=_served_folder()))

@@ -119,7 +119,8 @@ def open_masks(upload: Upload, scan: Scan) -> list[LabelObject]:
     Raises:
         PromptError: If it is no such file, or is for something else.
     """
-    path, shown = upload.path(0), clean_name(upload.names[0])
+    path = upload.source if upload.source.is_file() else upload.path(0)  # (of a header and its data the header)
+    shown = clean_name(upload.names[0])
     shape = scan.label_shape
     try:
         return read_label_objects(path, shape, scan.geometry, scan.name, scan.dicom)

@@ -8,7 +8,7 @@ from pathlib import Path
 from .fields import Refused
 
 # files that name the ones beside them, or say in their name what they hold
-_NAMING = (".xml", ".oct", ".mhd", ".img")
+_NAMING = (".xml", ".oct", ".mhd", ".nhdr", ".img")
 
 
 class Upload:

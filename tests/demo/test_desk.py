@@ -626,3 +626,24 @@ def test_masks_open_beside_the_picture_as_objects(fake_desk):
     assert answer["ok"] and len(answer["view"]["objects"]) == len(wanted)
     for item, value in zip(answer["view"]["objects"], wanted, strict=True):
         assert item["slices"] == np.flatnonzero((case.label == value).any((1, 2))).tolist()
+
+
+@pytest.mark.parametrize("ending", [".mhd", ".nhdr"])
+def test_a_header_and_its_data_are_a_volume_and_are_masks(fake_desk, tmp_path, ending):
+    sitk = pytest.importorskip("SimpleITK")
+    rng, page = np.random.default_rng(0), Page(fake_desk)
+    labels = np.zeros((4, 20, 30), np.uint8)
+    labels[1:3, 4:12, 5:15] = 3
+    for name, array in (("scan", rng.integers(0, 900, labels.shape, np.int16)), ("mask", labels)):
+        sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / f"{name}{ending}"))
+    files = {
+        name: sorted(((path.name, path.read_bytes()) for path in tmp_path.glob(f"{name}.*")), reverse=ending == ".mhd")
+        for name in ("scan", "mask")
+    }
+    assert len(files["scan"]) == 2
+    answer = page.upload(*files["scan"])
+    assert answer["ok"] and answer["view"]["image"]["slices"] == 4, answer
+    answer = page.upload(*files["mask"], op="masks")
+    assert answer["ok"], answer
+    (item,) = answer["view"]["objects"]
+    assert item["number"] == 3 and item["slices"] == [1, 2]
