@@ -24,6 +24,11 @@ const findCandidates = async (kind) => {
   const { found, slice } = answer.candidates;
   Object.assign(offer, { slice, kind, opened: state.opened, found: found.map((item) => ({ ...item, shape: maskShape(item.mask, OFFERED) })) });
   if (!found.length) say(kind === "similar" ? "Nothing more like this one was found." : "Nothing was found.", { sticky: true, id: "offer" });
+  showSheet(false); // on a phone the picture is what counts now, and the panel's buttons are away
+  if (found.length && !ui.panel.offsetParent) {
+    say(`${found.length} found. Dotted outlines are taken, faint ones left; a tap on one changes that.`,
+      { sticky: true, id: "offer", action: ["Accept", acceptOffer] });
+  }
   offer.slider.value = 100 * SURE_ENOUGH;
   showOffer();
 };
@@ -38,10 +43,12 @@ const giveUpSearch = () => {
 
 const endOffer = () => {
   offer.found = [];
+  forgetSaid((old) => old.id === "offer");
   showOffer();
 };
 
 const acceptOffer = async () => {
+  if (!takenNumbers().length) return;
   const answer = await act({ op: "accept", chosen: takenNumbers() });
   if (answer.ok) endOffer();
 };

@@ -10,7 +10,7 @@ const welcomePart = () => {
   ui.cards = h("div", { className: "lm-cards" }, ...Array.from({ length: 8 }, () => h("div", { className: "lm-card lm-coming" })));
   ui.welcome = h("div", { id: "lm-welcome" },
     h("div", { className: "lm-dropzone" },
-      h("p", { className: "lm-big" }, "Drop a picture or a volume here"),
+      h("p", { className: "lm-big" }, window.matchMedia("(pointer: coarse)").matches ? "A picture or a volume of yours" : "Drop a picture or a volume here"),
       h("p", {}, "PNG, JPEG, TIFF, DICOM, NIfTI, OCT exports … It stays on the machine that runs this page."),
       button("Open …", "Open a picture or a volume", () => ui.file.click(), { node: { className: "lm-button lm-primary", id: "lm-welcome-open" } })),
     h("p", { className: "lm-cardstitle" }, "Or try a computed picture:"), ui.cards);

@@ -37,10 +37,20 @@ def test_others_like_one_nucleus_are_offered_and_taken_in_one_step(editor):
         editor.page.wait_for_function("document.querySelector('#lm-message').innerText.includes('given up; nothing')")
         editor.settle()
         assert not editor.page.is_visible("#lm-offer") and not editor.view()["redo"] and len(editor.objects()) == 1
+    editor.page.set_viewport_size({"width": 390, "height": 844})
+    editor.page.focus("#lm-canvas")
     editor.page.keyboard.press("j")
+    accept = editor.page.get_by_role(
+        "button", name="Accept", exact=True
+    )  # on the picture: on a phone the panel is away
+    accept.wait_for(timeout=60_000)
+    told = editor.message()
+    editor.page.get_by_role("button", name="Dismiss the message").click()
+    editor.page.set_viewport_size({"width": 1366, "height": 768})
     editor.page.wait_for_selector("#lm-accept:visible", timeout=60_000)
     editor.settle()
     taken, all_of_them = offered(editor)
+    assert f"{all_of_them} found" in told
     assert 6 < taken <= all_of_them and len(editor.objects()) == 1  # nothing has changed so far
     editor.page.evaluate("(s) => { s.value = 90; s.dispatchEvent(new Event('input')); }",
                          editor.page.query_selector("#lm-likeness"))  # fmt: skip

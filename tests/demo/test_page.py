@@ -7,6 +7,7 @@ pytest.importorskip("playwright.sync_api")
 
 from axe import grave_faults
 from editor import Editor
+from places import ROOT
 
 from lite_medsam.phantoms import make_phantom
 
@@ -145,7 +146,8 @@ def test_the_first_visit(browser, server):
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+# (dark: what can be read there is held by test_every_control_has_a_name_and_texts_can_be_read of test_browser.py)
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious(browser, server, scheme):
     context = browser.new_context(viewport={"width": 1366, "height": 768}, color_scheme=scheme)
     page = context.new_page()
@@ -171,6 +173,12 @@ def test_axe_finds_nothing_serious(browser, server, scheme):
         .map((b) => [b.innerText.trim().toLowerCase(), b.getAttribute('aria-label').toLowerCase()])
         .filter(([label, name]) => label.length > 1 && !name.includes(label))""")
     assert unlike == []
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 768, "height": 1024})
+    page.click("#lm-sheet")
+    assert grave_faults(page) == []
+    page.goto((ROOT / "demo/page/login.html").as_uri())
+    assert grave_faults(page) == []
     context.close()
 
 
@@ -191,6 +199,10 @@ def test_on_a_phone_the_picture_comes_first(browser, server):
     page.click("#lm-all-tools")
     page.click("#lm-tool-hand")  # puts the others away again
     assert seen.count() == 7 and page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.click("#lm-view")
+    popover = page.locator("#lm-look").bounding_box()
+    assert popover["x"] >= 0 and popover["x"] + popover["width"] <= 390
+    page.keyboard.press("Escape")
     # no message and no hint lies under a button
     message, zoom = boxes_of(page, "#lm-message", ".lm-zoom")
     assert message["y"] >= zoom["y"] + zoom["height"]

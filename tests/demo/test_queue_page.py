@@ -26,6 +26,7 @@ def states(editor):
     return [text.split("\n")[0] for text in editor.page.locator("#lm-queue-list li").all_inner_texts()]
 
 
+@pytest.mark.slow  # two servers, three pages; what is done with a folder is held by test_queue.py, the list by the test below
 def test_a_folder_of_the_server(context, tmp_path):
     for k in range(3):
         (tmp_path / f"p{k}.png").write_bytes(png_of(PICTURE + k))

@@ -47,6 +47,12 @@ def test_numbers_paint_and_the_eraser(editor):
     editor.settle()
     (kept,) = editor.objects()
     assert (kept["number"], kept["colour"]) == (2, second["colour"]) and page.inner_text(".lm-swatch") == "2"
+    page.keyboard.press("o")
+    editor.settle()
+    assert editor.view()["selected"] != kept["id"]
+    page.keyboard.press("2")  # by its number, not by its place in the list
+    editor.settle()
+    assert editor.view()["selected"] == kept["id"]
     editor.tool("brush")
     editor.drag((240, 240), (246, 240))
     painted = mask_of(editor.objects()[0], (editor.view()["image"]["height"], editor.view()["image"]["width"]))

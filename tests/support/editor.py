@@ -43,6 +43,7 @@ class Editor:
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def sample(self, title):
+        self.settle()
         before = self.view()["opened"]
         self.page.click("#lm-sample")
         self.page.locator("#lm-samples").get_by_role("button", name=title, exact=True).click()
@@ -109,13 +110,17 @@ class Editor:
         self.page.evaluate("document.querySelectorAll('.lm-root details').forEach((d) => { d.open = true; })")
 
     def upload(self, name, data):
+        self.settle()  # else what is on its way would look like the upload
         before = self.view()["opened"]
+        self.page.evaluate("document.querySelectorAll('.lm-toast').forEach((toast) => { toast.dataset.old = '1'; })")
         self.page.set_input_files("#lm-file", {"name": name, "mimeType": "application/octet-stream", "buffer": data})
-        begun = f"document.querySelector('.lm-busy') || ({self._state('view?.image?.opened ?? 0')}) > {before}"
-        with contextlib.suppress(sync_api.TimeoutError):  # a file that is refused at once
-            self.page.wait_for_function(f"document.querySelector('#lm-replace') || {begun}", timeout=2000)
-            if self.replace():
-                self.page.wait_for_function(begun, timeout=2000)
+        told = "document.querySelector('.lm-toast:not([data-old])')"  # that it opens, or why not
+        begun = (
+            f"{told} || document.querySelector('.lm-busy') || ({self._state('view?.image?.opened ?? 0')}) > {before}"
+        )
+        self.page.wait_for_function(f"document.querySelector('#lm-replace') || {begun}", timeout=60_000)
+        if self.replace():
+            self.page.wait_for_function(begun, timeout=60_000)
         self.settle()
 
     def download(self, what, folder):
