@@ -27,7 +27,7 @@ def nifti_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geometry 
         PromptError: If it lies on other voxels than the scan.
     """
     load = load_itk if path.suffix.lower() in ITK_SUFFIXES else load_nifti
-    scan = load(path, voxels_in_memory())
+    scan = load(path, voxels_in_memory(), is_label=True)
     if geometry is None:
         labels = scan.values if shape is None or len(shape) == 3 or len(scan.values) > 1 else scan.values[0]
         return objects_of_array(labels, shape or labels.shape[-2:])

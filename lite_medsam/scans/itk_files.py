@@ -13,7 +13,7 @@ from lite_medsam.errors import CaseError, MissingExtraError
 from lite_medsam.images.no_data import without_ground
 from lite_medsam.scans.geometry import PLANES, Geometry, orient
 from lite_medsam.scans.nifti import orientation_of
-from lite_medsam.scans.raw_values import check_frame, finite, frame_note, modality_and_window
+from lite_medsam.scans.raw_values import check_frame, finite, frame_note, labels_of, modality_and_window
 from lite_medsam.scans.scan import Scan
 from lite_medsam.storage.files import atomic_write
 from lite_medsam.storage.one_line import one_line
@@ -29,7 +29,9 @@ _META_END = re.compile(rb"[\s=:]*ElementDataFile\s*[=:]")  # what MetaIO itself 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def load_itk(path: str | os.PathLike, max_voxels: int, frame: int | None = None, plane: str = "auto") -> Scan:
+def load_itk(
+    path: str | os.PathLike, max_voxels: int, frame: int | None = None, plane: str = "auto", is_label: bool = False
+) -> Scan:
     """Reads an NRRD or MetaImage file.
 
     Slices, rows and columns are those axes of the file that lie closest to the patient's, as with NIfTI.
@@ -39,6 +41,7 @@ def load_itk(path: str | os.PathLike, max_voxels: int, frame: int | None = None,
         max_voxels: Larger images are refused by their header.
         frame: Which volume of several (a fourth axis, or several values per voxel), from 0.
         plane: "axial", "coronal", "sagittal" or "auto", see `geometry.orient`.
+        is_label: As for `load_nifti`.
 
     Raises:
         CaseError: If the file is damaged, cut off, too large, has its data elsewhere, or holds several volumes.
@@ -51,7 +54,7 @@ def load_itk(path: str | os.PathLike, max_voxels: int, frame: int | None = None,
         _check_data_file(path)
         voxels, affine, notes = _voxels(sitk, path, max_voxels, frame)
         geometry, spacing = _geometry(affine, voxels.shape, plane)
-        values, padded, note = without_ground(finite(voxels, notes))
+        values, padded, note = (labels_of(voxels), 0, None) if is_label else without_ground(finite(voxels, notes))
     except CaseError as error:
         raise CaseError(f"{shown_path(path)}: {error}") from None
     except MemoryError:

@@ -16,7 +16,7 @@ from lite_medsam.errors import CaseError, MissingExtraError
 from lite_medsam.images.no_data import without_ground
 from lite_medsam.images.silence import quiet
 from lite_medsam.scans.geometry import PLANES, Geometry, orient
-from lite_medsam.scans.raw_values import check_frame, finite, frame_note, modality_and_window
+from lite_medsam.scans.raw_values import check_frame, finite, frame_note, labels_of, modality_and_window
 from lite_medsam.scans.scan import Scan
 from lite_medsam.storage.files import atomic_write
 from lite_medsam.storage.guarded_reading import GuardedFile, GuardedGzip
@@ -32,7 +32,9 @@ _GEOMETRIC = (
 _MM_PER_UNIT = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 
 
-def load_nifti(path: str | os.PathLike, max_voxels: int, frame: int | None = None, plane: str = "auto") -> Scan:
+def load_nifti(
+    path: str | os.PathLike, max_voxels: int, frame: int | None = None, plane: str = "auto", is_label: bool = False
+) -> Scan:
     """Reads a NIfTI file.
 
     Slices, rows and columns are those axes of the file that lie closest to the patient's, as radiology shows them.
@@ -42,6 +44,7 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, frame: int | None = Non
         max_voxels: Larger images are refused by their header.
         frame: Which volume of several, from 0; without it, a file with several is refused.
         plane: "axial", "coronal", "sagittal" or "auto", see `geometry.orient`.
+        is_label: Numbers are labels: each is what it says, none is a mark of no data, and NaN is background.
 
     Raises:
         CaseError: If the file is missing, damaged, cut off, too large, in colour, complex, or has several volumes.
@@ -54,7 +57,7 @@ def load_nifti(path: str | os.PathLike, max_voxels: int, frame: int | None = Non
     try:
         with quiet(), _opened(Path(path)) as file:
             image = _image_class(nibabel, file).from_stream(file)
-            values, padded, file_shape, notes = _values(image, max_voxels, frame)
+            values, padded, file_shape, notes = _values(image, max_voxels, frame, is_label)
         geometry, spacing, more = _geometry(nibabel, image, file_shape, plane)
     except CaseError as error:
         raise CaseError(f"{shown}: {error}") from None
@@ -151,7 +154,9 @@ def _image_class(nibabel, file: GuardedFile | GuardedGzip) -> Any:
     raise CaseError("must be a NIfTI file, does not begin with the header of one")
 
 
-def _values(image, max_voxels: int, frame: int | None) -> tuple[np.ndarray, int, tuple[int, ...], list[str]]:
+def _values(
+    image, max_voxels: int, frame: int | None, is_label: bool
+) -> tuple[np.ndarray, int, tuple[int, ...], list[str]]:
     """The numbers, how many of them are padding, the file's shape, and notes."""
     shape, dtype = tuple(int(n) for n in image.shape), image.header.get_data_dtype()
     if dtype.names is not None or dtype.kind not in "buif":
@@ -176,6 +181,9 @@ def _values(image, max_voxels: int, frame: int | None) -> tuple[np.ndarray, int,
     values = values.reshape(file_shape).astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype.kind == "f":
         values = values.astype(np.float32, copy=False)
+    if is_label:
+        values = labels_of(values * np.float32(slope) + np.float32(intercept) if is_scaled else values)
+        return values, 0, file_shape, notes
     values = finite(values, notes)
     is_turned = is_scaled and slope < 0
     padded, note = 0, None

@@ -18,6 +18,19 @@ def check_frame(frame: int | None, several: int, shape: tuple[int, ...]) -> None
         raise CaseError(f"holds {several} volumes, counted from 0; got frame {frame}")
 
 
+def labels_of(values: np.ndarray) -> np.ndarray:
+    """Numbers as labels: NaN is background.
+
+    Raises:
+        CaseError: If one is infinite.
+    """
+    if values.dtype.kind != "f":
+        return values
+    if np.isinf(values).any():
+        raise CaseError("labels must be integers from 0, got an infinite one")
+    return np.where(np.isnan(values), values.dtype.type(0), values)
+
+
 def frame_note(frame: int, several: int) -> str:
     """What a user should know of a volume that is one of several."""
     return f"volume {frame} of {several}, counted from 0"

@@ -132,6 +132,32 @@ def test_labels_out_in_and_out_again_are_equal(kind, labels, tmp_path):
     assert [outputs[0][name] for name in same] == [outputs[1][name] for name in same]
 
 
+@needs_nibabel
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd"])
+def test_no_number_of_a_label_map_is_a_mark_of_no_data(ending, volume_labels, tmp_path):
+    def written(array):
+        if ending == ".nii.gz":
+            nibabel = pytest.importorskip("nibabel")
+            nibabel.save(nibabel.Nifti1Image(array.transpose(2, 1, 0), np.eye(4)), tmp_path / f"a{ending}")
+        else:
+            sitk = pytest.importorskip("SimpleITK")
+            sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / f"a{ending}"))
+        return tmp_path / f"a{ending}"
+
+    full = np.where(volume_labels == 0, 5, volume_labels)  # no background at all but what is NaN
+    numbers = np.where(volume_labels == 2, np.nan, full).astype(np.float32)
+    found = read_label_objects(written(numbers), volume_labels.shape)
+    assert [item.number for item in found] == [1, 5]
+    assert sum(mask.sum() for item in found for mask in item.slices.values()) == (volume_labels != 2).sum()
+    far = np.array([0, 1, 32767], np.int16)[volume_labels]
+    assert [item.number for item in read_label_objects(written(far), volume_labels.shape)] == [1, 32767]
+    for wrong in (np.array([-9999, 1, 2], np.int16)[volume_labels], far - np.int16(1)):
+        with pytest.raises(PromptError, match="must be integers from 0, got -"):
+            read_label_objects(written(wrong), volume_labels.shape)
+    with pytest.raises(PromptError, match="infinite"):
+        read_label_objects(written(np.where(numbers == 1, np.inf, numbers)), volume_labels.shape)
+
+
 @pytest.mark.parametrize("ending", ["_label.png", ".npz", "_coco.json", "_labelme.json", "_polygons.json"])
 def test_numbers_come_back_where_some_are_missing(ending, labels, tmp_path):
     """Objects that were removed leave gaps, and the first one in a file need not have the smallest number."""
