@@ -203,6 +203,7 @@ def _geometry(nibabel, image, file_shape, plane: str) -> tuple[Geometry, tuple[f
     header, notes = image.header, []
     kept = {key: np.array(header[key]) for key in _GEOMETRIC}
     affine = np.array(image.affine, np.float64)
+    affine[:3] *= _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)  # (the header itself goes back as it was)
     is_usable = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 0
     orientation, lengths = np.full((3, 2), np.nan), np.ones(3)
     if is_usable:
@@ -214,9 +215,7 @@ def _geometry(nibabel, image, file_shape, plane: str) -> tuple[Geometry, tuple[f
     geometry = Geometry(affine, file_shape, axes, flipped, kept, isinstance(image, nibabel.Nifti2Image), name)
     if not is_usable:
         return geometry, None, notes
-    unit = _MM_PER_UNIT.get(header.get_xyzt_units()[0], 1.0)
-    z_mm, y_mm, x_mm = geometry.spacing_mm
-    return geometry, (z_mm * unit, y_mm * unit, x_mm * unit), notes
+    return geometry, geometry.spacing_mm, notes
 
 
 def _nibabel():

@@ -14,8 +14,10 @@ from click.testing import CliRunner  # noqa: E402
 from dicom_files import write, write_series  # noqa: E402
 from pydicom.uid import generate_uid  # noqa: E402
 
+from lite_medsam.cases.adapters.source import ItemError  # noqa: E402
 from lite_medsam.cases.case import load_case  # noqa: E402
 from lite_medsam.cli import group  # noqa: E402
+from lite_medsam.jobs.prepare_nifti import label_on  # noqa: E402
 from lite_medsam.results.dicom_seg import Algorithm, Segment, save_dicom_seg  # noqa: E402
 from lite_medsam.scans.reading import load_volume  # noqa: E402
 
@@ -97,6 +99,17 @@ def test_labels_beside_and_what_does_not_fit(tmp_path):
     assert row["group"] == "sub-07"
     assert "error: unreadable: e.nii.gz" in prepare("nifti", "-i", raw, "--check").output
     assert "error: unreadable: e.nii.gz" not in prepare("nifti", "-i", raw, "--check", "--frame", "0").output
+
+
+def test_nan_is_the_background_of_labels(tmp_path):
+    nifti(tmp_path / "a.nii.gz", volume(), np.eye(4))
+    nifti(tmp_path / "a_seg.nii.gz", np.where(blob() == 0, np.nan, 4.0).astype(np.float32), np.eye(4))
+    scan = load_volume(tmp_path / "a.nii.gz")
+    found = label_on(scan, tmp_path / "a_seg.nii.gz")
+    assert np.array_equal(scan.geometry.uncut(found), np.where(blob() == 0, 0, 4))
+    nifti(tmp_path / "a_seg.nii.gz", np.array([-9999, 1], np.int16)[(blob() > 0).astype(int)], np.eye(4))
+    with pytest.raises(ItemError, match="whole numbers from 0"):
+        label_on(scan, tmp_path / "a_seg.nii.gz")
 
 
 def clinic(root):

@@ -11,6 +11,7 @@ import pytest
 
 from lite_medsam.cases.case import Case, save_case
 from lite_medsam.errors import CaseError, MissingExtraError
+from lite_medsam.prompts.label_files import read_label_objects
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.reading import SOFT_TISSUE, Scan, load_volume, save_nifti, window
 
@@ -182,7 +183,20 @@ def test_units_are_turned_into_mm(tmp_path):
     image = nibabel.Nifti1Image(ramp((4, 5, 6)), np.diag([10.0, 4.0, 20.0, 1]))
     image.header.set_xyzt_units("micron")
     nibabel.save(image, tmp_path / "a.nii")
-    assert load_volume(tmp_path / "a.nii").spacing_mm == pytest.approx((0.02, 0.004, 0.01))
+    scan = load_volume(tmp_path / "a.nii")
+    assert scan.spacing_mm == pytest.approx((0.02, 0.004, 0.01))
+    assert scan.geometry.affine[:3, :3] == pytest.approx(np.diag([0.01, 0.004, 0.02]))
+    # labels go back in the units of the file; the same labels in mm lie on it as well
+    labels = (scan.values > 60).astype(np.uint8)
+    save_nifti(tmp_path / "b.nii", labels, scan.geometry)
+    written = nibabel.load(tmp_path / "b.nii")
+    assert np.array_equal(written.affine, image.affine) and written.header.get_xyzt_units()[0] == "micron"
+    in_mm = nibabel.Nifti1Image(np.asarray(written.dataobj), np.diag([0.01, 0.004, 0.02, 1]))
+    in_mm.header.set_xyzt_units("mm")
+    nibabel.save(in_mm, tmp_path / "c.nii")
+    for name in ("b.nii", "c.nii"):
+        (item,) = read_label_objects(tmp_path / name, labels.shape, scan.geometry)
+        assert all(np.array_equal(mask, labels[z] > 0) for z, mask in item.slices.items()) and len(item.slices) > 1
 
 
 @needs_nibabel
