@@ -1,5 +1,6 @@
 """Label volumes: NIfTI and DICOM-SEG on the voxels of their scan, and TIFF of several pages."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from lite_medsam.scans.scan import DicomSource, Scan
 
 _NEAR = 0.02  # of a voxel: frames that differ by less are one
 _INSIDE = 0.5  # of a fractional segmentation, as of a binary one
-_NO_ANSWER = (AttributeError, KeyError, RuntimeError, ValueError)  # of highdicom, to what a file does not say
+# of highdicom and pydicom, to what a file does not say or says wrongly; not that memory is short
+_NO_ANSWER = (ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError,
+              ValueError, struct.error)  # fmt: skip
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 

@@ -192,6 +192,24 @@ def test_half_of_a_probability_is_inside(tmp_path):
         assert np.array_equal(drawn(objects, scan.label_shape), sure > 0.5)
 
 
+def test_random_damage_ends_in_one_line(tmp_path):
+    scan = load_volume(write_series(tmp_path / "s", **TAGS))
+    path = tmp_path / "seg.dcm"
+    save_dicom_seg(path, labels_of(scan.values.shape), scan.geometry, scan.dicom, SEGMENTS, ALGORITHM)
+    whole, rng, told = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(40):
+        data = bytearray(whole)
+        for place in rng.integers(132, len(data), 12):
+            data[place] = rng.integers(256)
+        path.write_bytes(bytes(data))
+        try:
+            read_label_objects(path, scan.label_shape, scan.geometry, source=scan.dicom)
+        except PromptError as error:
+            told += 1
+            assert "\n" not in str(error)
+    assert told > 10
+
+
 def drawn(objects, shape):
     labels = np.zeros(shape, np.uint8)
     for item in objects:
