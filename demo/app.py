@@ -45,6 +45,7 @@ class Settings:
         engine: Engine that a new page starts with.
         threads: CPU threads of a model; None for the physical cores.
         zoom: See `Predictor`.
+        refine: See `Predictor`.
         max_upload_mb: Of one upload.
         max_pixels: Of a picture, or voxels of a volume.
         max_users: Pages at a time.
@@ -59,6 +60,7 @@ class Settings:
     engine: str = "auto"
     threads: int | None = None
     zoom: str = "auto"
+    refine: str = "auto"
     max_upload_mb: int = 200
     max_pixels: int = 120_000_000
     max_users: int = 64
@@ -79,7 +81,7 @@ def build(settings: Settings, login: bool = False) -> tuple[gr.Blocks, Desk]:
     Raises:
         WeightsError: If a model directory is none.
     """
-    models = Models(settings.weights, settings.engine, settings.threads, settings.zoom)
+    models = Models(settings.weights, settings.engine, settings.threads, settings.zoom, refine=settings.refine)
     models.get(models.default, models.engine)  # wrong weights are noticed now, not by the first user
     folder = None if settings.folder is None else Folder(Path(settings.folder), settings.max_pixels)
     idle = 60 * settings.idle_minutes

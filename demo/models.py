@@ -29,6 +29,7 @@ class Models:
         engine: What a new page starts with; "auto" is ONNX Runtime.
         threads: CPU threads of each; None for the physical cores.
         zoom: See `Predictor`.
+        refine: See `Predictor`.
         cache_bytes: Of encodings, of all users and models together; they are found by the pixels alone.
     """
 
@@ -39,8 +40,9 @@ class Models:
         threads: int | None = None,
         zoom: str = "auto",
         cache_bytes: int = 2**28,
+        refine: str = "auto",
     ):
-        self._threads, self._zoom = threads, zoom
+        self._threads, self._zoom, self._refine = threads, zoom, refine
         self.directories: dict[str, Path] = {}
         for directory in (DEFAULT_WEIGHTS, *map(find_weights, weights)):
             for found in _model_directories(directory):
@@ -68,7 +70,7 @@ class Models:
         with self._lock:
             if (name, engine) not in self._open:
                 backend = TimedBackend(open_backend(self.directories[name], engine, self._threads))
-                self._open[name, engine] = Predictor(backend, self._zoom, self._cache)
+                self._open[name, engine] = Predictor(backend, self._zoom, self._cache, self._refine)
                 while len(self._open) > MAX_OPEN:
                     self._open.popitem(last=False)
             self._open.move_to_end((name, engine))

@@ -40,6 +40,7 @@ def record_of(session: Session, result: Result) -> bytes:
         "model_files": spec.files,
         "engine": session.predictor.backend.name,
         "zoom": session.predictor.zoom,
+        "refine": session.predictor.refine,
         "window_centre_width": list(session.window) if session.window else None,
         "spacing_mm": None if session.spacing_mm is None else list(session.spacing_mm),
         **({"spacing_origin": result.spacing_origin} if result.spacing_origin else {}),
@@ -78,7 +79,7 @@ def reproduce_text(stem: str, is_volume: bool) -> str:
     return (
         "\nThe same label map again, from the picture as the model saw it:\n"
         f"  lite-medsam segment -i {stem}.npz --prompts prompts.json -o out\n"
-        f"out/{stem}_label.png then equals {stem}_label.png (same model, engine and zoom: see {stem}_record.json).\n"
+        f"out/{stem}_label.png then equals {stem}_label.png (same model, engine, zoom and refine: see {stem}_record.json).\n"
     )
 
 

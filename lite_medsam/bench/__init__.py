@@ -11,6 +11,7 @@
 - machine: What the measurements were made on: processor, cores, versions
 - operators: Operators of a graph as ONNX Runtime ran them: multiply-adds, bytes, time, and how far from the roofline
 - processes: Whole processes: import time, cold start to the first mask, peak memory of one image and of folders
+- refining: What a second look at the border of a large object costs: a box prompt with and without it, taking turns
 - report: The result of a bench as text for a terminal
 - run: Runs the parts of a bench one after the other; a part that fails is named and the others go on
 - samples: Synthetic images of the sizes that are measured, as arrays and as files

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lite_medsam.bench import files, graphs, processes, scale, volumes, zooming
+from lite_medsam.bench import files, graphs, processes, refining, scale, volumes, zooming
 from lite_medsam.bench.contenders import OURS, REFERENCE, Contender, reference
 from lite_medsam.bench.context import BenchSettings, Context
 from lite_medsam.bench.goals import Goal, all_goals
@@ -33,6 +33,7 @@ PARTS: dict[str, Callable[[Context], None]] = {
     "memory": processes.measure_memory,
     "folders": processes.measure_folders,
     "zoom": zooming.measure_zoom,
+    "refine": refining.measure_refining,
     "scale": scale.measure_scale,
 }
 

@@ -13,6 +13,7 @@
 - quality: Tables of how good a model is: by modality, target, size, data set, with and without a name
 - raw_scores: A backend that gives the network's own scores, whatever the spec makes of them
 - record: Finding lines in the record of a card's measurements
+- refining: What a second look at the borders of large objects brings: the same boxes with and without it
 - sheets: Sheets of phantoms for a card: the bundled ones as examples, and those that a model gets most wrong
 - summary: From rows to the numbers that the card tells: tables and curves, and nothing that is not read
 - sweeps: How the answer depends on the prompt: boxes that are moved, and clicks until it is good enough

@@ -1,5 +1,6 @@
 """One pass over the validation cases: every run of the card, each image loaded once, each view encoded once."""
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,6 +8,7 @@ from typing import Any
 
 from lite_medsam.card.halves import Observation
 from lite_medsam.card.raw_scores import RawBackend
+from lite_medsam.card.refining import PLAIN, REFINED, measure_refining
 from lite_medsam.card.sweeps import (
     CLICK_CURVE,
     MAX_CLICKS,
@@ -29,9 +31,11 @@ from lite_medsam.prompts.prompt_set import Prompt, Protocol, load_protocol
 from lite_medsam.prompts.simulated_user import Segmenter, SimulatedUser
 from lite_medsam.prompts.targets import Targets, family_of, named_prompts, target_of
 from lite_medsam.segment.predictor import Predictor
+from lite_medsam.segment.refinement import TRIED_SCALE
 
 BASELINES = ("box", "ellipse", "grabcut")
 ORACLE = "threshold"
+BOX, WHOLE = "box", "box, zoom off"  # names of runs
 _SAME = ("image", "case", "dataset", "modality", "group", "label", "area_px", "area_fraction", "target", "family")
 
 
@@ -41,6 +45,7 @@ class CardSettings:
 
     Attributes:
         zoom: The predictor's, see `Predictor`.
+        refine: Likewise.
         tolerance_px: Of surface Dice.
         slices_per_volume: Labelled slices of a volume, each an image of its own.
         curves_every: Every n-th case is also prompted with moved boxes and clicks, which takes nine tenths of the time.
@@ -49,6 +54,7 @@ class CardSettings:
     """
 
     zoom: str = "auto"
+    refine: str = "auto"
     tolerance_px: float = 2.0
     slices_per_volume: int = 6
     curves_every: int = 1
@@ -69,6 +75,7 @@ class Measured:
         curve_cases: Those with moved boxes and clicks.
         skipped: (case, reason).
         reused: Share of views that did not have to be encoded again.
+        refine_scale: From which scale on borders were refined to be compared.
     """
 
     runs: dict[str, list[Row]] = field(default_factory=dict)
@@ -79,6 +86,7 @@ class Measured:
     curve_cases: int = 0
     skipped: list[tuple[str, str]] = field(default_factory=list)
     reused: float = 0.0
+    refine_scale: float = math.nan
 
     def add(self, run: str, rows: Iterable[Row]) -> None:
         self.runs.setdefault(run, []).extend(rows)
@@ -100,9 +108,14 @@ def measure(
     """
     # moved boxes often share a view, and the protocols look at each image some forty times
     views = EncodingCache()
-    raw = RawBackend(backend)
-    predictor, whole = Predictor(raw, settings.zoom, views), Predictor(raw, "off", views)
-    measured = Measured()
+    raw, scale = RawBackend(backend), backend.spec.zoom.refine_scale or TRIED_SCALE
+    predictors = {
+        BOX: Predictor(raw, settings.zoom, views, settings.refine),
+        WHOLE: Predictor(raw, "off", views, "off"),
+        PLAIN: Predictor(raw, settings.zoom, views, "off"),
+        REFINED: Predictor(RawBackend(backend, scale), settings.zoom, views, "auto"),
+    }
+    measured = Measured(refine_scale=scale)
     for name, case in loaded_cases(cases, measured.skipped, progress):
         if name in settings.groups:
             case = replace(case, group=settings.groups[name])
@@ -111,7 +124,7 @@ def measure(
         measured.curve_cases += with_curves
         found = False
         for picture in slices(case, settings.slices_per_volume) if case.is_volume else [case]:
-            found |= _measure_picture(predictor, whole, picture, settings, with_curves, measured)
+            found |= _measure_picture(predictors, picture, settings, with_curves, measured)
         if not found:
             measured.skipped.append((name, "no object that is large enough"))
     measured.reused = views.hits / max(1, views.hits + views.misses)
@@ -119,10 +132,10 @@ def measure(
 
 
 def _measure_picture(
-    predictor: Predictor, whole: Predictor, case: Case, settings: CardSettings, with_curves: bool, measured: Measured
+    predictors: Mapping[str, Predictor], case: Case, settings: CardSettings, with_curves: bool, measured: Measured
 ) -> bool:
-    """All runs on one picture, `whole` without zoom; False if it holds no object."""
-    box = load_protocol("box")
+    """All runs on one picture; False if it holds no object."""
+    box, predictor = load_protocol("box"), predictors[BOX]
     objects = simulate_prompts(case.truth, box, case.name).objects
     if not objects:
         return False
@@ -134,7 +147,7 @@ def _measure_picture(
         row |= {"target": target, "family": family_of(row["modality"], target), "score": score}
         row |= {"challenge_nsd": challenge_nsd(truth, mask, settings.tolerance_px)}
         rows.append(row | {"seconds": user.seconds / len(objects)})
-    measured.add("box", rows)
+    measured.add(BOX, rows)
     named = [
         (label, prompt)
         for label, prompt in named_prompts(objects, case, settings.targets, predictor.spec.targets)
@@ -147,7 +160,10 @@ def _measure_picture(
     measured.observations += [Observation("box", r["group"], r["modality"], r["score"], r["iou"]) for r in rows]
 
     same = {row["label"]: {name: row[name] for name in _SAME} | {"hd95": None} for row in rows}
-    others: dict[str, Segmenter] = {"box, zoom off": whole}
+    looks = {run: predictors[run] for run in (PLAIN, REFINED)}
+    for run, found in measure_refining(looks, case, objects, same, settings.tolerance_px).items():
+        measured.add(run, found)
+    others: dict[str, Segmenter] = {WHOLE: predictors[WHOLE]}
     others |= {f"baseline {kind}": BaselineSegmenter(kind) for kind in BASELINES}
     others[f"baseline {ORACLE}"] = ThresholdOracle({str(p.name): case.truth == label for label, p in objects})
     for name, segmenter in others.items():

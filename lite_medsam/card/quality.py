@@ -5,6 +5,7 @@ from typing import Any
 from lite_medsam.card.markdown import number, table, with_interval
 from lite_medsam.card.measure import BASELINES, ORACLE
 from lite_medsam.card.record import line_of
+from lite_medsam.card.refining import refining
 from lite_medsam.evaluation.scores import MEAN
 
 _HEADER = ("groups", "objects", "Dice", "surface Dice", "challenge NSD")
@@ -22,6 +23,7 @@ def quality(record: dict[str, Any]) -> list[str]:
         _explain(record),
         _apart(record),
         _by_size(record),
+        refining(record),
         _by_dataset(record),
         _named(record),
     ]

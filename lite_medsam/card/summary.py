@@ -6,6 +6,7 @@ from typing import Any
 
 from lite_medsam.card.halves import report
 from lite_medsam.card.measure import BASELINES, ORACLE, CardSettings, Measured
+from lite_medsam.card.refining import PLAIN, REFINED
 from lite_medsam.card.sweeps import GOALS, MAX_CLICKS, clicks_shown, moved_protocols
 from lite_medsam.evaluation.scores import MEAN, Row, average, interval, size_class
 from lite_medsam.model.spec import ScoreCalibration
@@ -44,6 +45,8 @@ def summarise_card(measured: Measured, settings: CardSettings, calibration: Scor
     for name in ("box, unnamed", "box, named"):
         if name in measured.runs:
             runs[name] = {by: table(measured.runs[name], by, plain) for by in ("modality", "family", "target")}
+    for name in (PLAIN, REFINED):
+        runs[name] = {"modality": table(measured.runs.get(name, []), "modality", ("dice", "surface_dice"))}
     box = load_protocol("box")
     record = {
         "version": VERSION,
@@ -53,6 +56,8 @@ def summarise_card(measured: Measured, settings: CardSettings, calibration: Scor
             "tolerance_px": settings.tolerance_px,
             "slices_per_volume": settings.slices_per_volume,
             "zoom": settings.zoom,
+            "refine": settings.refine,
+            "refine_scale": measured.refine_scale,
             "cases": measured.cases,
             "images": measured.images,
             "curves_every": settings.curves_every,

@@ -113,6 +113,7 @@ def _measured(
     phantoms,
     calibrate,
     zoom,
+    refine,
     **engine,
 ) -> tuple[Any, dict[str, Any], ValueError | None]:
     """Measures, writes scores.json and the pictures; gives the spec, the record, and why no calibration was found."""
@@ -126,9 +127,13 @@ def _measured(
 
     found = labelled_cases(inputs)
     settings = CardSettings(
-        zoom=zoom, curves_every=curves_every, groups=groups_of(groups, found) or {}, targets=targets_of(targets, found)
+        zoom=zoom,
+        refine=refine,
+        curves_every=curves_every,
+        groups=groups_of(groups, found) or {},
+        targets=targets_of(targets, found),
     )
-    predictor = open_predictor(weights=directory, zoom=zoom, **engine)
+    predictor = open_predictor(weights=directory, zoom=zoom, refine=refine, **engine)
     measured = _measure(predictor.backend, found[::every], settings)
     for name, reason in measured.skipped:
         print(f"left out: {reason if name in reason else f'{name}: {reason}'}", file=sys.stderr)

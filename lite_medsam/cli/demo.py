@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from lite_medsam.cli.options import refine_option
+
 
 @click.command(
     name="demo",
@@ -31,6 +33,7 @@ Examples:
 )
 @click.option("--zoom", type=click.Choice(["auto", "off", "always"]), default="auto", show_default=True,
               help="Segment small objects from a crop of their own.")  # fmt: skip
+@refine_option
 @click.option(
     "--auth-file", type=click.Path(path_type=Path), help="Text file with one name:password a line; asks for a login."
 )

@@ -33,8 +33,17 @@ class InputPath(click.Path):
         return value if isinstance(value, str) and is_url(value) else super().convert(value, param, ctx)
 
 
+refine_option = click.option(
+    "--refine",
+    type=click.Choice(["off", "auto", "always"]),
+    default="auto",
+    show_default=True,
+    help="Look at borders a second time, from closer: auto at those of large objects in large pictures, if the model gains by it.",
+)
+
+
 def engine_options(function):
-    """Adds --weights, --engine, --threads and --zoom."""
+    """Adds --weights, --engine, --threads, --zoom and --refine."""
     options = [
         click.option(
             "--weights",
@@ -61,17 +70,18 @@ def engine_options(function):
             show_default=True,
             help="Segment small objects from a crop: auto lets near ones share it where there are many; always never does.",
         ),
+        refine_option,
     ]
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def open_predictor(weights: Path | None, engine: str, threads: int | None, zoom: str):
+def open_predictor(weights: Path | None, engine: str, threads: int | None, zoom: str, refine: str):
     """The predictor that the shared options ask for."""
     from lite_medsam.segment.predictor import Predictor
 
-    return Predictor.open(weights, engine, threads, zoom)
+    return Predictor.open(weights, engine, threads, zoom, refine=refine)
 
 
 def settings_options(

@@ -38,7 +38,9 @@ Examples:
               help="JSON with the objects, or masks to start from: npz, NIfTI, DICOM-SEG, label PNG or TIFF, COCO, Labelme, "
               "YOLO, polygons, the demo's ZIP. Or a folder with one NAME.json (or masks) per input.")  # fmt: skip
 @click.option(
-    "--refine", is_flag=True, help="Let the model refine masks given with --prompts.  [default: taken as they are]"
+    "--refine-masks",
+    is_flag=True,
+    help="Let the model refine masks given with --prompts.  [default: taken as they are]",
 )
 @click.option("--target", metavar="NAME",
               help="What the objects are, for models that know names (lite-medsam info --targets). "
@@ -91,7 +93,7 @@ def command(
     boxes,
     points,
     prompt_path,
-    refine,
+    refine_masks,
     target,
     save,
     seg_type,
@@ -163,7 +165,7 @@ def command(
         coordinates,
         max_voxels,
         sizes,
-        refine,
+        refine_masks,
         frame,
         seg_type,
         axis,

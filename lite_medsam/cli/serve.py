@@ -34,7 +34,9 @@ from lite_medsam.cli.options import engine_options
 @click.option("--follow-seconds", type=click.FloatRange(1, 3600), default=40.0, show_default=True,
               help="An object is not followed longer than this; clients wait 60 seconds for an answer.")  # fmt: skip
 @engine_options
-def command(host, port, api_key_file, api_key, is_open, allow_origin, weights, engine, threads, zoom, **limits) -> None:
+def command(
+    host, port, api_key_file, api_key, is_open, allow_origin, weights, engine, threads, zoom, refine, **limits
+) -> None:
     """Answer viewers that know nnInteractive: 3D Slicer, napari, MITK.
 
     It needs the serve extra: pip install "lite-medsam[serve]". Nothing leaves this machine.
@@ -51,7 +53,7 @@ def command(host, port, api_key_file, api_key, is_open, allow_origin, weights, e
     from lite_medsam.serve.limits import Limits
     from lite_medsam.serve.running import Settings, serve
 
-    settings = Settings(weights, engine, threads, zoom, key, allow_origin, is_open, Limits(**limits))
+    settings = Settings(weights, engine, threads, zoom, refine, key, allow_origin, is_open, Limits(**limits))
     serve(settings, host, port, lambda address: click.echo(f"lite-medsam answers at {address} (Ctrl-C ends it)"))
 
 

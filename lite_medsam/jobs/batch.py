@@ -204,7 +204,7 @@ def _read(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | 
 
 def _loaded(predictor: Predictor, job: Job, options: SegmentOptions) -> _Loaded | LoadedVolume:
     started = time.perf_counter()
-    asked, boxes, facts = given_objects(job, options.coordinates, options.refine, options.axis), None, {}
+    asked, boxes, facts = given_objects(job, options.coordinates, options.refine_masks, options.axis), None, {}
     reference: Reference | None = None
     objects = asked.objects
     if not job.is_medical and (asked.frame.coordinates in MM or options.axis is not None):
@@ -283,7 +283,8 @@ def _segment(predictor: Predictor, image: np.ndarray, prompts: list[Prompt], ove
     stack = prediction.masks() if overlap == "stack" else None
     labels = prediction.label_map("best" if stack is not None else overlap)
     scores = [None if np.isnan(score) else round(float(score), 4) for score in prediction.scores]
-    return Result(labels, stack, [prediction.place(i) for i in range(len(prediction))], scores)
+    places = [prediction.place(i) for i in range(len(prediction))]
+    return Result(labels, stack, places, scores, frozenset(prediction.refined))
 
 
 def _segment_with_quirks(predictor: Predictor, image: np.ndarray, prompts: list[Prompt]) -> Result:

@@ -19,7 +19,7 @@ from lite_medsam.storage.json_text import path_of_name
 from lite_medsam.storage.paths import shown_path
 
 # window and frame are in the pixels already, target and masks in the prompts, the type with what is referred to
-_NOT_IN_FINGERPRINT = ("overwrite", "window", "target", "max_voxels", "refine", "frame", "seg_type")
+_NOT_IN_FINGERPRINT = ("overwrite", "window", "target", "max_voxels", "refine_masks", "frame", "seg_type")
 
 
 def fingerprint(
@@ -41,7 +41,9 @@ def begin_fingerprint(image: np.ndarray, predictor: Predictor, options: SegmentO
     """The hash of the model, the settings and the pixels; prompts are to be added."""
     digest = hashlib.sha256(predictor.spec.to_json().encode())
     chosen = {k: v for k, v in asdict(options).items() if k not in _NOT_IN_FINGERPRINT}
-    digest.update(json.dumps([[predictor.zoom, predictor.backend.name, chosen], image.shape]).encode())
+    digest.update(
+        json.dumps([[predictor.zoom, predictor.refine, predictor.backend.name, chosen], image.shape]).encode()
+    )
     digest.update(np.ascontiguousarray(image).data)
     return digest
 

@@ -57,7 +57,7 @@ class SegmentOptions:
             prompt file that names its own wins.
         axis: Of the file, "i", "j" or "k", that the slices of a NIfTI or DICOM volume are to lie across, so that the model
             sees those; for prompts in space (boxes, points, lines). None: as they are shown, or as the prompts say.
-        refine: Masks of label files given as prompts are refined by the model; else they are taken as they are.
+        refine_masks: Masks of label files given as prompts are refined by the model; else they are taken as they are.
         max_voxels: Larger scans are refused; None: what memory allows.
         spacing_um: Voxel size that the user says, in array order, instead of the file's; None: the file's.
         frame: Which volume of NIfTI, NRRD and MetaImage files of several, from 0; None: there must be one.
@@ -73,7 +73,7 @@ class SegmentOptions:
     coordinates: str = "voxel"
     max_voxels: int | None = None
     spacing_um: tuple[float, ...] | None = None
-    refine: bool = False
+    refine_masks: bool = False
     frame: int | None = None
     seg_type: str = SEG_TYPES[0]
     axis: str | None = None

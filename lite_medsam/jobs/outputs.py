@@ -28,12 +28,14 @@ from lite_medsam.storage.json_text import json_bytes, recorded_name
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Masks of one image: a label map, and a stack where objects are to stay apart; windows of the image that hold each object."""
+    """Masks of one image: a label map, and a stack where objects are to stay apart; windows of the image that hold each object;
+    whose borders had a second look."""
 
     labels: np.ndarray  # (H, W)
     stack: np.ndarray | None  # (N, H, W) bool
     windows: list[tuple[slice, slice]]
     scores: list[float | None]
+    refined: frozenset[int] = frozenset()
 
 
 class Loaded(Protocol):
@@ -104,6 +106,7 @@ def describe(result: Result, prompts: list[Prompt]) -> list[dict]:
                 "score": result.scores[i],
                 "area_px": int(np.count_nonzero(inside)),
                 "box": box,
+                **({"refined": True} if i in result.refined else {}),
                 "prompt": prompt_record(prompt),
             }
         )

@@ -112,7 +112,7 @@ def prompt_spread(
         raise PromptError(f"the spread needs 2 sets of jittered prompts at least, got {count}")
     rng = np.random.default_rng(seed)
     if predictor.cache is None:  # views that do not move with the box are encoded once for all sets
-        predictor = Predictor(predictor.backend, predictor.zoom, EncodingCache())
+        predictor = Predictor(predictor.backend, predictor.zoom, EncodingCache(), predictor.refine)
     labelled = measured.labelled
     image = labelled.scan.to_uint8()
     if measured.grid is not None:

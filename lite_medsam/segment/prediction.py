@@ -1,6 +1,7 @@
 """Masks of the objects of one image, at the model's resolution until they are asked for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from lite_medsam.segment.compact_logits import CompactLogits
 from lite_medsam.segment.pasting import mask_part, mask_place, support
 
 OVERLAPS = ("best", "first", "last")
+
+Place = tuple[slice, slice]  # rows and columns of the image
 
 # beyond what a decoder answers: where objects overlap, a mask that a user has settled wins
 FINAL_LOGIT = 1e4
@@ -27,6 +30,8 @@ class Prediction:
         threshold: A pixel belongs to the object where its logit is above this.
         names: The prompts' names, None where they have none.
         final: Per object (H, W), the mask that its prompt settled, None where the model answered; () for none at all.
+        refined: By index, of objects whose border had a second look (see `refinement`): rows and columns of the image that
+            hold the whole mask, and the (h, w) float32 logits there at image resolution.
     """
 
     logits: np.ndarray | CompactLogits
@@ -36,6 +41,7 @@ class Prediction:
     threshold: float
     names: tuple[str | None, ...]
     final: tuple[np.ndarray | None, ...] = ()
+    refined: Mapping[int, tuple[Place, np.ndarray]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -45,7 +51,12 @@ class Prediction:
         settled = self._settled(index)
         if settled is not None:
             return _as_logits(settled[self.frames[index].window])
-        return logits_to_window(self.logits[index], self.frames[index])
+        window = logits_to_window(self.logits[index], self.frames[index])
+        if index in self.refined:
+            (rows, columns), closer = self.refined[index]
+            y0, x0 = self.frames[index].y0, self.frames[index].x0
+            window[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0] = closer
+        return window
 
     def image_logits(self, index: int) -> np.ndarray:
         """(H, W) float32 logits of one object; outside its window as low as its lowest. Fit for `Prompt.mask`."""
@@ -54,20 +65,30 @@ class Prediction:
         full[self.frames[index].window] = window
         return full
 
-    def place(self, index: int) -> tuple[slice, slice]:
+    def place(self, index: int) -> Place:
         """Rows and columns of the image outside which one object's mask is empty; no smaller than its rectangle."""
         settled = self._settled(index)
+        if index in self.refined:
+            return self._part(index)[0]
         if settled is None:
             return mask_place(self.logits[index], self.frames[index], self.threshold)
         y0, x0, y1, x1 = support(settled, 0) or (0, 0, -1, -1)
         return slice(y0, y1 + 1), slice(x0, x1 + 1)
 
-    def mask_part(self, index: int) -> tuple[tuple[slice, slice], np.ndarray]:
+    def mask_part(self, index: int) -> tuple[Place, np.ndarray]:
         """`place`, and the (h, w) bool mask there: much less than the image for a small object."""
         place, logits = self._part(index)
         return place, logits > self.threshold
 
-    def _part(self, index: int) -> tuple[tuple[slice, slice], np.ndarray]:
+    def _part(self, index: int) -> tuple[Place, np.ndarray]:
+        if index in self.refined:
+            (rows, columns), closer = self.refined[index]
+            y0, x0, y1, x1 = support(closer, self.threshold) or (0, 0, -1, -1)
+            place = (
+                slice(rows.start + y0, rows.start + y1 + 1),
+                slice(columns.start + x0, columns.start + x1 + 1),
+            )
+            return place, closer[y0 : y1 + 1, x0 : x1 + 1]
         settled = self._settled(index)
         if settled is None:
             return mask_part(self.logits[index], self.frames[index], self.threshold)

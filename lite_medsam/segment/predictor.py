@@ -16,6 +16,7 @@ from lite_medsam.segment.decoding import decode_view
 from lite_medsam.segment.encoding import EncodedImage, ImageEncoder
 from lite_medsam.segment.plan import Plan, View, plan_one_view, plan_second_look, plan_views
 from lite_medsam.segment.prediction import Prediction
+from lite_medsam.segment.refinement import REFINE_MODES, can_refine, refine_borders
 
 ZOOM_MODES = ("auto", "off", "always")
 
@@ -34,7 +35,7 @@ class Predictor:
         >>> labels = prediction.label_map()
     """
 
-    def __init__(self, backend: Backend, zoom: str = "auto", cache: EncodingCache | None = None):
+    def __init__(self, backend: Backend, zoom: str = "auto", cache: EncodingCache | None = None, refine: str = "auto"):
         """Wraps a backend.
 
         Args:
@@ -45,9 +46,13 @@ class Predictor:
                 depend on the others, and zooms to what clicks found whenever that magnifies. "off" always shows the
                 model the whole image.
             cache: Where encodings are kept from call to call; None for nowhere.
+            refine: "auto" takes a second look at the border of an object where the picture has clearly more pixels than the
+                model's view of it, as the model's spec says; "always" at every border, "off" at none. It costs several views
+                per object.
 
         Raises:
-            ValueError: If there is no such mode, or it is "always" and the model was not trained on crops.
+            ValueError: If there is no such mode, or it is "always" and the model was not trained on crops; to refine, also on
+                masks so far.
         """
         if zoom not in ZOOM_MODES:
             raise ValueError(f"zoom must be one of {', '.join(ZOOM_MODES)}, got {zoom!r}")
@@ -55,7 +60,14 @@ class Predictor:
             raise ValueError(
                 f"zoom must be auto or off for {backend.spec.name}, which was not trained on crops, got always"
             )
-        self.backend, self.zoom, self.cache = backend, zoom, cache
+        if refine not in REFINE_MODES:
+            raise ValueError(f"refine must be one of {', '.join(REFINE_MODES)}, got {refine!r}")
+        if refine == "always" and not can_refine(backend.spec):
+            raise ValueError(
+                f"refine must be auto or off for {backend.spec.name}, which was not trained on crops with masks so far, "
+                "got always"
+            )
+        self.backend, self.zoom, self.cache, self.refine = backend, zoom, cache, refine
 
     @classmethod
     def open(
@@ -65,6 +77,7 @@ class Predictor:
         threads: int | None = None,
         zoom: str = "auto",
         cache: EncodingCache | None = None,
+        refine: str = "auto",
     ) -> "Predictor":
         """Opens a model directory.
 
@@ -75,12 +88,13 @@ class Predictor:
             threads: CPU threads; None for as many as physical cores.
             zoom: "auto", "off" or "always".
             cache: Where encodings are kept from call to call; None for nowhere.
+            refine: "off", "auto" or "always".
         """
-        return cls(open_backend(find_weights(weights), engine, threads), zoom, cache)
+        return cls(open_backend(find_weights(weights), engine, threads), zoom, cache, refine)
 
     def __reduce__(self):
         """Pickled, it opens its model directory again, with an empty cache: send it to worker processes."""
-        return _reopened, (type(self), recipe_of(self.backend), self.zoom, self.cache)
+        return _reopened, (type(self), recipe_of(self.backend), self.zoom, self.cache, self.refine)
 
     @property
     def spec(self) -> ModelSpec:
@@ -139,7 +153,8 @@ class Predictor:
         if closer is not None:
             plan = closer
             self._decode(encoder.encode_views(plan.views), plan, answers)
-        return answers.prediction(plan)
+        prediction = answers.prediction(plan)
+        return refine_borders(self.backend, encoder, prediction, asked, self.refine)
 
     def _decode(self, encoded: Iterable[tuple[View, Features]], plan: Plan, answers: Answers) -> None:
         """Decodes the objects of each view as it comes from the encoder."""
@@ -148,5 +163,5 @@ class Predictor:
                 answers.keep(i, logits, score)
 
 
-def _reopened(kind: type[Predictor], recipe: Recipe, zoom: str, cache: EncodingCache | None) -> Predictor:
-    return kind(reopen_backend(recipe), zoom, cache)
+def _reopened(kind: type[Predictor], recipe: Recipe, zoom: str, cache: EncodingCache | None, refine: str) -> Predictor:
+    return kind(reopen_backend(recipe), zoom, cache, refine)

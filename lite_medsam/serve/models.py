@@ -46,11 +46,14 @@ class SharedModel:
         backend: The engine with the model.
         zoom: What `Predictor` is asked for; a client may switch it off for itself.
         cache: Encodings of all clients, found again by the pixels alone; None for none.
+        refine: What `Predictor` is asked for.
     """
 
-    def __init__(self, backend: Backend, zoom: str = "auto", cache: EncodingCache | None = None):
+    def __init__(self, backend: Backend, zoom: str = "auto", cache: EncodingCache | None = None, refine: str = "auto"):
         shared = OneAtATime(backend)
-        self._predictors = {True: Predictor(shared, zoom, cache), False: Predictor(shared, "off", cache)}
+        self._predictors = {
+            zooms: Predictor(shared, zoom if zooms else "off", cache, refine) for zooms in (True, False)
+        }
         self.zooms = zoom != "off"
 
     @property

@@ -32,6 +32,7 @@ class Settings:
         engine: What runs it.
         threads: CPU threads; None for the physical cores, in a container its share.
         zoom: See `Predictor`.
+        refine: See `Predictor`.
         key: What clients must know; None lets all in.
         origins: Pages that may ask from a browser.
         is_open: Whether a service without a key may be reached from other machines.
@@ -42,6 +43,7 @@ class Settings:
     engine: str = "auto"
     threads: int | None = None
     zoom: str = "auto"
+    refine: str = "auto"
     key: str | None = None
     origins: tuple[str, ...] = ()
     is_open: bool = False
@@ -82,7 +84,7 @@ def new_server(settings: Settings, host: str) -> uvicorn.Server:
 
     blosc2.set_nthreads(usable_cpus())  # it would count the cores of the host, not of the container
     backend = open_backend(find_weights(settings.weights), settings.engine, settings.threads)
-    model = SharedModel(backend, settings.zoom, EncodingCache(_CACHE_BYTES))
+    model = SharedModel(backend, settings.zoom, EncodingCache(_CACHE_BYTES), settings.refine)
     leases = Leases(lambda: Workspace(model, settings.limits.follow_seconds), settings.limits)
     app = Guard(build(model, leases, settings.origins), settings.key, LOCAL if is_local else None, settings.origins)
     config = uvicorn.Config(

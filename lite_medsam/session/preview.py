@@ -49,8 +49,8 @@ def previewed(
             region = asked(session.given, pixels, target, said, 1).region
         else:
             predictor = session.predictor
-            if said.box is None:
-                predictor = Predictor(predictor.backend, "off", predictor.cache)
+            zoom = "off" if said.box is None else predictor.zoom
+            predictor = Predictor(predictor.backend, zoom, predictor.cache, refine="off")
             region = Region.of(predictor.segment(pixels, [said.said(target=target)]).mask(0))
     except PromptError:  # a model that takes no clicks, or none alone
         return None

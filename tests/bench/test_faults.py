@@ -148,7 +148,7 @@ def test_an_engine_that_fails_does_not_stop_the_next(context, monkeypatch):
 def test_every_part_is_in_the_list():
     assert list(PARTS) == [
         "graphs", "roofline", "threads", "other engines", "files", "stages", "volumes", "cold processes", "memory",
-        "folders", "zoom", "scale",
+        "folders", "zoom", "refine", "scale",
     ]  # fmt: skip
 
 

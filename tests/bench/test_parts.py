@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fake_contender import FakeContender
 
-from lite_medsam.bench import files, graphs, processes, volumes, zooming
+from lite_medsam.bench import files, graphs, processes, refining, volumes, zooming
 from lite_medsam.bench.contenders import OURS, REFERENCE, RecordingBackend
 from lite_medsam.bench.context import BenchSettings
 from lite_medsam.bench.run import run_bench
@@ -168,3 +168,19 @@ def test_peak_memory_is_that_of_the_child_alone():
     assert peak_memory_bytes() > 400e6
     assert 10 < processes.peak_of(["info"]) < 300
     assert len(ballast)
+
+
+def test_a_second_look_is_timed_beside_none(context, monkeypatch):
+    monkeypatch.setattr(refining, "one_object", lambda side: one_object(512))  # 8 of its pixels in one of the fake's
+    refining.measure_refining(context)
+    off, more = (context.find(f"--refine {mode}", OURS, refining.SECTION) for mode in refining.MODES)
+    assert off.details["images encoded"] == 1 < more.details["images encoded"]
+    times = context.find("always over off", OURS, refining.SECTION)
+    assert times.source == "computed"
+    assert times.sample.median == pytest.approx(more.sample.median / off.sample.median)
+
+
+def test_a_model_that_cannot_look_again_is_named(context, monkeypatch):
+    monkeypatch.setattr(FakeContender, "open", lambda self, engine, threads: FakeBackend(prompts=("box",)))
+    refining.measure_refining(context)
+    assert not context.measurements and [what for what, _ in context.skipped] == ["--refine always"]
