@@ -8,7 +8,7 @@ from typing import Any
 
 from lite_medsam.card.halves import Observation
 from lite_medsam.card.raw_scores import RawBackend
-from lite_medsam.card.refining import PLAIN, REFINED, measure_refining
+from lite_medsam.card.refining import PLAIN, measure_refining
 from lite_medsam.card.sweeps import (
     CLICK_CURVE,
     MAX_CLICKS,
@@ -108,14 +108,13 @@ def measure(
     """
     # moved boxes often share a view, and the protocols look at each image some forty times
     views = EncodingCache()
-    raw, scale = RawBackend(backend), backend.spec.zoom.refine_scale or TRIED_SCALE
+    raw = RawBackend(backend)
     predictors = {
         BOX: Predictor(raw, settings.zoom, views, settings.refine),
         WHOLE: Predictor(raw, "off", views, "off"),
         PLAIN: Predictor(raw, settings.zoom, views, "off"),
-        REFINED: Predictor(RawBackend(backend, scale), settings.zoom, views, "auto"),
     }
-    measured = Measured(refine_scale=scale)
+    measured = Measured(refine_scale=backend.spec.zoom.refine_scale or TRIED_SCALE)
     for name, case in loaded_cases(cases, measured.skipped, progress):
         if name in settings.groups:
             case = replace(case, group=settings.groups[name])
@@ -160,8 +159,8 @@ def _measure_picture(
     measured.observations += [Observation("box", r["group"], r["modality"], r["score"], r["iou"]) for r in rows]
 
     same = {row["label"]: {name: row[name] for name in _SAME} | {"hd95": None} for row in rows}
-    looks = {run: predictors[run] for run in (PLAIN, REFINED)}
-    for run, found in measure_refining(looks, case, objects, same, settings.tolerance_px).items():
+    looks = measure_refining(predictors[PLAIN], case, objects, same, settings.tolerance_px, measured.refine_scale)
+    for run, found in looks.items():
         measured.add(run, found)
     others: dict[str, Segmenter] = {WHOLE: predictors[WHOLE]}
     others |= {f"baseline {kind}": BaselineSegmenter(kind) for kind in BASELINES}

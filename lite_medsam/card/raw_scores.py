@@ -11,14 +11,11 @@ class RawBackend:
 
     Args:
         backend: The engine with a model.
-        refine_scale: In place of what its spec says; None: as it says.
     """
 
-    def __init__(self, backend: Backend, refine_scale: float | None = None):
+    def __init__(self, backend: Backend):
         self.backend = backend
         self.spec = replace(backend.spec, score_calibration=ScoreCalibration())
-        if refine_scale is not None:
-            self.spec = replace(self.spec, zoom=replace(self.spec.zoom, refine_scale=refine_scale))
 
     def __getattr__(self, name: str):
         return getattr(self.backend, name)

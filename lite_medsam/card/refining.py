@@ -5,46 +5,46 @@ from typing import Any
 
 from lite_medsam.card.markdown import number, table
 from lite_medsam.cases.case import Case
-from lite_medsam.evaluation.metrics import dice, iou, surface_dice
+from lite_medsam.evaluation.metrics import dice, surface_dice
 from lite_medsam.evaluation.scores import MEAN, Row
 from lite_medsam.prompts.prompt_set import Prompt
+from lite_medsam.segment.encoding import ImageEncoder
 from lite_medsam.segment.predictor import Predictor
-from lite_medsam.segment.refinement import scale_of
+from lite_medsam.segment.refinement import refine_borders
 
 PLAIN, REFINED = "box, not refined", "box, refined"
 
 
 def measure_refining(
-    predictors: Mapping[str, Predictor],
+    predictor: Predictor,
     case: Case,
     objects: Sequence[tuple[int, Prompt]],
     same: Mapping[int, Row],
     tolerance_px: float,
+    scale: float,
 ) -> dict[str, list[Row]]:
     """Rows of those objects whose border had a second look, by name of the run.
 
     Args:
-        predictors: One that refines and one that does not, by name of the run.
+        predictor: One that does not refine.
         case: A picture with labels.
         objects: Label and prompt of each.
         same: By label, what does not depend on the answer.
         tolerance_px: Of surface Dice.
+        scale: From which on borders are refined, see `Zoom.refine_scale`.
     """
-    first = predictors[PLAIN].segment(case.image, [prompt for _, prompt in objects])
-    least = predictors[REFINED].spec.zoom.refine_scale
-    large = [objects[i] for i, frame in enumerate(first.frames) if scale_of(frame) >= least]
-    rows: dict[str, list[Row]] = {run: [] for run in predictors}
-    if not large:
-        return rows
-    prompts = [prompt for _, prompt in large]
-    answers = {run: predictor.segment(case.image, prompts) for run, predictor in predictors.items()}
-    for i in sorted(answers[REFINED].refined):
-        label = large[i][0]
-        inside = case.truth == label
-        for run, answer in answers.items():
+    prompts = [prompt for _, prompt in objects]
+    plain = predictor.segment(case.image, prompts)
+    encoder = ImageEncoder(predictor.backend, case.image, predictor.cache)
+    refined = refine_borders(predictor.backend, encoder, plain, prompts, "auto", scale)
+    rows: dict[str, list[Row]] = {PLAIN: [], REFINED: []}
+    for i in sorted(refined.refined):
+        label = objects[i][0]
+        truth = case.truth == label
+        for run, answer in ((PLAIN, plain), (REFINED, refined)):
             mask = answer.mask(i)
-            measures = {"dice": dice(inside, mask), "iou": iou(inside, mask)}
-            rows[run].append(same[label] | measures | {"surface_dice": surface_dice(inside, mask, tolerance_px)})
+            measures = {"dice": dice(truth, mask), "surface_dice": surface_dice(truth, mask, tolerance_px)}
+            rows[run].append(same[label] | measures)
     return rows
 
 

@@ -24,7 +24,7 @@ from lite_medsam.segment.zoom import span_around
 REFINE_MODES = ("off", "auto", "always")
 
 # what the card tries for a model whose spec names no `Zoom.refine_scale`
-TRIED_SCALE = 1.2
+TRIED_SCALE = 1.15
 # how much closer a crop is than the first look
 GAIN = 2.0
 # share of a crop's side, in its middle, where it is the one that must see the border
@@ -45,7 +45,12 @@ def can_refine(spec: ModelSpec) -> bool:
 
 
 def refine_borders(
-    backend: Backend, encoder: ImageEncoder, prediction: Prediction, prompts: Sequence[Prompt], mode: str
+    backend: Backend,
+    encoder: ImageEncoder,
+    prediction: Prediction,
+    prompts: Sequence[Prompt],
+    mode: str,
+    scale: float | None = None,
 ) -> Prediction:
     """Takes a second look at the borders of those objects that a mode names; the others stay as they are.
 
@@ -58,14 +63,19 @@ def refine_borders(
         prompts: What led to it, one per object.
         mode: "off", "auto" (where the picture has clearly more pixels than the model's view, see `Zoom.refine_scale`) or
             "always".
+        scale: In place of `Zoom.refine_scale`.
     """
+    least = backend.spec.zoom.refine_scale if scale is None else scale
     refined = dict(prediction.refined)
     for i, prompt in enumerate(prompts):
-        if prompt.final or not _is_asked(prediction.frames[i], mode, backend.spec):
+        auto = mode == "auto" and 0 < least <= _scale(prediction.frames[i])
+        if prompt.final or not (auto or mode == "always") or not can_refine(backend.spec):
             continue
         border = _Border.of(prediction, i)
-        plan = None if border is None else _plan(border, prompt, prediction.image_logits(i))
-        if border is None or plan is None:
+        if border is None or (mode == "auto" and border.crosses_picture):
+            continue
+        plan = _plan(border, prompt, prediction.image_logits(i))
+        if plan is None:
             continue
         for view, features in encoder.encode_views(plan.views):
             for _, logits, _ in decode_view(backend, features, view, plan):
@@ -74,13 +84,7 @@ def refine_borders(
     return replace(prediction, refined=refined)
 
 
-def _is_asked(frame: Frame, mode: str, spec: ModelSpec) -> bool:
-    if mode == "off" or not can_refine(spec):
-        return False
-    return mode == "always" or 0 < spec.zoom.refine_scale <= scale_of(frame)
-
-
-def scale_of(frame: Frame) -> float:
+def _scale(frame: Frame) -> float:
     """Image pixels in a model pixel."""
     return max(frame.width, frame.height) / frame.size
 
@@ -112,7 +116,7 @@ class _Border:
     @classmethod
     def of(cls, prediction: Prediction, index: int) -> "_Border | None":
         """None for an empty mask, and for one without a border in the image."""
-        frame, margin = prediction.frames[index], int(FAR * scale_of(prediction.frames[index])) + 1
+        frame, margin = prediction.frames[index], int(FAR * _scale(prediction.frames[index])) + 1
         spans = []
         for span, start, length in zip(
             prediction.place(index), (frame.y0, frame.x0), (frame.height, frame.width), strict=True
@@ -127,6 +131,14 @@ class _Border:
             return None
         zeros = np.zeros_like(first), np.zeros_like(first)
         return cls((rows, columns), first, mask, frame, prediction.image_hw, prediction.threshold, *zeros)
+
+    @property
+    def crosses_picture(self) -> bool:
+        """Whether the object runs from one side of the picture to the other, as a retina does: no crop shows where it ends."""
+        (rows, columns), (height, width) = self.place, self.image_hw
+        down = rows == slice(0, height) and self.mask[0].any() and self.mask[-1].any()
+        across = columns == slice(0, width) and self.mask[:, 0].any() and self.mask[:, -1].any()
+        return bool(down or across)
 
     def pixels(self) -> np.ndarray:
         """(n, 2) x, y of the image: the mask's outermost pixels; the image's own border is none of it."""
@@ -156,7 +168,7 @@ class _Border:
         """(h, w) float32: the looks near the first border, the first answer away from it."""
         sides = self.mask.astype(np.uint8), (~self.mask).astype(np.uint8)
         away = np.maximum(*(cv2.distanceTransform(side, cv2.DIST_L2, cv2.DIST_MASK_5) for side in sides))
-        near = np.clip((FAR - away / scale_of(self.frame)) / (FAR - NEAR), 0, 1)
+        near = np.clip((FAR - away / _scale(self.frame)) / (FAR - NEAR), 0, 1)
         # where only the edge of a crop reaches, the first answer has seen more
         share = SHARE * near * np.minimum(1, 2 * self.weights)
         return self.first + share * (self.sums / np.maximum(self.weights, np.float32(1e-6)) - self.first)
@@ -174,7 +186,7 @@ def _plan(border: _Border, prompt: Prompt, so_far: np.ndarray) -> Plan | None:
 
 def _crops(border: _Border) -> Iterator[Frame]:
     """Square crops whose middles cover the border: each goes where it takes the most of what the first pixel left needs."""
-    side = round(border.frame.size * scale_of(border.frame) / GAIN)
+    side = round(border.frame.size * _scale(border.frame) / GAIN)
     step = max(1, side // GRID)
     left = border.pixels()
     while len(left):

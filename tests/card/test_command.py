@@ -22,7 +22,9 @@ def card_command(monkeypatch, tmp_path, folder):
 
     backend = FakeBackend()
     save_spec(tmp_path, backend.spec)
-    monkeypatch.setattr(module, "open_predictor", lambda weights, engine, threads, zoom: Predictor(backend, zoom))
+    monkeypatch.setattr(
+        module, "open_predictor", lambda weights, engine, threads, zoom, refine: Predictor(backend, zoom)
+    )
     monkeypatch.setattr("lite_medsam.card.sheets.KINDS", ("us",))
     monkeypatch.setattr(
         "lite_medsam.card.sheets.find_failures", lambda p, seeds: find_failures(p, seeds, most=2, kinds=("us",))

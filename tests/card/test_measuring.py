@@ -8,9 +8,11 @@ from fakes import FakeBackend
 
 from lite_medsam.card import CardSettings, measure
 from lite_medsam.card.raw_scores import RawBackend
+from lite_medsam.card.refining import PLAIN, REFINED, refining
 from lite_medsam.card.sweeps import MAX_CLICKS, MOVED, click_columns, moved_protocols, run_clicks
 from lite_medsam.cases.case import Case
 from lite_medsam.evaluation.evaluate import evaluate
+from lite_medsam.segment.refinement import TRIED_SCALE
 from lite_medsam.model.spec import ScoreCalibration
 from lite_medsam.prompts.first_prompts import simulate_prompts
 from lite_medsam.prompts.prompt_set import load_protocol
@@ -126,3 +128,17 @@ def test_a_perfect_object_needs_no_further_click():
     assert segmenter.calls == 11 and early.first == 0  # the curve goes on to ten clicks
     columns = click_columns(early, 10)
     assert columns["dice_0"] == pytest.approx(2 / 3) and "noc_iou_90%" not in columns
+
+
+def test_a_second_look_is_compared_on_the_same_large_objects(measured, record):
+    plain, refined = measured.runs[PLAIN], measured.runs[REFINED]
+    assert plain and [(row["image"], row["label"]) for row in plain] == [(row["image"], row["label"]) for row in refined]
+    boxed = {(row["image"], row["label"]): row for row in measured.runs["box"]}
+    assert all(boxed[row["image"], row["label"]]["dice"] == row["dice"] for row in plain)
+    assert any(a["dice"] != b["dice"] for a, b in zip(plain, refined, strict=True))
+    before, after = (record["runs"][run]["modality"][-1] for run in (PLAIN, REFINED))
+    assert before["objects"] == after["objects"] == len(plain)
+    text = refining(record)
+    assert f"at least {TRIED_SCALE:g} pixels" in text
+    assert f"| {100 * (after['dice'] - before['dice']):+.1f} |" in text.splitlines()[-1]
+    assert refining({"runs": {"box": {}}}) == ""  # an older record

@@ -37,7 +37,8 @@ def pages(*arguments) -> str:
 def test_the_record_is_small_plain_json_with_every_run(record):
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert set(record["runs"]) == {
-        "box", "box, zoom off", "baseline box", "baseline ellipse", "baseline grabcut", "baseline threshold",
+        "box", "box, zoom off", "box, not refined", "box, refined", "baseline box", "baseline ellipse", "baseline grabcut",
+        "baseline threshold",
     }  # fmt: skip
     assert [line["name"] for line in record["moved"]][:2] == ["box, curves", "moved -20 %"]
     assert record["clicks"]["clicks"]["clicks"] == [1, 3, 5, 10]

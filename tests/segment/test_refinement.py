@@ -99,7 +99,7 @@ def test_the_edge_of_the_picture_is_no_border():
     image = np.zeros((SIDE, SIDE), np.uint8)
     image[:, :150] = 255
     backend = BrightBackend(zoom=ASKS)
-    views("auto", [(0, 0, 149, SIDE - 1)], image, backend)
+    views("always", [(0, 0, 149, SIDE - 1)], image, backend)
     crops = [picture[0] for pixels in backend.encoded for picture in pixels][1:]
     assert crops and all(crop.min() < crop.max() for crop in crops)  # both sides of the border in each
 
@@ -128,6 +128,15 @@ def test_auto_looks_again_only_where_the_spec_asks_for_it():
     for scale, expected in ((0.0, False), (SIDE / 64 + 0.1, False), (SIDE / 64, True)):
         prediction, count = views("auto", [LARGE], backend=FakeBackend(zoom=Zoom(refine_scale=scale)))
         assert (count > 1) is expected and bool(prediction.refined) is expected
+
+
+@pytest.mark.parametrize("box", [(0, 100, SIDE - 1, 299), (100, 0, 299, SIDE - 1)])
+def test_what_runs_through_the_whole_picture_is_left_to_those_who_ask(box):
+    image = np.zeros((SIDE, SIDE), np.uint8)
+    image[box[1] : box[3] + 1, box[0] : box[2] + 1] = 255
+    auto, _ = views("auto", [box], image, BrightBackend(zoom=ASKS))
+    always, _ = views("always", [box], image, BrightBackend(zoom=ASKS))
+    assert not auto.refined and set(always.refined) == {0}
 
 
 def test_modes_are_named():
