@@ -96,6 +96,10 @@ class Predictor:
         """Pickled, it opens its model directory again, with an empty cache: send it to worker processes."""
         return _reopened, (type(self), recipe_of(self.backend), self.zoom, self.cache, self.refine)
 
+    def for_slices(self) -> "Predictor":
+        """The predictor for slice after slice of a volume: there "auto" refines no border, which would take several times as long."""
+        return Predictor(self.backend, self.zoom, self.cache, "off") if self.refine == "auto" else self
+
     @property
     def spec(self) -> ModelSpec:
         """What the model is and what it was trained on."""

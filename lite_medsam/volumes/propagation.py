@@ -99,7 +99,7 @@ def propagate(
     limits = limits or PropagationLimits()
     if limits.use_mask and "mask" not in predictor.spec.prompts:
         limits = replace(limits, use_mask=False)
-    follower = _Follower(predictor, volume, objects, limits)
+    follower = _Follower(predictor.for_slices(), volume, objects, limits)
     steps = follower.steps()
     stopped = False
     for done, (z, members) in enumerate(steps, start=1):

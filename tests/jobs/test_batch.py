@@ -56,6 +56,17 @@ def test_a_case_gives_all_outputs_and_they_agree(predictor, case, tmp_path):
                                          np.flatnonzero(mask.any(0))[-1], np.flatnonzero(mask.any(1))[-1]))]  # fmt: skip
 
 
+@pytest.mark.parametrize("mode", ["off", "always"])
+def test_the_record_says_whose_border_had_a_second_look(case, tmp_path, mode):
+    predictor, settled = Predictor(FakeBackend(), refine=mode), np.zeros((80, 120), bool)
+    settled[20:60, 30:90] = True
+    job = Job(case, tmp_path / "out", [Prompt(box=(10, 10, 49, 39)), Prompt(mask=settled, final=True)])
+    record = run_job(predictor, job, SegmentOptions())
+    assert [item.get("refined", False) for item in record["objects"]] == [mode == "always", False]
+    assert run_job(predictor, job, SegmentOptions())["skipped"]
+    assert "skipped" not in run_job(Predictor(FakeBackend(), refine="auto"), job, SegmentOptions())  # other work
+
+
 def test_stack_keeps_overlapping_objects_apart(predictor, case, tmp_path):
     record = run_job(predictor, Job(case, tmp_path / "out" / "a"), SegmentOptions(overlap="stack"))
     segs = np.load(tmp_path / "out" / "a.npz")["segs"]

@@ -139,6 +139,12 @@ def test_what_runs_through_the_whole_picture_is_left_to_those_who_ask(box):
     assert not auto.refined and set(always.refined) == {0}
 
 
+def test_volumes_are_refined_on_demand_alone():
+    for mode, expected in (("auto", "off"), ("off", "off"), ("always", "always")):
+        predictor = Predictor(FakeBackend(), "always", refine=mode).for_slices()
+        assert (predictor.refine, predictor.zoom) == (expected, "always")
+
+
 def test_modes_are_named():
     with pytest.raises(ValueError, match="refine must be one of off, auto, always, got 'yes'"):
         Predictor(FakeBackend(), refine="yes")
