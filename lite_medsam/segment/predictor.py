@@ -97,7 +97,7 @@ class Predictor:
         return _reopened, (type(self), recipe_of(self.backend), self.zoom, self.cache, self.refine)
 
     def for_slices(self) -> "Predictor":
-        """The predictor for slice after slice of a volume: there "auto" refines no border, which would take several times as long."""
+        """The predictor for slice after slice of a volume: there "auto" refines no border, for the time that it takes."""
         return Predictor(self.backend, self.zoom, self.cache, "off") if self.refine == "auto" else self
 
     @property

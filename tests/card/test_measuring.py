@@ -12,11 +12,11 @@ from lite_medsam.card.refining import PLAIN, REFINED, refining
 from lite_medsam.card.sweeps import MAX_CLICKS, MOVED, click_columns, moved_protocols, run_clicks
 from lite_medsam.cases.case import Case
 from lite_medsam.evaluation.evaluate import evaluate
-from lite_medsam.segment.refinement import TRIED_SCALE
 from lite_medsam.model.spec import ScoreCalibration
 from lite_medsam.prompts.first_prompts import simulate_prompts
 from lite_medsam.prompts.prompt_set import load_protocol
 from lite_medsam.segment.predictor import Predictor
+from lite_medsam.segment.refinement import TRIED_SCALE
 
 
 def test_the_pass_agrees_with_the_evaluation_of_each_protocol(folder, measured):
@@ -132,7 +132,9 @@ def test_a_perfect_object_needs_no_further_click():
 
 def test_a_second_look_is_compared_on_the_same_large_objects(measured, record):
     plain, refined = measured.runs[PLAIN], measured.runs[REFINED]
-    assert plain and [(row["image"], row["label"]) for row in plain] == [(row["image"], row["label"]) for row in refined]
+    assert plain and [(row["image"], row["label"]) for row in plain] == [
+        (row["image"], row["label"]) for row in refined
+    ]
     boxed = {(row["image"], row["label"]): row for row in measured.runs["box"]}
     assert all(boxed[row["image"], row["label"]]["dice"] == row["dice"] for row in plain)
     assert any(a["dice"] != b["dice"] for a, b in zip(plain, refined, strict=True))
