@@ -1,4 +1,4 @@
-"""A second look at the border of a large object: crops along it, closer than the first look, with the mask so far as prompt.
+"""A second look at the border of a large object: crops along it, closer, with the mask so far as prompt.
 
 An object that fills a large picture is drawn on the model's grid, where a pixel stands for several of the picture. The
 crops lie along the border that was found. Near it, what they say is averaged with the first answer, because two views err
