@@ -23,6 +23,8 @@ Examples:
 @click.option("--licence", help="Terms of the weights.")
 @click.option("--training-data", help="Comma-separated names of the data sets behind the weights.")
 @click.option("--notes", help="Free text for `lite-medsam info`.")
+@click.option("--refine-scale", type=click.FloatRange(1),
+              help="Image pixels per model pixel from which --refine auto looks at borders again.  [default: never]")  # fmt: skip
 @click.option("--int8", is_flag=True, help="Make an int8 version of --weights instead, and measure both.")
 @click.option(
     "--weights", type=WeightsPath(), metavar="PATH|NAME", help="With --int8: the model.  [default: the bundled one]"
@@ -31,7 +33,7 @@ Examples:
               help="With --int8: cases or images for the ranges.  [default: synthetic cases]")  # fmt: skip
 @click.option("--evaluation", type=click.Path(exists=True, path_type=Path), multiple=True,
               help="With --int8: labelled cases to compare on.  [default: synthetic cases]")  # fmt: skip
-def command(checkpoint, output: Path, int8: bool, weights, calibration, evaluation, **texts) -> None:
+def command(checkpoint, output: Path, int8: bool, weights, calibration, evaluation, **described) -> None:
     """Turn a training run into a model directory, or a model into an int8 version of itself.
 
     A training run: takes the averaged weights, stores them in half precision, and checks both graphs against torch.
@@ -49,10 +51,10 @@ def command(checkpoint, output: Path, int8: bool, weights, calibration, evaluati
         raise click.UsageError("give --checkpoint, or --int8")
     if weights or calibration or evaluation:
         raise click.UsageError("--weights, --calibration and --evaluation go with --int8")
-    _export_run(checkpoint, output, **texts)
+    _export_run(checkpoint, output, **described)
 
 
-def _export_run(checkpoint: Path, output: Path, name, licence, training_data, notes) -> None:
+def _export_run(checkpoint: Path, output: Path, name, licence, training_data, notes, refine_scale) -> None:
     from lite_medsam.cli.train import require_training
 
     require_training()
@@ -64,6 +66,8 @@ def _export_run(checkpoint: Path, output: Path, name, licence, training_data, no
     changes = {key: value for key, value in given.items() if value is not None}
     if training_data:
         changes["training_data"] = tuple(part.strip() for part in training_data.split(",") if part.strip())
+    if refine_scale is not None:
+        changes["zoom"] = dataclasses.replace(model.spec.zoom, refine_scale=refine_scale)
     difference = export_model(model, output, dataclasses.replace(model.spec, **changes))
     print(f"largest difference between torch and ONNX Runtime: {difference:.1e} -> {output}")
 
