@@ -60,7 +60,7 @@ class Settings:
     engine: str = "auto"
     threads: int | None = None
     zoom: str = "auto"
-    refine: str = "auto"
+    refine: str = "off"
     max_upload_mb: int = 200
     max_pixels: int = 120_000_000
     max_users: int = 64

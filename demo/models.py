@@ -40,7 +40,7 @@ class Models:
         threads: int | None = None,
         zoom: str = "auto",
         cache_bytes: int = 2**28,
-        refine: str = "auto",
+        refine: str = "off",
     ):
         self._threads, self._zoom, self._refine = threads, zoom, refine
         self.directories: dict[str, Path] = {}

@@ -54,7 +54,7 @@ class CardSettings:
     """
 
     zoom: str = "auto"
-    refine: str = "auto"
+    refine: str = "off"
     tolerance_px: float = 2.0
     slices_per_volume: int = 6
     curves_every: int = 1

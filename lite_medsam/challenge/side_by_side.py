@@ -101,7 +101,10 @@ class Way:
     def signature(self, protocol: Protocol) -> str:
         """Hash of all that the masks depend on besides the image."""
         spec = self.backend.spec
-        facts = [spec.files, asdict(spec.preprocessing), asdict(spec.zoom), spec.mask_threshold]
+        zoom = {
+            name: value for name, value in asdict(spec.zoom).items() if name != "refine_scale"
+        }  # borders are not refined
+        facts = [spec.files, asdict(spec.preprocessing), zoom, spec.mask_threshold]
         facts += [self.mode, self.backend.name, protocol.sha256]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 

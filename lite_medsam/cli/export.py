@@ -13,11 +13,15 @@ from lite_medsam.cli.options import WeightsPath
     epilog="""\b
 Examples:
   lite-medsam export --checkpoint runs/mine/checkpoint.pt -o models/mine
+  lite-medsam export --checkpoint runs/a/checkpoint.pt --checkpoint runs/b/checkpoint.pt -o models/both
   lite-medsam export --int8 -o models/mine-int8 --weights models/mine --evaluation cases/val
 """,
 )
-@click.option("--checkpoint", type=click.Path(exists=True, dir_okay=False, path_type=Path),
-              help="checkpoint.pt of a training run.")  # fmt: skip
+@click.option("--checkpoint", "checkpoints", type=click.Path(exists=True, dir_okay=False, path_type=Path), multiple=True,
+              help="checkpoint.pt of a training run. Repeatable: of runs from one start the mean is taken.")  # fmt: skip
+@click.option(
+    "--shares", metavar="A,B,...", help="With several checkpoints: what each counts.  [default: all the same]"
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model directory to write.")
 @click.option("--name", help="Name of the model.")
 @click.option("--licence", help="Terms of the weights.")
@@ -33,7 +37,7 @@ Examples:
               help="With --int8: cases or images for the ranges.  [default: synthetic cases]")  # fmt: skip
 @click.option("--evaluation", type=click.Path(exists=True, path_type=Path), multiple=True,
               help="With --int8: labelled cases to compare on.  [default: synthetic cases]")  # fmt: skip
-def command(checkpoint, output: Path, int8: bool, weights, calibration, evaluation, **described) -> None:
+def command(checkpoints, shares, output: Path, int8: bool, weights, calibration, evaluation, **described) -> None:
     """Turn a training run into a model directory, or a model into an int8 version of itself.
 
     A training run: takes the averaged weights, stores them in half precision, and checks both graphs against torch.
@@ -42,34 +46,41 @@ def command(checkpoint, output: Path, int8: bool, weights, calibration, evaluati
     what it costs in Dice. If it is faster here and loses no more than half a Dice point, `--engine auto` takes it for
     --weights from then on.
     """
-    if int8 and checkpoint:
+    if int8 and checkpoints:
         raise click.UsageError("give either --checkpoint or --int8 with --weights, not both")
     if int8:
         _export_int8(weights, output, calibration, evaluation)
         return
-    if not checkpoint:
+    if not checkpoints:
         raise click.UsageError("give --checkpoint, or --int8")
     if weights or calibration or evaluation:
         raise click.UsageError("--weights, --calibration and --evaluation go with --int8")
-    _export_run(checkpoint, output, **described)
+    _export_run(checkpoints, _numbers(shares), output, **described)
 
 
-def _export_run(checkpoint: Path, output: Path, name, licence, training_data, notes, refine_scale) -> None:
+def _export_run(checkpoints, shares: list[float], output: Path, **described) -> None:
     from lite_medsam.cli.train import require_training
 
     require_training()
     from lite_medsam.learning.network.export import export_model
-    from lite_medsam.learning.training.loop import load_averaged
+    from lite_medsam.learning.training.blending import load_blend
 
-    model = load_averaged(checkpoint)
-    given = {"name": name, "licence": licence, "notes": notes}
-    changes = {key: value for key, value in given.items() if value is not None}
-    if training_data:
-        changes["training_data"] = tuple(part.strip() for part in training_data.split(",") if part.strip())
-    if refine_scale is not None:
-        changes["zoom"] = dataclasses.replace(model.spec.zoom, refine_scale=refine_scale)
+    model = load_blend(checkpoints, shares)
+    changes = {key: described[key] for key in ("name", "licence", "notes") if described[key] is not None}
+    if described["training_data"]:
+        names = described["training_data"].split(",")
+        changes["training_data"] = tuple(part.strip() for part in names if part.strip())
+    if described["refine_scale"] is not None:
+        changes["zoom"] = dataclasses.replace(model.spec.zoom, refine_scale=described["refine_scale"])
     difference = export_model(model, output, dataclasses.replace(model.spec, **changes))
     print(f"largest difference between torch and ONNX Runtime: {difference:.1e} -> {output}")
+
+
+def _numbers(shares: str | None) -> list[float]:
+    try:
+        return [float(part) for part in shares.split(",")] if shares else []
+    except ValueError:
+        raise click.UsageError(f"--shares must be numbers with commas between them, got {shares!r}") from None
 
 
 def _export_int8(weights: Path | None, output: Path, calibration, evaluation) -> None:

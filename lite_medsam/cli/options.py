@@ -36,9 +36,9 @@ class InputPath(click.Path):
 refine_option = click.option(
     "--refine",
     type=click.Choice(["off", "auto", "always"]),
-    default="auto",
+    default="off",
     show_default=True,
-    help="Look at borders a second time, from closer: auto at those of large objects in large pictures, if the model gains by it.",
+    help="Look at borders a second time, from closer: auto at those of large objects in large pictures. It takes much longer.",
 )
 
 

@@ -13,7 +13,6 @@ A box travels through plan (what is seen in which view), encoding, decoding, ans
 - plan: The plan of an image: which object is seen in which view, made before anything is encoded
 - prediction: Masks of the objects of one image, at the model's resolution until they are asked for
 - predictor: Predictor: an image and prompts in, masks at image resolution out
-- recentring: Shows the decoder an object in the middle of the frame, wherever it lies in what was encoded
 - refinement: A second look at the border of a large object: crops along it, closer, with the mask so far as prompt
 - region: A mask kept as the rectangle that holds it, so that histories and volumes of masks stay small
 - sam_model: Model directories opened by the names of segment_anything's models

@@ -11,12 +11,9 @@ from lite_medsam.model.runtime import Backend, decode_first
 from lite_medsam.model.spec import ModelSpec
 from lite_medsam.prompts.prompt_set import Prompt
 from lite_medsam.segment.plan import Plan, View
-from lite_medsam.segment.recentring import recentre, restore, shifts
 
 # most prompts in one call of a graph: more were slower per piece on two cores, and take memory in proportion
 DECODE_CHUNK = 8
-# where each prompt has features of its own, of 7 MB
-MOVED_CHUNK = 4
 
 # index of an object, its (M, M) float32 logits in the frame that it was decoded in, its score as the model gives it
 Decoded = tuple[int, np.ndarray, float]
@@ -33,10 +30,8 @@ def decode_view(backend: Backend, features: Features, view: View, plan: Plan) ->
         view: Whose objects.
         plan: That the view belongs to.
     """
-    for part in _alike(plan.prompts, view.objects, DECODE_CHUNK):
+    for part in _alike(plan.prompts, view.objects):
         yield from _decode(backend, features, view.frame, plan, part)
-    for part in _alike(plan.prompts, view.recentred, MOVED_CHUNK):
-        yield from _decode_recentred(backend, features, view.frame, plan, part)
 
 
 def decode_all(backend: Backend, features: Features, frame: Frame, prompt: Prompt) -> tuple[np.ndarray, np.ndarray]:
@@ -52,34 +47,17 @@ def _decode(backend: Backend, features: Features, frame: Frame, plan: Plan, part
         yield i, masks[place, 0], ious[place, 0]
 
 
-def _decode_recentred(
-    backend: Backend, features: Features, frame: Frame, plan: Plan, part: Sequence[int]
-) -> Iterator[Decoded]:
-    """As `_decode`, for objects that the decoder is shown in the middle of the frame wherever they are in it."""
-    settings = backend.spec.preprocessing
-    boxes = [box for i in part if (box := plan.boxes[i]) is not None]  # each of them has one
-    moves = shifts(boxes, frame, features, settings.mask_size)
-    if not moves.any():
-        yield from _decode(backend, features, frame, plan, part)
-        return
-    coords, labels, previous, has_previous = _inputs([plan.prompts[i] for i in part], frame, backend.spec)
-    shown, coords, previous = recentre(features, coords, previous, moves, settings.image_size)
-    masks, ious = decode_first(backend, shown, coords, labels, previous, has_previous)
-    for place, i in enumerate(part):
-        yield i, restore(masks[place, 0], moves[place], settings.image_size), ious[place, 0]
-
-
 def _inputs(prompts: Sequence[Prompt], frame: Frame, spec: ModelSpec) -> tuple[np.ndarray, ...]:
     settings = spec.preprocessing
     frames = [frame] * len(prompts)
     return decoder_inputs(prompts, frames, settings.image_size, settings.mask_size, spec.targets)
 
 
-def _alike(prompts: Sequence[Prompt], chosen: Sequence[int], most: int) -> Iterator[list[int]]:
+def _alike(prompts: Sequence[Prompt], chosen: Sequence[int]) -> Iterator[list[int]]:
     """Indices of prompts with equally many tokens, all or none of them with a target, in chunks."""
     by_tokens: dict[tuple[int, bool], list[int]] = {}
     for i in chosen:
         by_tokens.setdefault(share_a_call(prompts[i]), []).append(i)
     for alike in by_tokens.values():
-        for start in range(0, len(alike), most):
-            yield alike[start : start + most]
+        for start in range(0, len(alike), DECODE_CHUNK):
+            yield alike[start : start + DECODE_CHUNK]

@@ -25,14 +25,11 @@ class View:
 
     Attributes:
         frame: The window.
-        objects: Indices of the objects that the decoder is shown where they lie.
-        recentred: Indices of those that it is shown in the middle of the frame, because they share a crop in which they
-            lie elsewhere than in one of their own.
+        objects: Indices of the objects that are decoded from it.
     """
 
     frame: Frame
     objects: tuple[int, ...]
-    recentred: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ def plan_views(prompts: Sequence[Prompt], image_hw: tuple[int, int], spec: Model
     zooms = mode != "off" and spec.zoom.enabled
     boxes = [anchor_box(prompt) if zooms and not prompt.final else None for prompt in prompts]
     frames = plan_frames(boxes, image_hw, spec.zoom, spec.preprocessing, share=mode == "auto")
-    views = _views(_asked(prompts), boxes, frames, image_hw, spec)
+    views = _views(_asked(prompts), frames)
     return Plan(tuple(prompts), tuple(boxes), tuple(frames), views, image_hw)
 
 
@@ -99,7 +96,7 @@ def plan_second_look(plan: Plan, logits: np.ndarray | CompactLogits, spec: Model
     crops = plan_frames(list(found.values()), plan.image_hw, spec.zoom, spec.preprocessing, share=mode == "auto")
     for i, crop in zip(found, crops, strict=True):
         frames[i] = crop
-    views = _views(list(found), boxes, frames, plan.image_hw, spec)
+    views = _views(list(found), frames)
     return replace(plan, boxes=tuple(boxes), frames=tuple(frames), views=views)
 
 
@@ -139,29 +136,12 @@ def plan_frames(
     return [whole if frame is None else replace(frame, fit=whole.fit, geometry=whole.geometry) for frame in frames]
 
 
-def _views(
-    chosen: Sequence[int],
-    boxes: Sequence[Box | None],
-    frames: Sequence[Frame],
-    image_hw: tuple[int, int],
-    spec: ModelSpec,
-) -> tuple[View, ...]:
+def _views(chosen: Sequence[int], frames: Sequence[Frame]) -> tuple[View, ...]:
     """The views that the chosen objects need, each with its objects."""
-    whole = Frame.for_model(image_hw, spec.preprocessing)
     members: dict[Frame, list[int]] = {}
     for i in chosen:
         members.setdefault(frames[i], []).append(i)
-    views = []
-    for frame, inside in members.items():
-        aside = set()
-        for i in inside if frame != whole else ():
-            # a crop of its own is what training showed, also at the image's border where the object is off its middle
-            box = boxes[i]
-            own = None if box is None else zoom_frame(box, image_hw, spec.zoom, frame.size)
-            if own is not None and own.window != frame.window:
-                aside.add(i)
-        views.append(View(frame, tuple(i for i in inside if i not in aside), tuple(i for i in inside if i in aside)))
-    return tuple(views)
+    return tuple(View(frame, tuple(inside)) for frame, inside in members.items())
 
 
 def _asked(prompts: Sequence[Prompt]) -> list[int]:

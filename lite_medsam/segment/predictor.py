@@ -35,7 +35,7 @@ class Predictor:
         >>> labels = prediction.label_map()
     """
 
-    def __init__(self, backend: Backend, zoom: str = "auto", cache: EncodingCache | None = None, refine: str = "auto"):
+    def __init__(self, backend: Backend, zoom: str = "auto", cache: EncodingCache | None = None, refine: str = "off"):
         """Wraps a backend.
 
         Args:
@@ -77,7 +77,7 @@ class Predictor:
         threads: int | None = None,
         zoom: str = "auto",
         cache: EncodingCache | None = None,
-        refine: str = "auto",
+        refine: str = "off",
     ) -> "Predictor":
         """Opens a model directory.
 

@@ -49,7 +49,7 @@ class SharedModel:
         refine: What `Predictor` is asked for.
     """
 
-    def __init__(self, backend: Backend, zoom: str = "auto", cache: EncodingCache | None = None, refine: str = "auto"):
+    def __init__(self, backend: Backend, zoom: str = "auto", cache: EncodingCache | None = None, refine: str = "off"):
         shared = OneAtATime(backend)
         self._predictors = {
             zooms: Predictor(shared, zoom if zooms else "off", cache, refine) for zooms in (True, False)

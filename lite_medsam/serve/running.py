@@ -43,7 +43,7 @@ class Settings:
     engine: str = "auto"
     threads: int | None = None
     zoom: str = "auto"
-    refine: str = "auto"
+    refine: str = "off"
     key: str | None = None
     origins: tuple[str, ...] = ()
     is_open: bool = False

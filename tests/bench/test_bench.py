@@ -133,10 +133,11 @@ def test_a_profile_counts_what_the_runtime_did(tmp_path):
     assert node.touched == 4 * (30 * 40 + 40 * 50 + 30 * 50)
 
 
-def test_the_default_encoder_has_the_multiply_adds_that_the_notes_name():
+def test_the_default_model_is_of_a_laptops_size():
     pixels = {"pixels": np.zeros((1, 3, 256, 256), np.float32)}
     nodes = profile(DEFAULT_WEIGHTS / "encoder.onnx", pixels, 1, runs=1, optimise=False)
-    assert gmac(nodes) == pytest.approx(0.95, abs=0.01)
+    assert 2.5 < gmac(nodes) <= 3.5  # counted, so that a count that finds nothing is seen
+    assert sum(path.stat().st_size for path in DEFAULT_WEIGHTS.iterdir()) <= 45e6
     assert operators.output_names(DEFAULT_WEIGHTS / "encoder.onnx")[0] == "embedding"
 
 

@@ -13,10 +13,10 @@ from lite_medsam.model.spec import ModelSpec
 def test_the_spec_says_from_which_scale_on_borders_are_refined(tmp_path, monkeypatch, words, scale):
     pytest.importorskip("torch")
     from lite_medsam.learning.network import export
-    from lite_medsam.learning.training import loop
+    from lite_medsam.learning.training import blending
 
     written = []
-    monkeypatch.setattr(loop, "load_averaged", lambda path: SimpleNamespace(spec=ModelSpec()))
+    monkeypatch.setattr(blending, "load_blend", lambda paths, shares: SimpleNamespace(spec=ModelSpec()))
     monkeypatch.setattr(export, "export_model", lambda model, out, spec: written.append(spec) or 0.0)
     checkpoint = tmp_path / "checkpoint.pt"
     checkpoint.touch()

@@ -67,7 +67,7 @@ def test_a_volume_has_lanes_that_lead_to_slices(editor, server):
     page = editor.page
     editor.upload("ct.npz", volume_file())
     assert editor.view()["image"]["slices"] == DEPTH
-    editor.drag((25, 30), (45, 60))
+    editor.drag((34, 38), (40, 48))  # ends on both sides within the volume
     page.click("#lm-follow")
     page.wait_for_function("document.querySelector('#lm-message').innerText.includes('slices ')", timeout=60_000)
     editor.settle()

@@ -5,7 +5,7 @@ import pytest
 from fakes import FakeBackend
 
 from lite_medsam.model.encoding_cache import EncodingCache
-from lite_medsam.model.preprocessing import Frame, boxes_to_model, logits_to_window, to_model
+from lite_medsam.model.preprocessing import Frame, logits_to_window, to_model
 from lite_medsam.model.prompt_tokens import decoder_inputs
 from lite_medsam.model.spec import Zoom
 from lite_medsam.prompts.prompt_set import Prompt
@@ -110,28 +110,13 @@ def plain_loop(backend, prompts, mode):
     zooms = mode != "off" and spec.zoom.enabled
     whole = Frame.for_model(hw, spec.preprocessing)
 
-    def answer(prompt, box, frame):
+    def answer(prompt, frame):
         features = backend.encode(to_model(IMAGE, frame, spec.preprocessing)[None])
         inputs = decoder_inputs([prompt], [frame], frame.size, spec.preprocessing.mask_size, spec.targets)
         coords, labels, previous, has_previous = inputs
-        own = None if box is None else zoom_frame(box, hw, spec.zoom, frame.size)
-        step = (0, 0)
-        if frame != whole and own is not None and own.window != frame.window:
-            corners = boxes_to_model(box, frame)
-            cell = frame.size // features[1].shape[-1]
-            step = np.rint(((frame.size - 1) / 2 - (corners[:2] + corners[2:]) / 2) / cell).astype(int) * cell
-        roll = {"shift": (step[1], step[0]), "axis": (-2, -1)}
-        moved = coords + np.array(step)
-        outside = (moved < -0.5) | (moved > frame.size - 0.5)
-        coords = np.where(outside, np.mod(moved + 0.5, frame.size) - 0.5, moved).astype(np.float32)
-        if any(step):
-            fine, coarse = features
-            features = np.roll(fine, **roll), np.roll(coarse, np.array(roll["shift"]) // 4, (-2, -1))
-            previous = np.roll(previous, **roll)
         logits, scores = backend.decode(features, coords, labels, previous, has_previous)
-        logits = np.roll(logits[0, 0], (-step[1], -step[0]), (-2, -1))
         mask = np.zeros(hw, bool)
-        mask[frame.window] = logits_to_window(logits, frame) > spec.mask_threshold
+        mask[frame.window] = logits_to_window(logits[0, 0], frame) > spec.mask_threshold
         return mask, scores[0, 0]
 
     def frames_of(boxes):
@@ -140,8 +125,8 @@ def plain_loop(backend, prompts, mode):
     boxes = [anchor_box(prompt) if zooms and not prompt.final else None for prompt in prompts]
     frames = frames_of(boxes)
     found = [
-        (prompt.mask > 0, np.nan) if prompt.final else answer(prompt, box, frame)
-        for prompt, box, frame in zip(prompts, boxes, frames, strict=True)
+        (prompt.mask > 0, np.nan) if prompt.final else answer(prompt, frame)
+        for prompt, frame in zip(prompts, frames, strict=True)
     ]
     gain = spec.zoom.chain_gain if mode == "auto" else spec.zoom.minimum_gain
     again = {}
@@ -152,7 +137,7 @@ def plain_loop(backend, prompts, mode):
             if crop is not None and SIDE / max(crop.width, crop.height) >= gain:
                 again[i] = box
     for i, frame in zip(again, frames_of(list(again.values())), strict=True):
-        frames[i], found[i] = frame, answer(prompts[i], again[i], frame)
+        frames[i], found[i] = frame, answer(prompts[i], frame)
     return found, frames
 
 
@@ -175,7 +160,7 @@ def test_what_the_plain_loop_is_compared_on_has_shared_crops_and_second_looks():
     for name in ("many nuclei", "a mixture of many"):
         prompts = checked_prompts(PROMPTS[name], IMAGE.shape, backend.spec)
         plan = plan_views(prompts, IMAGE.shape, backend.spec, "auto")
-        assert sum(len(view.recentred) for view in plan.views) > 10 and len(plan.views) < len(prompts) / 2
+        assert max(len(view.objects) for view in plan.views) > 3 and len(plan.views) < len(prompts) / 2
     for name in ("clicks", "many clicks"):
         closer = Predictor(Bright()).segment(IMAGE, PROMPTS[name]).frames
         assert any(frame.width < SIDE / 2 for frame in closer)
@@ -202,8 +187,8 @@ def test_the_plan_is_what_is_done(name, mode):
     for pixels, view in zip(encoded, views, strict=True):
         np.testing.assert_array_equal(pixels, to_model(IMAGE, view.frame, spec.preprocessing))
     # each object that asks something is in one view of the plan, and as many are decoded from a view as it has
-    members = [view.objects + view.recentred for view in views]
-    assert sorted(i for view in plan.views for i in view.objects + view.recentred) == [
+    members = [view.objects for view in views]
+    assert sorted(i for view in plan.views for i in view.objects) == [
         i for i, prompt in enumerate(prompts) if not prompt.final
     ]
     assert backend.asked == [number for number, inside in enumerate(members) for _ in inside]
@@ -216,10 +201,7 @@ def test_a_view_of_many_objects_lists_them_once():
     plan = plan_views(prompts, IMAGE.shape, spec, "auto")
     assert len({view.frame for view in plan.views}) == len(plan.views)
     for view in plan.views:
-        assert not set(view.objects) & set(view.recentred)
-        assert all(plan.frames[i] == view.frame for i in view.objects + view.recentred)
-    alone = plan_views(prompts, IMAGE.shape, spec, "always")
-    assert not any(view.recentred for view in alone.views)
+        assert all(plan.frames[i] == view.frame for i in view.objects)
 
 
 def test_one_view_keeps_a_final_mask_whole():

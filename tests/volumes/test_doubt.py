@@ -92,18 +92,21 @@ def test_masks_that_jump_need_a_look():
     assert common_share(mask(5), small) == common_share(small, mask(5)) == 1
 
 
-def test_every_slice_repeated_six_times_goes_through_to_the_end():
+def test_every_slice_repeated_six_times_ends_where_the_volume_does():
     case = make_phantom_volume("ct", 5, (20, 128, 128))
     predictor = Predictor.open()
-    seeds, wanted = [], []
+    seeds, plain, wanted = [], [], []
     for value in (1, 5, 6):
         mask = case.label == value
         seeds.append(VolumeObject({60: Prompt(box=box_from_mask(mask[10]))}))
+        plain.append(VolumeObject({10: Prompt(box=box_from_mask(mask[10]))}))
         wanted.append(np.flatnonzero(mask.any((1, 2))))
     found = propagate(predictor, np.repeat(case.image, 6, axis=0), seeds)
+    once = propagate(predictor, case.image, plain)
     for i, slices in enumerate(wanted):
-        first, last = found.extent(i)
-        assert first <= 6 * slices[0] + 5 and last >= 6 * slices[-1], found.ends[i]
+        first, last = once.extent(i)
+        assert found.extent(i) == (6 * first, 6 * last + 5), (found.ends[i], once.ends[i])
+        assert first <= slices[0] + 1 and last >= slices[-1] - 1, once.ends[i]
 
 
 def test_reasons_have_words():

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains a packed recipe on one GPU within so many minutes of its time, and writes what it made in pieces under 16 MiB.
-#   python weights/recipes/pack_cases.py weights/recipes/second-generation.json ../shared/data/train STARTS PACK   # before, anywhere
+#   python weights/recipes/pack_cases.py weights/recipes/gpu.json ../shared/data/train STARTS PACK   # before, anywhere
 #   weights/recipes/on-gpu.sh PACK TARGETS.csv OUT [MINUTES] [WHEELS]
 # The first 60 steps are measured and decide how many there are. MINUTES (8) is the time of the steps; leave one more for reading
 # cases, asking the teacher and export. WHEELS is a folder of wheels for packages that the machine lacks, without a network.

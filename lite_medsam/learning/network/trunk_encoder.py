@@ -75,13 +75,28 @@ def _silent(in_dim: int, out_dim: int) -> nn.Conv2d:
     return conv
 
 
+def resized_windows(own: dict[str, Tensor], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict with the attention biases of windows as large as those of another.
+
+    Args:
+        own: Parameters by name, of a model with the windows that are wanted.
+        tensors: Parameters by the same names.
+    """
+    return {
+        name: resize_window(value, round(own[name].shape[1] ** 0.5))
+        if name.endswith(".attention_biases") and name in own and value.ndim == 2
+        else value
+        for name, value in tensors.items()
+    }
+
+
 @torch.no_grad()
-def widen_windows(biases: Tensor, window: int) -> Tensor:
-    """Attention biases of a window for a larger one: the same at the same offset, the farthest for those beyond.
+def resize_window(biases: Tensor, window: int) -> Tensor:
+    """Attention biases of a window for another: the same at the same offset, the farthest for those beyond.
 
     Args:
         biases: (H, w * w), by absolute row and column offset.
-        window: Side of the larger window.
+        window: Side of the other window.
 
     Returns:
         (H, window * window).

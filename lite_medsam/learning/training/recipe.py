@@ -50,6 +50,8 @@ class Recipe:
         teacher: Whose answers are learned beside the labels: a file in the folder of starting points, or what `open_teacher`
             knows by name; "" for none.
         lessons: Which of its answers, and what they weigh.
+        unlabelled: Data sets whose labels are not used, as if they had none: the teacher is asked about their images all the
+            same. What new data would gain can be measured on them.
         split: File beside the recipe that names the cases of its training part with the hashes of their images; others are
             refused. "" for whatever lies in the folders.
     """
@@ -62,6 +64,7 @@ class Recipe:
     phantoms: int = 0
     teacher: str = ""
     lessons: LessonPlan = field(default_factory=LessonPlan)
+    unlabelled: tuple[str, ...] = ()
     split: str = ""
 
 
@@ -118,7 +121,7 @@ def run_recipe(
     paths = [path for folder in folders for path in sorted(folder.rglob("*.npz"))]
     check = training_part(load_split(recipe.split)) if recipe.split else None
     images = load_images(paths, settings.sampling.slices_per_volume, read_targets(targets), check)
-    images += drawn_images(recipe)
+    images = with_labels(images, recipe.unlabelled) + drawn_images(recipe)
     model = new_model(recipe.spec, settings.seed)
     lessons = None
     if recipe.teacher:
@@ -141,6 +144,22 @@ def run_recipe(
         trainer.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     trainer.train(out)
     return trainer
+
+
+def with_labels(images: Sequence[LabelledImage], unlabelled: Sequence[str]) -> list[LabelledImage]:
+    """The images whose labels a recipe uses.
+
+    Raises:
+        CaseError: If a data set that is to be left out is not there.
+    """
+    sets = {image.dataset for image in images}
+    for name in unlabelled:
+        if name not in sets:
+            raise CaseError(
+                f"the recipe's unlabelled sets must be among the cases, got {name!r}; "
+                f"the cases are of {', '.join(sorted(sets))}"
+            )
+    return [image for image in images if image.dataset not in unlabelled]
 
 
 def drawn_images(recipe: Recipe) -> list[LabelledImage]:

@@ -10,7 +10,7 @@ from lite_medsam.errors import WeightsError
 from lite_medsam.learning.data.dataset import BatchSource
 from lite_medsam.learning.network.encoder import load_folded_mobilenetv2
 from lite_medsam.learning.network.model import PromptedSegmenter
-from lite_medsam.learning.network.trunk_encoder import widen_windows
+from lite_medsam.learning.network.trunk_encoder import resized_windows
 from lite_medsam.learning.published.reading import load_published
 from lite_medsam.learning.training.gluon_resnet import is_gluon_resnet, load_gluon_resnet50v2
 from lite_medsam.model.spec import LITEMEDSAM_TRUNK
@@ -60,7 +60,7 @@ def start_trunk(model: PromptedSegmenter, state: dict[str, Tensor], origin: str)
     """Starts the network around LiteMedSAM's trunk from LiteMedSAM's weights; it then computes what they do on its grid.
 
     Args:
-        model: The new model; its windows may be larger than the published ones.
+        model: The new model; its attention windows may be others than the published ones.
         state: Parameters and buffers by published name.
         origin: What to call the file in errors.
 
@@ -76,9 +76,8 @@ def start_trunk(model: PromptedSegmenter, state: dict[str, Tensor], origin: str)
     tensors = {}
     for published, value in state.items():
         name = published.replace("image_encoder.", "image_encoder.backbone.", 1)
-        if name.endswith(".attention_biases") and own[name].shape[1] > value.shape[1]:
-            value = widen_windows(value, round(own[name].shape[1] ** 0.5))
         tensors[name] = value.float()
+    tensors = resized_windows(own, tensors)
     new = {name for name in own if name.startswith(ADDITIONS) or name.endswith("num_batches_tracked")}
     expected = {name: own[name].shape for name in set(own) - new}
     wrong = [name for name in expected if name not in tensors or tensors[name].shape != expected[name]]
@@ -94,7 +93,7 @@ def start_model(model: nn.Module, tensors: dict[str, Tensor], origin: str) -> No
     """Starts a model from the stored weights of another of the same architecture; the input size may differ.
 
     Args:
-        model: The new model.
+        model: The new model; attention windows of a trunk may be others.
         tensors: Contents of a model.safetensors.
         origin: What to call the file in errors.
 
@@ -102,6 +101,7 @@ def start_model(model: nn.Module, tensors: dict[str, Tensor], origin: str) -> No
         WeightsError: If they are of another architecture.
     """
     expected = {k: v.shape for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    tensors = resized_windows(model.state_dict(), tensors)
     for name in ("prompt_encoder.target_embedding.weight", "mask_decoder.target_film.weight"):
         if name not in tensors:  # a model that knew no names learns them from nothing
             expected.pop(name, None)

@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import pytest
 import torch
 from tiny import TINY, disc_case, tiny_model
 
 from lite_medsam.cases.case import save_case
+from lite_medsam.errors import CaseError
 from lite_medsam.learning.data.labelled_image import LabelledImage
 from lite_medsam.learning.data.sampling import Sampling
 from lite_medsam.learning.lessons.book import LessonBook
@@ -99,3 +101,20 @@ def test_a_recipe_with_a_teacher_goes_on_as_if_it_had_not_been_cut(tmp_path, mon
     alone.train(tmp_path / "alone")
     apart = [(whole[name] - value).abs().max() for name, value in alone.average.items() if value.is_floating_point()]
     assert max(apart) > 1e-6  # the lessons change what is learned
+
+
+def test_the_teacher_is_asked_about_sets_whose_labels_are_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "open_teacher", lambda name, device: teacher())
+    cases = tmp_path / "cases"
+    cases.mkdir()
+    for name in ("2D_CT_known_0", "2D_CT_new_1"):
+        save_case(cases / f"{name}.npz", dataclasses.replace(disc_case(int(name[-1])), name=name))
+    settings = dataclasses.replace(SETTINGS, steps=1)
+    recipe = recipes.Recipe(spec=TINY, train=settings, teacher="someone", lessons=PLAN, unlabelled=("new",))
+    trainer = recipes.run_recipe(recipe, cases, None, tmp_path / "run", False)
+    assert {image.dataset for image in trainer.source.images} == {"known"}
+    assert {scene.name for scene in trainer.lessons.book.scenes} == {"2D_CT_known_0", "2D_CT_new_1"}
+    with pytest.raises(
+        CaseError, match="unlabelled sets must be among the cases, got 'old'; the cases are of known, new"
+    ):
+        recipes.run_recipe(dataclasses.replace(recipe, unlabelled=("old",)), cases, None, tmp_path / "other", False)

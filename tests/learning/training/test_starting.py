@@ -14,7 +14,7 @@ from lite_medsam.learning.network.export import example_prompts, export_model
 from lite_medsam.learning.network.families import PublishedMaskDecoder
 from lite_medsam.learning.network.litemedsam_encoder import TinyVitEncoder
 from lite_medsam.learning.network.model import PADDING, BatchPromptEncoder, PromptedSegmenter
-from lite_medsam.learning.network.trunk_encoder import trunk_shape, widen_windows
+from lite_medsam.learning.network.trunk_encoder import resize_window, trunk_shape
 from lite_medsam.learning.training.starting import start_trunk
 from lite_medsam.learning.training.trainable import last_modules
 from lite_medsam.model.engines import OnnxBackend
@@ -121,7 +121,7 @@ def test_every_addition_learns():
 
 def test_larger_windows_keep_the_bias_of_every_offset():
     biases = torch.arange(2 * 9.0).reshape(2, 9)
-    wide = widen_windows(biases, 4).reshape(2, 4, 4)
+    wide = resize_window(biases, 4).reshape(2, 4, 4)
     assert torch.equal(wide[:, :3, :3], biases.reshape(2, 3, 3))
     assert torch.equal(wide[:, 3, :3], wide[:, 2, :3]) and torch.equal(wide[:, :, 3], wide[:, :, 2])
     reference = random_reference(64)

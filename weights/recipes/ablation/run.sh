@@ -1,23 +1,30 @@
 #!/bin/sh
-# The ablation: short runs with equally many steps, each scored on every second validation case.
+# The ablation: what the labels of some data sets and a teacher's answers bring to other data sets. Equally many steps from the
+# same start; the sets that `unlabelled` of the recipes names are learned without labels, and every run is scored on them alone.
 # Usage: weights/recipes/ablation/run.sh DATA STARTS RUNS   (as for ../make-default.sh)
 set -eu
 data=$1 starts=$2 runs=$3
 here=$(dirname "$0")
-lite="${PYTHON:-python} -m lite_medsam"
+python=${PYTHON:-python}
+lite="$python -m lite_medsam"
+# -i FILE for each validation case of a set without labels
+inputs=$($python - "$here/labels.json" "$data" <<'PY'
+import csv, json, sys
+unlabelled = json.load(open(sys.argv[1]))["unlabelled"]
+for row in csv.DictReader(open(f"{sys.argv[2]}/index.csv")):
+    if row["split"] == "val" and row["dataset"] in unlabelled:
+        print("-i", f"{sys.argv[2]}/{row['file']}")
+PY
+)
 
-arm() {  # NUMBER NAME RECIPE STARTS
-  $lite train --recipe "$here/$3.json" --cases "$data/train" --start "$4" -o "$runs/$2" --resume
+arm() {  # NUMBER NAME
+  $lite train --recipe "$here/$2.json" --cases "$data/train" --targets "$data/targets.csv" --start "$starts" -o "$runs/$2" --resume
   [ -f "$runs/$2/model/spec.json" ] || $lite export --checkpoint "$runs/$2/checkpoint.pt" -o "$runs/$2/model"
-  $lite evaluate -i "$data/val" --every 2 -q --groups "$data/index.csv" --weights "$runs/$2/model" --report "$here/reports/$1-$2.json"
+  # shellcheck disable=SC2086
+  $lite evaluate $inputs -q --groups "$data/index.csv" --weights "$runs/$2/model" --report "$here/reports/$1-$2.json"
 }
 
 mkdir -p "$here/reports"
-arm 1 random random "$starts"
-arm 2 ImageNet imagenet "$starts"
-arm 3 scenes scenes "$starts"
-arm 5 teacher teacher "$starts"
-$lite distill --teacher "$runs/teacher/model" --student "$here/imagenet.json" --start "$starts" --cases "$data/train" \
-  -o "$runs/distillation" --resume --steps 150 --warmup-steps 20 --ema-decay 0.98 --seed 5 --bfloat16 \
-  --views-per-image 2 --click-share 0
-arm 4 distillation after-distillation "$runs/distillation/model"
+arm 1 start
+arm 2 labels
+arm 3 teacher
