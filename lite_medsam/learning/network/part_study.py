@@ -15,12 +15,15 @@ import copy
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from lite_medsam.errors import WeightsError
 from lite_medsam.evaluation.evaluate import evaluate
 from lite_medsam.evaluation.scores import average
 from lite_medsam.learning.network.backend import TorchBackend
@@ -71,8 +74,9 @@ def silenced(model: PromptedSegmenter, part: str) -> PromptedSegmenter:
 
 def without_reading_out(model: PromptedSegmenter) -> PromptedSegmenter:
     """The model without the linear read-out of full-resolution features."""
-    for mlp in model.mask_decoder.detail_hypernetworks_mlps:
-        last = mlp.layers[-1]
+    mlps: Any = model.mask_decoder.detail_hypernetworks_mlps
+    for mlp in mlps:
+        last: Any = mlp.layers[-1]
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
     return model
@@ -109,14 +113,14 @@ def changes(architecture: Architecture) -> dict[str, tuple[Change, dict]]:
     for windows in WINDOWS:
         if windows != architecture.windows:
             name = f"windows {', '.join(map(str, windows))}"
-            found[name] = (lambda model, windows=windows: with_windows(model, windows)), {"windows": windows}
+            found[name] = partial(with_windows, windows=windows), {"windows": windows}
     for name, part in ADDED.items():
-        found[name] = (lambda model, part=part: silenced(model, part)), {}
+        found[name] = partial(silenced, part=part), {}
     found["without the read-out of full resolution"] = without_reading_out, {}
     for dim in MLP_DIMS:
         if dim < architecture.transformer_mlp_dim:
             name = f"MLPs of the mask decoder with {dim} hidden units"
-            found[name] = (lambda model, dim=dim: with_mlps(model, dim)), {"transformer_mlp_dim": dim}
+            found[name] = partial(with_mlps, dim=dim), {"transformer_mlp_dim": dim}
     return found
 
 
@@ -147,6 +151,8 @@ def main(arguments: Sequence[str]) -> None:
     if not 1 <= len(arguments) <= 3:
         sys.exit("usage: python -m lite_medsam.learning.network.part_study MODEL [CASES [EVERY]]")
     model = load_model(Path(arguments[0]))
+    if not isinstance(model, PromptedSegmenter):
+        raise WeightsError(f"MODEL must be of our own architecture, got {model.spec.architecture.family}")
     print("\n".join(sizes(model.spec)))
     if len(arguments) > 1:
         every = int(arguments[2]) if len(arguments) > 2 else 1
