@@ -101,9 +101,8 @@ class Way:
     def signature(self, protocol: Protocol) -> str:
         """Hash of all that the masks depend on besides the image."""
         spec = self.backend.spec
-        zoom = {
-            name: value for name, value in asdict(spec.zoom).items() if name != "refine_scale"
-        }  # borders are not refined
+        zoom = asdict(spec.zoom)
+        del zoom["refine_scale"]  # borders are not refined here
         facts = [spec.files, asdict(spec.preprocessing), zoom, spec.mask_threshold]
         facts += [self.mode, self.backend.name, protocol.sha256]
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""What the browser tests share: a server for all files of a process, a Chromium and a page for each file.
+"""What tests of the demo share: desks; for the browser a server for all files of a process, a Chromium and a page for each file.
 
 A file sets `VIEWPORT` or `PERMISSIONS` for its page. A sample or file that a test opens ends what the one before left.
 """
@@ -51,3 +51,24 @@ def context(browser):
     made = browser.new_context(viewport={"width": 1366, "height": 768})
     yield made
     made.close()
+
+
+@pytest.fixture
+def fake_desk():
+    """A desk with a model that is none."""
+    from demo_desk import OneModel, desk_with
+    from fakes import FakeBackend
+
+    from lite_medsam.segment.predictor import Predictor
+
+    return desk_with(OneModel(Predictor(FakeBackend(64))))
+
+
+@pytest.fixture(scope="module")
+def real_desk():
+    """A desk with the bundled model."""
+    from demo_desk import desk_with
+
+    from lite_medsam.cli.demo_loading import load_demo
+
+    return desk_with(load_demo("models").Models())

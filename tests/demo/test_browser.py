@@ -1,14 +1,12 @@
 """The demo driven by a mouse: headless Chromium draws, corrects, zooms, downloads; what it gets is checked in pixels."""
 
-import re
 import subprocess
 import sys
-import time
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from editor import case_file
 from places import ROOT
 
 pytest.importorskip("gradio")
@@ -16,7 +14,6 @@ from demo_desk import mask_of, png_of
 from editor import Editor, iou
 from fakes import FakeBackend
 
-from lite_medsam.cases.case import Case, save_case
 from lite_medsam.phantoms import make_phantom, make_phantom_volume
 from lite_medsam.segment.predictor import Predictor
 
@@ -56,11 +53,6 @@ def test_a_box_a_click_a_download_and_the_same_again_on_the_command_line(editor,
     editor.drag((x0, y0), (x1, y1))
     assert np.array_equal(mask_of(editor.objects()[0], truth.shape), mask)
     assert editor.hosts == {"127.0.0.1"} and editor.errors == []
-
-
-def case_file(image, folder, **about):
-    save_case(Path(folder) / "case.npz", Case(image=image, name="case", **about))
-    return (Path(folder) / "case.npz").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -251,108 +243,6 @@ def test_bad_uploads_are_told_in_the_page_and_it_goes_on(editor):
     assert editor.error() == "" and "Mask in" in editor.message()
 
 
-def test_a_phone_draws_with_a_finger_and_zooms_with_two(browser, server):
-    context = browser.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, device_scale_factor=3
-    )
-    page = context.new_page()
-    editor = Editor(page, server[0])
-    editor.sample("US")
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")  # nothing sticks out
-    page.locator("#lm-canvas").scroll_into_view_if_needed()
-    session = context.new_cdp_session(page)
-
-    def touch(kind, *points):
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
-
-    start, end = editor.on_page(150, 120), editor.on_page(350, 330)
-    touch("touchStart", start)
-    for step in (0.3, 0.7, 1):
-        touch("touchMove", [a + step * (b - a) for a, b in zip(start, end, strict=True)])
-    touch("touchEnd")
-    editor.settle()
-    assert np.abs(np.subtract(editor.objects()[0]["box"], [150, 120, 350, 330])).max() <= 1
-    before = float(page.get_attribute("#lm-canvas", "data-scale"))
-    x, y = editor.on_page(256, 256)
-    touch("touchStart", (x - 20, y), (x + 20, y))
-    for spread in (30, 50, 70):
-        touch("touchMove", (x - spread, y), (x + spread, y))
-    touch("touchEnd")
-    editor.settle()
-    assert float(page.get_attribute("#lm-canvas", "data-scale")) > 2.5 * before
-    assert len(editor.objects()) == 1 and editor.errors == []
-    small = page.evaluate("""() => [...document.querySelectorAll('.lm-root button')].filter((b) => b.offsetParent)
-        .filter((b) => b.getBoundingClientRect().height < 28).map((b) => b.textContent)""")
-    assert small == []
-    context.close()
-
-
-# (light: axe looks at the same in test_page.py)
-@pytest.mark.parametrize("scheme", [pytest.param("light", marks=pytest.mark.slow), "dark"])
-def test_every_control_has_a_name_and_texts_can_be_read(browser, server, scheme):
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
-    page = context.new_page()
-    editor = Editor(page, server[0])
-    editor.sample("US")
-    editor.drag((150, 150), (300, 300))
-    editor.unfold()
-    nameless = page.evaluate("""() => ['button', 'input', 'select', 'canvas']
-        .flatMap((tag) => [...document.querySelectorAll(`.lm-root ${tag}`)])
-        .filter((n) => n.offsetParent && !(n.tagName === 'CANVAS' && n.closest('button')))
-        .filter((n) => !(n.getAttribute('aria-label') || n.labels?.[0]?.textContent.trim() || n.textContent.trim()))
-        .map((n) => n.outerHTML.slice(0, 120))""")
-    assert nameless == []
-    faint = page.evaluate("""() => {
-      const parse = (c) => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
-      const light = ([r, g, b]) => [r, g, b].map((v) => v / 255).map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-        .reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
-      const ground = (n) => { for (; n; n = n.parentElement) { const c = parse(getComputedStyle(n).backgroundColor);
-        if (c.length < 4 || c[3] > 0.9) return c; } return [255, 255, 255]; };
-      return ['button:not(:disabled)', 'summary', 'td', 'th', 'p', 'h2', 'label > span', '.lm-score span', '.lm-toast']
-        .flatMap((what) => [...document.querySelectorAll(`.lm-root ${what}`)])
-        .filter((n) => n.offsetParent && n.textContent.trim() && !n.matches('.lm-swatch'))
-        .map((n) => { const [a, b] = [light(parse(getComputedStyle(n).color)), light(ground(n))];
-          return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), n.textContent.slice(0, 30)]; })
-        .filter(([contrast]) => contrast < 4.5);
-    }""")
-    assert faint == []
-    assert "Not a medical device" in page.get_by_role("note").inner_text()
-    page.keyboard.press("?")
-    page.get_by_text("How good it is").wait_for(timeout=20_000)  # the model card is what comes first
-    page.get_by_role("tab", name="Keys").click()
-    page.locator(".lm-keys").wait_for()
-    assert {"undo", "new object", "Brush"} <= set(page.locator(".lm-keys td").all_inner_texts())
-    for tab in ("Help", "Service"):
-        page.get_by_role("tab", name=tab).click()
-    page.get_by_text("are named endpoints of this page").wait_for()
-    page.keyboard.press("Escape")
-    assert not page.get_by_role("tab", name="Help").is_visible()
-    editor.drag((320, 320), (400, 400))  # the page goes on
-    assert len(editor.objects()) == 2
-    assert editor.hosts == {"127.0.0.1"} and editor.errors == []
-    context.close()
-
-
-def test_two_pages_do_not_see_each_other(editor, context, server):
-    first, second = Editor(context.new_page(), server[0]), editor
-    first.sample("US")
-    second.sample("Dermoscopy")
-    first.drag((150, 150), (300, 300))
-    assert second.objects() == []
-    second.drag((100, 100), (200, 200))
-    assert first.view()["image"]["name"] != second.view()["image"]["name"] and len(first.objects()) == 1
-    tokens = [
-        one.page.evaluate("document.querySelector('#lm-canvas').liteMedsam.state.token") for one in (first, second)
-    ]
-    assert tokens[0] != tokens[1] and min(map(len, tokens)) >= 40
-    first.page.close()
-    seats = server[1].seats._seats
-    until = time.monotonic() + 30
-    while not seats[tokens[0]].leaving and time.monotonic() < until:
-        time.sleep(0.1)
-    assert seats[tokens[0]].leaving and not seats[tokens[1]].leaving  # the server has seen which page is gone
-
-
 def test_what_it_is_can_be_chosen_where_the_model_knows_names(browser, server, monkeypatch):
     known = {
         "lite-medsam": Predictor(FakeBackend(64, targets=("CT", "US", "breast lesion", "my own")), "off"),
@@ -402,131 +292,3 @@ def test_what_it_is_can_be_chosen_where_the_model_knows_names(browser, server, m
     assert not chooser.is_visible() and "does not know breast lesion" in editor.message()
     assert editor.objects()[0]["target"] == "breast lesion" and editor.errors == []
     context.close()
-
-
-def test_side_by_side_keeps_prompts_exact(editor):
-    editor.sample("US")
-    editor.page.keyboard.press("k")
-    editor.drag((150, 140), (300, 310))
-    editor.page.keyboard.press("k")
-    assert np.abs(np.subtract(editor.objects()[0]["box"], [150, 140, 300, 310])).max() <= 1
-    editor.unfold()
-    if editor.page.locator("#lm-other-engine option").count() > 1:
-        editor.page.click("#lm-compare")
-        editor.page.wait_for_function(
-            "document.querySelector('#lm-compared').textContent.includes('ms for')", timeout=60_000
-        )
-        assert float(editor.page.inner_text("#lm-compared tbody td:nth-child(2)")) > 0.99
-
-
-def seen_ratio(editor):
-    """How much longer a pixel is shown across than down."""
-    (x0, y0), (x1, _), (_, y1) = (editor.on_page(*place) for place in ((0, 0), (100, 0), (0, 100)))
-    return (x1 - x0) / (y1 - y0)
-
-
-def test_true_aspect_is_a_switch_and_follows_the_pixel_size(editor, tmp_path):
-    switch = editor.page.get_by_label("True aspect")
-
-    def toggle(on):
-        editor.look()
-        switch.set_checked(on)
-        editor.page.keyboard.press("Escape")
-
-    editor.sample("Dermoscopy")
-    editor.upload("plain.png", png_of(np.zeros((120, 160), np.uint8)))
-    editor.unfold()
-    assert switch.is_disabled() and seen_ratio(editor) == pytest.approx(1)  # the size is not known
-    editor.page.fill("#lm-spacing-y", "0.1")
-    editor.page.fill("#lm-spacing-x", "0.4")
-    editor.page.press("#lm-spacing-x", "Tab")
-    editor.settle()
-    assert switch.is_checked() and seen_ratio(editor) == pytest.approx(4)
-    assert editor.page.inner_text("#lm-scale") == "Scale: rows 100 µm (user); columns 400 µm (user)"
-    toggle(False)
-    assert seen_ratio(editor) == pytest.approx(1)
-    toggle(True)
-    assert seen_ratio(editor) == pytest.approx(4)
-    image = np.zeros((120, 160), np.uint8)
-    editor.upload("near.npz", case_file(image, tmp_path, spacing_mm=(0.1, 0.103), modality="US"))
-    assert not switch.is_checked() and switch.is_enabled() and seen_ratio(editor) == pytest.approx(1)
-
-
-def test_handles_and_brush_are_exact_in_true_aspect(editor, tmp_path):
-    image = np.random.default_rng(1).integers(0, 256, (150, 100), np.uint8)
-    editor.upload("oct.npz", case_file(image, tmp_path, spacing_mm=(0.004, 0.012), modality="OCT"))
-    assert seen_ratio(editor) == pytest.approx(3)
-    editor.tool("box")
-    editor.drag((20, 30), (60, 80))
-    assert editor.objects()[0]["box"] == [20, 30, 60, 80]
-    editor.drag((30, 29.6), (35, 49.6))  # its border moves it
-    assert editor.objects()[0]["box"] == [25, 50, 65, 100]
-    editor.drag((65.5, 100.5), (75.5, 110.5))  # its corner
-    assert np.abs(np.subtract(editor.objects()[0]["box"], [25, 50, 75, 110])).max() <= 1
-    editor.page.keyboard.press("o")
-    editor.tool("brush")
-    editor.drag((50, 20), (50, 20))
-    ys, xs = np.nonzero(mask_of(editor.objects()[1], image.shape))
-    brush = int(editor.page.input_value("#lm-brush-size"))
-    assert np.ptp(ys) == np.ptp(xs) and abs(np.ptp(xs) + 1 - brush) <= 1  # round in pixels of the file
-    assert abs(xs.mean() - 50) <= 0.5 and abs(ys.mean() - 20) <= 0.5
-
-
-def test_the_ruler_measures_and_is_no_prompt(editor, tmp_path):
-    image = np.zeros((150, 100), np.uint8)
-    editor.upload("oct.npz", case_file(image, tmp_path, spacing_mm=(0.004, 0.012), modality="OCT"))
-    editor.tool("ruler")
-    editor.drag((10, 20), (40, 110))
-    # 30 px of 12 um across and 90 px of 4 um down are as long; the pointer is exact to a part of a pixel
-    um, px, across, down = (
-        float(number)
-        for number in re.fullmatch(
-            r"Ruler: ([\d.]+) µm, ([\d.]+) px \(([\d.]+) µm across, ([\d.]+) µm down\)", editor.message()
-        ).groups()
-    )
-    assert um == pytest.approx(360 * 2**0.5, abs=4) and px == pytest.approx(np.hypot(30, 90), abs=1)
-    assert across == pytest.approx(360, abs=6) and down == pytest.approx(360, abs=4)
-    (drawn,) = editor.page.evaluate(f"{editor._state('rulers')}")
-    assert drawn["from"] == pytest.approx([10.5, 20.5], abs=0.6) and editor.objects() == []
-    editor.page.keyboard.press("Escape")
-    assert editor.page.evaluate(f"{editor._state('rulers')}") == []
-    editor.upload("plain.png", png_of(image))
-    editor.page.keyboard.press("r")
-    editor.drag((10, 20), (40, 60))
-    assert editor.message().startswith("Ruler: 50") and "not known" in editor.message() and "µm" not in editor.message()
-    editor.sample("US")
-    assert editor.page.evaluate(f"{editor._state('rulers')}") == []  # of another picture
-    assert editor.errors == []
-
-
-def test_the_en_face_view_leads_to_b_scans(editor):
-    view = editor.page.locator("#lm-enface")
-    editor.sample("US")
-    assert not view.is_visible()
-    editor.sample("CT volume")
-    assert not view.is_visible()  # its slices have no depth
-    editor.sample("OCT volume")
-    view.wait_for(state="visible")
-    view.scroll_into_view_if_needed()
-    at = view.bounding_box()
-    # 25 B-scans at 120 um, 384 columns at 23.4375 um
-    assert at["width"] / at["height"] == pytest.approx(384 * 23.4375 / (25 * 120), rel=0.02)
-    for z in (3, 20):
-        editor.page.mouse.click(at["x"] + 50, at["y"] + at["height"] * (z + 0.5) / 25)
-        editor.settle()
-        assert editor.view()["image"]["slice"] == z and view.get_attribute("aria-valuenow") == str(z + 1)
-    editor.page.mouse.down()
-    editor.page.mouse.move(at["x"] + 60, at["y"] + at["height"] * 8.5 / 25, steps=4)
-    editor.page.mouse.up()
-    editor.settle()
-    assert editor.view()["image"]["slice"] == 8
-    for key, z in (("ArrowDown", 9), ("ArrowUp", 8), ("End", 24), ("ArrowDown", 24), ("Home", 0)):
-        view.press(key)
-        editor.settle()
-        assert editor.view()["image"]["slice"] == z, key
-    assert view.get_attribute("aria-valuetext") == "B-scan 1 of 25"
-    seen = view.evaluate(
-        "(n) => [...n.getContext('2d').getImageData(0, n.height >> 1, n.width, 1).data].filter((_, i) => i % 4 === 0)"
-    )
-    assert np.ptp(seen) > 50  # the picture is there
-    assert editor.errors == []

@@ -3,50 +3,23 @@
 import base64
 import io
 import json
-import subprocess
-import sys
-import threading
-import time
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from demo_desk import OneModel, Page, desk_with, mask_of, png_of
-from fakes import FakeBackend
-from places import ROOT
+from demo_desk import CASES, OCT, Page, gradient, mask_of, png_of
 
 from lite_medsam.cases.case import save_case
 from lite_medsam.cli.demo_loading import load_demo
-from lite_medsam.model.spec import load_spec
-from lite_medsam.phantoms import bundled_cases, make_phantom, make_phantom_volume
-from lite_medsam.prompts.prompt_set import load_prompts
-from lite_medsam.segment.predictor import Predictor
-from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
+from lite_medsam.phantoms import make_phantom, make_phantom_volume
 
 actions, seats, models, opening = (load_demo(name) for name in ("actions", "seats", "models", "opening"))
-CASES = {case.name: case for case in bundled_cases()}
-OCT = "2D_OCT_oct-cme-0000"
-
-
-@pytest.fixture
-def fake_desk():
-    return desk_with(OneModel(Predictor(FakeBackend(64))))
-
-
-@pytest.fixture(scope="module")
-def real_desk():
-    return desk_with(models.Models())
 
 
 def picture_of(view):
     from PIL import Image
 
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(view["image"]["png"].split(",")[1]))))
-
-
-def gradient(hw=(60, 80), dtype=np.uint16, top=4000):
-    return np.linspace(0, top, hw[0] * hw[1]).reshape(hw).astype(dtype)
 
 
 def dicom_bytes(values, z=0.0, modality="CT"):
@@ -281,286 +254,6 @@ def test_prompts_before_a_picture_are_told_to_open_one(fake_desk):
         assert "nothing is open" in page.ask(op, box=[1, 1, 2, 2], x=1, y=1)["error"]
 
 
-def test_one_user_never_gets_at_anothers_session(fake_desk):
-    first, second = Page(fake_desk), Page(fake_desk)
-    first.do("sample", name=OCT)
-    first.do("box", box=[10, 10, 60, 60])
-    assert second.do("look")["image"] is None
-    assert first.token != second.token and len(first.token) >= 40
-    for token in (None, "", "x", first.token[:-1], [first.token], 0, {"a": 1}):
-        answer = fake_desk.answer({"token": token, "op": "look"})
-        assert answer == {"ok": False, "error": answer["error"], "code": "ended"} and "reload" in answer["error"]
-
-
-def test_seats_are_bounded_and_end():
-    room = seats.Seats(max_seats=3, idle_seconds=1000, leave_seconds=0.05)
-    desk = actions.Desk(room, OneModel(Predictor(FakeBackend(64))), seats.Turnstile(), 10**6, 10**6)
-    pages = [Page(desk) for _ in range(3)]
-    with pytest.raises(seats.Refused, match="full"):
-        Page(desk)
-    room._seats[pages[0].token].used -= 100  # a pause is no end
-    with pytest.raises(seats.Refused, match=r"all 3 places are in use; one becomes free .* for 15 minutes from now"):
-        Page(desk)
-    room._seats[pages[0].token].used -= 1000
-    Page(desk)
-    assert len(room) == 3 and pages[0].ask("look")["code"] == "ended"
-    seat = room.find(pages[1].token)
-    seat.page = "hash"
-    room.left("hash")
-    time.sleep(0.1)
-    room.sweep()
-    assert pages[1].ask("look")["code"] == "ended"
-    small = seats.Seats(max_bytes=10_000)
-    crowded = actions.Desk(small, desk.models, seats.Turnstile(), 10**6, 10**6)
-    assert "no memory left" in Page(crowded).ask("sample", name=OCT)["error"]
-    room.close()
-    small.close()
-
-
-def test_more_than_can_wait_are_told_to_come_again():
-    gate, entered = threading.Event(), threading.Event()
-    turnstile = seats.Turnstile(working=1, waiting=1)
-
-    def hold():
-        with turnstile:
-            entered.set()
-            gate.wait(5)
-
-    threads = [threading.Thread(target=hold) for _ in range(2)]
-    threads[0].start()
-    entered.wait(5)
-    threads[1].start()
-    while turnstile._inside < 2:
-        time.sleep(0.01)
-    with pytest.raises(seats.Refused, match="busy"), turnstile:
-        pass
-    gate.set()
-    for thread in threads:
-        thread.join()
-    with turnstile:
-        pass
-
-
-def test_what_is_taken_home_is_made_again_by_the_command_line(real_desk, tmp_path):
-    page = Page(real_desk)
-    page.do("sample", name=OCT)
-    boxes = CASES[OCT].boxes
-    page.do("box", box=boxes[0].tolist())
-    page.do("click", x=int(boxes[0][0]), y=int(boxes[0][1]), positive=False)
-    page.do("box", box=boxes[1].tolist(), new=True)
-    page.do("scribble", stroke=[[300, 300], [340, 305]], positive=False)
-    page.do("add", name="painted cyst")
-    page.do("paint", stroke=[[600, 100], [650, 120]], radius=10, add=True)
-    view = page.do("look")
-    file = page.ask("save", what="zip", look={"opacity": 0.3, "contours": False})["file"]
-    assert file["name"] == f"{OCT}_lite-medsam.zip"
-    archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(file["data"])))
-    archive.extractall(tmp_path)
-    names = set(archive.namelist())
-    assert names >= {f"{OCT}{end}" for end in ("_label.png", "_overlay.png", ".npz", "_coco.json", "_record.json")}
-    label = np.asarray(__import__("PIL.Image").Image.open(tmp_path / f"{OCT}_label.png"))
-    for i, item in enumerate(view["objects"]):
-        assert ((label == i + 1) <= mask_of(item, label.shape)).all()
-    arrays = np.load(tmp_path / f"{OCT}.npz")
-    assert np.array_equal(arrays["imgs"], CASES[OCT].image) and np.array_equal(arrays["segs"], label)
-    assert arrays["boxes"].shape == (3, 4) and arrays["spacing"].tolist() == list(CASES[OCT].spacing_mm[::-1])
-    text = (tmp_path / "README.txt").read_text()
-    command = f"lite-medsam segment -i {OCT}.npz --prompts prompts.json -o out"
-    assert command in text and "not a medical device" in text
-    done = subprocess.run(
-        [sys.executable, "-m", "lite_medsam", *command.split()[1:]], cwd=tmp_path, capture_output=True, text=True,
-        env={**__import__("os").environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    again = np.asarray(__import__("PIL.Image").Image.open(tmp_path / "out" / f"{OCT}_label.png"))
-    assert np.array_equal(again, label)
-    record = json.loads((tmp_path / f"{OCT}_record.json").read_text())
-    assert record["model"] == "lite-medsam" and [o["name"] for o in record["objects"]][2] == "painted cyst"
-
-
-def test_many_objects_are_saved_as_they_are_shown(real_desk, tmp_path):
-    name = next(name for name, case in CASES.items() if case.modality == "Microscopy")
-    page = Page(real_desk)
-    page.do("sample", name=name)
-    for box in CASES[name].boxes[:24].tolist():
-        view = page.do("box", box=box, new=True)
-    shown = [mask_of(item, CASES[name].image.shape[:2]) for item in view["objects"]]
-    archive = zipfile.ZipFile(io.BytesIO(base64.b64decode(page.ask("save", what="zip")["file"]["data"])))
-    archive.extractall(tmp_path)
-    prompts = load_prompts(tmp_path / "prompts.json")
-    again = Predictor.open().segment(CASES[name].image, prompts)  # all at once, so that near objects share crops
-    assert all(np.array_equal(again.mask(i), mask) for i, mask in enumerate(shown))
-    assert np.array_equal(again.label_map(), np.load(tmp_path / f"{name}.npz")["segs"])
-
-
-def test_single_files_come_with_their_own_names(real_desk):
-    page = Page(real_desk)
-    assert "nothing is open" in page.ask("save", what="zip")["error"]
-    page.do("sample", name=OCT)
-    assert "no mask to save" in page.ask("save", what="zip")["error"]
-    page.do("box", box=CASES[OCT].boxes[0].tolist())
-    expected = {
-        "label": (f"{OCT}_label.png", b"\x89PNG"), "overlay": (f"{OCT}_overlay.png", b"\x89PNG"),
-        "npz": (f"{OCT}.npz", b"PK"), "coco": (f"{OCT}_coco.json", b"{"), "prompts": (f"{OCT}_prompts.json", b"{"),
-    }  # fmt: skip
-    for what, (name, start) in expected.items():
-        file = page.ask("save", what=what)["file"]
-        assert file["name"] == name and base64.b64decode(file["data"]).startswith(start)
-    page.do("click", x=350, y=200, positive=True)
-    assert page.ask("save", what="prompts")["file"]["name"] == f"{OCT}_prompts.zip"  # a mask comes with it
-
-
-def test_measurements_follow_the_spacing(fake_desk):
-    page = Page(fake_desk)
-    page.upload(("a.png", png_of(gradient((100, 100), np.uint8, 255))))
-    view = page.do("paint", stroke=[[50, 50]], radius=10, add=True)
-    area = mask_of(view["objects"][0], (100, 100)).sum()
-    assert view["objects"][0]["measures"][0] == ["area", f"{area} px"] and view["image"]["spacing_mm"] is None
-    view = page.do("spacing", mm=[0.5, 0.2])
-    assert view["objects"][0]["measures"][0] == ["area", f"{area * 0.1:.4g} mm² ({area} px)"]
-    diameter = 2 * (area * 0.1 / np.pi) ** 0.5
-    assert view["objects"][0]["measures"][1] == ["equivalent diameter", f"{diameter:.4g} mm"]
-    view = page.do("look", unit="um")
-    assert view["objects"][0]["measures"][0] == ["area", f"{area * 0.1:.4g} mm² ({area} px)"]  # no row of seven digits
-    assert page.do("spacing", mm=[0.005, 0.002]) and view["summary"] == []
-    view = page.do("look", unit="um")
-    assert view["objects"][0]["measures"][0] == ["area", f"{area * 10:,} µm² ({area} px)"]
-    page.do("rename", object=view["objects"][0]["id"], name="IRF")
-    page.do("add", name="cyst")
-    view = page.do("paint", stroke=[[10, 10]], radius=3, add=True)
-    assert dict(view["summary"])["fluid regions"] == "2"
-    assert page.do("spacing", mm=None)["image"]["spacing_mm"] is None
-
-
-def test_an_object_is_followed_with_progress_and_can_be_stopped(real_desk):
-    page = Page(real_desk)
-    page.do("sample", name="3D_oct-cme")
-    page.do("box", box=[150, 90, 200, 120], slice=12)
-    page.do("propagate", slice=12)
-    seen = []
-    for _ in range(600):
-        job = page.ask("progress")["job"]
-        seen.append((job["done"], job["total"]))
-        if not job["running"]:
-            break
-        time.sleep(0.05)
-    assert not job["running"] and not job["failed"] and "slices 1 to" in job["message"] and seen[-1][0] > 0
-    view = page.do("look", slice=12)
-    assert view["image"]["prompted"] == [12] and len(view["image"]["marked"]) > 1
-    first = len(view["image"]["marked"])
-    page.do("undo", slice=12)
-    assert page.do("look", slice=12)["image"]["marked"] == [12]
-    page.do("propagate", slice=12)
-    page.ask("stop")
-    while page.ask("progress")["job"]["running"]:
-        time.sleep(0.02)
-    assert len(page.do("look", slice=12)["image"]["marked"]) <= first
-
-
-def test_another_model_is_compared_on_the_same_prompts(tmp_path):
-    import shutil
-
-    from lite_medsam.storage.bundled import DEFAULT_WEIGHTS
-
-    shutil.copytree(DEFAULT_WEIGHTS, tmp_path / "all" / "mine")
-    spec = json.loads((tmp_path / "all" / "mine" / "spec.json").read_text())
-    (tmp_path / "all" / "mine" / "spec.json").write_text(json.dumps(spec | {"name": "my own"}))
-    catalogue = models.Models([tmp_path / "all"])
-    assert list(catalogue.directories) == ["lite-medsam", "my own"] and catalogue.default == "my own"
-    desk = desk_with(catalogue)
-    page = Page(desk, "lite-medsam")
-    page.do("sample", name=OCT)
-    page.do("box", box=CASES[OCT].boxes[0].tolist())
-    view = page.do("compare", model="my own", engine="onnxruntime")
-    assert view["compared"]["objects"][0]["dice"] == 1.0 and "my own" in view["compared"]["title"]
-    assert "ms for 1 object" in view["compared"]["timing"]
-    assert page.do("model", model="my own", engine="onnxruntime")["model"] == "my own"
-    assert "must be one of" in page.ask("model", model="other", engine="onnxruntime")["error"]
-    with pytest.raises(ValueError, match=r"no spec\.json"):
-        models.Models([tmp_path])
-    assert "not a medical device" in catalogue.card("lite-medsam").lower()
-    assert "![" not in catalogue.card("lite-medsam")
-
-
-NAMES = ("CT", "optic cup")
-
-
-@pytest.fixture
-def naming_desk():
-    """Two fake models: the default one knows names, "nameless" does not."""
-    catalogue = OneModel(Predictor(FakeBackend(64, targets=NAMES), "off"))
-    nameless = Predictor(FakeBackend(64), "off")
-    catalogue.get = lambda name, engine: nameless if name == "nameless" else catalogue.predictor
-    return desk_with(catalogue)
-
-
-def open_grey(page):
-    assert page.upload(("grey.png", png_of(np.full((64, 64), 90, np.uint8))))["ok"]
-
-
-def test_what_an_object_is_can_be_said_and_goes_home(naming_desk):
-    page = Page(naming_desk)
-    open_grey(page)
-    view = page.do("box", box=[10, 10, 40, 40])
-    assert [list(group) for group in view["targets"]] == [["CT", ("CT",)], ["Fundus", ("optic cup",)]]
-    assert view["objects"][0]["target"] is None and mask_of(view["objects"][0], (64, 64)).sum() == 31**2
-    view = page.do("target", target="optic cup")
-    assert view["objects"][0]["target"] == "optic cup" and mask_of(view["objects"][0], (64, 64)).sum() == 27**2
-    page.do("box", box=[45, 45, 60, 60], new=True)
-    files = zipfile.ZipFile(io.BytesIO(base64.b64decode(page.ask("save", what="zip")["file"]["data"])))
-    objects = json.loads(files.read("prompts.json"))["objects"]
-    assert [item.get("target") for item in objects] == ["optic cup", None]
-    record = json.loads(files.read("grey_record.json"))
-    assert [item["target"] for item in record["objects"]] == ["optic cup", None]
-    page.do("undo")
-    assert page.do("undo")["objects"][0]["target"] is None
-    assert page.do("redo")["objects"][0]["target"] == "optic cup"
-    assert page.do("target", target="")["objects"][0]["target"] is None
-    answer = page.ask("target", target="optic cups")
-    assert not answer["ok"] and "did you mean 'optic cup'" in answer["error"]
-    assert not page.ask("target", target=3)["ok"]
-
-
-def test_models_that_do_not_know_a_name_say_so(naming_desk):
-    page = Page(naming_desk)
-    open_grey(page)
-    page.do("box", box=[10, 10, 40, 40])
-    page.do("target", target="optic cup")
-    view = page.do("compare", model="nameless", engine="fake")
-    assert view["compared"]["timing"].endswith("nameless does not know optic cup and was asked without")
-    a, b = 27**2, 31**2
-    assert view["compared"]["objects"][0]["dice"] == pytest.approx(2 * a / (a + b), abs=1e-4)
-    answer = page.ask("model", model="nameless", engine="fake")
-    assert answer["message"] == "This model does not know optic cup: it is asked without, the objects keep it."
-    assert answer["view"]["targets"] == () and answer["view"]["objects"][0]["target"] == "optic cup"
-    assert mask_of(answer["view"]["objects"][0], (64, 64)).sum() == a and answer["view"]["stale"]["here"] == 1
-    view = page.do("renew")
-    assert mask_of(view["objects"][0], (64, 64)).sum() == b and view["stale"]["all"] == 0
-    page.do("undo")
-    assert page.do("undo")["model"] == "fake" and page.do("redo")["model"] == "nameless" and page.do("redo")["model"]
-    # the other way round: the model to compare with is told what this one does not know
-    view = page.do("compare", model="fake", engine="fake")
-    assert "does not know" not in view["compared"]["timing"] and view["compared"]["objects"][0]["dice"] < 1
-    assert "message" not in page.ask("model", model="fake", engine="fake")
-
-
-def test_the_endpoint_takes_a_target_for_each_object(naming_desk, tmp_path):
-    pytest.importorskip("gradio")
-    endpoints = load_demo("endpoints")
-    path = tmp_path / "grey.png"
-    path.write_bytes(png_of(np.full((64, 64), 90, np.uint8)))
-    objects = [{"box": [10, 10, 40, 40], "target": "optic cup"}, {"box": [45, 45, 60, 60]}]
-    prompts = {"version": 1, "objects": objects}
-    _, record = endpoints.segment_file(naming_desk, str(path), prompts, None, None)
-    assert [(item["target"], item["area_px"]) for item in record["objects"]] == [("optic cup", 27**2), (None, 16**2)]
-    with pytest.raises(ValueError, match="target must be left out for fake, which knows no names"):
-        endpoints.segment_file(naming_desk, str(path), prompts, "nameless", None)
-
-
-def test_the_service_lists_the_names_of_its_models():
-    assert models.Models().facts("lite-medsam")["targets"] == list(load_spec(DEFAULT_WEIGHTS).targets)
-
-
 def test_names_of_files_are_made_harmless():
     assert opening.clean_name("C:\\x\\..\\a b.png") == "a b.png" and opening.clean_name("/etc/passwd") == "passwd"
     assert opening.clean_name("a\nb\0.png") == "a?b?.png"
@@ -569,34 +262,6 @@ def test_names_of_files_are_made_harmless():
         and opening._stem("..") == "image"
         and opening._stem("a/b:c.png") == "a_b_c"
     )
-
-
-def test_ten_users_at_once_get_their_own_answers(real_desk):
-    names = list(CASES)[:10]  # each user has a picture of their own
-    desk = actions.Desk(seats.Seats(), real_desk.models, seats.Turnstile(2, 40), 10**7, 10**7)
-    expected = {}
-    for name in names:
-        page = Page(desk)
-        page.do("sample", name=name)
-        expected[name] = page.do("box", box=CASES[name].boxes[0].tolist())["objects"][0]["mask"]
-    wrong = []
-
-    def use(name):
-        page = Page(desk)
-        page.do("sample", name=name)
-        for _ in range(2):
-            view = page.do("box", box=CASES[name].boxes[0].tolist())
-            if view["objects"][0]["mask"] != expected[name] or view["image"]["name"] != name:
-                wrong.append(name)
-            page.do("undo")
-
-    threads = [threading.Thread(target=use, args=(name,)) for name in names]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-    desk.seats.close()
 
 
 def test_masks_open_beside_the_picture_as_objects(fake_desk):

@@ -5,6 +5,8 @@ import pytest
 
 from lite_medsam.cases.case import Case, save_case, save_segs
 from lite_medsam.evaluation.evaluate import evaluate_predictions
+from lite_medsam.evaluation.predictions import read_prediction
+from lite_medsam.quantities.reading import read_labels
 
 
 def label(*values):
@@ -61,3 +63,13 @@ def test_one_prediction_is_not_taken_for_two_cases(tmp_path):
     save_segs(tmp_path / "out" / "slice.npz", label(1))
     result = evaluate_predictions([tmp_path / folder / "slice.npz" for folder in ("P1", "P2")], tmp_path / "out")
     assert len(result.rows) == 1 and "is taken for" in result.skipped[0][1]
+
+
+def test_what_is_no_number_is_background(tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    labels = np.full((6, 5, 3), 2, np.float32)  # no 0 at all
+    labels[0], labels[1] = np.nan, 3
+    nibabel.save(nibabel.Nifti1Image(labels, np.diag([-1.0, -1, 1, 1])), tmp_path / "a.nii.gz")
+    for found in (read_prediction(tmp_path / "a.nii.gz"), read_labels(tmp_path / "a.nii.gz")):
+        assert found.dtype.kind == "i" and found.shape == (3, 5, 6)
+        assert (found[..., 0] == 0).all() and (found[..., 1] == 3).all() and (found[..., 2:] == 2).all()

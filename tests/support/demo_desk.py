@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from lite_medsam.cli.demo_loading import load_demo
+from lite_medsam.phantoms import bundled_cases
 
 actions, seats = load_demo("actions"), load_demo("seats")
+CASES = {case.name: case for case in bundled_cases()}
+OCT = "2D_OCT_oct-cme-0000"
 
 
 class OneModel:
@@ -85,3 +88,7 @@ def damaged_inside(data: bytes, name: str) -> bytes:
     begin = info.header_offset + 30 + len(info.filename) + info.compress_size // 3
     length = max(1, info.compress_size // 3)
     return data[:begin] + b"\xff" * length + data[begin + length :]
+
+
+def gradient(hw=(60, 80), dtype=np.uint16, top=4000):
+    return np.linspace(0, top, hw[0] * hw[1]).reshape(hw).astype(dtype)

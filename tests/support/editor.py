@@ -7,6 +7,8 @@ from urllib.parse import urlparse
 
 import pytest
 
+from lite_medsam.cases.case import Case, save_case
+
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 if CHROMIUM is None:
@@ -134,3 +136,9 @@ class Editor:
 
 def iou(a, b):
     return (a & b).sum() / (a | b).sum()
+
+
+def case_file(image, folder, **about):
+    """The bytes of an npz case."""
+    save_case(Path(folder) / "case.npz", Case(image=image, name="case", **about))
+    return (Path(folder) / "case.npz").read_bytes()

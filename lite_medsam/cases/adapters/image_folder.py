@@ -122,7 +122,7 @@ nnU-Net, DSB 2018, BUSI, REFUGE, ISIC, CVC-ClinicDB and Kvasir-SEG as they come:
         for path in (path for pair in pairs for path in pair.masks if path.suffix.lower() == ".json"):
             try:
                 found.update(label.strip() for label in label_names(path))
-            except Exception:
+            except (CaseError, OSError):
                 continue  # read() reports it
         given = {name.strip().lower(): value for value, name in settings.names.items()}
         free = iter(n for n in range(1, len(found) + len(given) + 1) if n not in given.values())

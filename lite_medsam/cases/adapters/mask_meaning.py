@@ -77,7 +77,7 @@ class MaskMeaning:
         for path in paths:
             try:
                 self._look(stored_mask(path), survey)
-            except Exception:
+            except (CaseError, OSError):
                 continue  # reading it for its case reports it
         self._choose(survey)
         if self.kind == "order":

@@ -4,6 +4,7 @@ Chiu et al. 2015, doi:10.1364/BOE.6.001172 (duke-dme); Farsiu et al. 2014, doi:1
 laboratory (umn). The files have no size of a voxel, so the cases have no spacing: docs/oct.md says what the publications give.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -25,7 +26,7 @@ LAYERS = {
 }  # fmt: skip
 
 
-class _Mat:
+class _Mat(ABC):
     """Lists the labelled B-scans of every file; a file is read once for all of its B-scans."""
 
     name = ""
@@ -65,8 +66,9 @@ class _Mat:
                 )
         return Listing(tuple(items), tuple(problems))
 
+    @abstractmethod
     def labelled(self, path: Path) -> Iterable[tuple[int, ...]]:
-        raise NotImplementedError
+        """The places of the B-scans of a file that somebody has labelled."""
 
     def group(self, path: Path, place: tuple[int, ...]) -> str:
         return path.stem
@@ -80,8 +82,9 @@ class _Mat:
         where = relative(item.image, self.root)
         return Reading(case, tuple(Problem(kind, where, text) for kind, text in problems))
 
+    @abstractmethod
     def b_scan(self, path: Path, place: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, list[tuple[str, str]]]:
-        raise NotImplementedError
+        """(H, W) image and labels of a B-scan, and kind and text of what is odd about it."""
 
 
 class DukeDme(_Mat):

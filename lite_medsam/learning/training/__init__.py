@@ -2,7 +2,6 @@
 
 - blending: One model of several runs that began at the same weights: the mean of their weights
 - curves: Pictures of a training run: loss, learning rate, validation Dice
-- gluon_resnet: Starting a teacher: timm's `resnetv2_50` from Gluon's ImageNet weights of the ResNet-50 v2
 - history: The learning curve: how good the weights were that a training run kept along its way
 - loop: The training loop: batches in, resumable checkpoints and averaged weights out
 - losses: What training minimises: soft Dice + cross-entropy on the mask, squared error on the predicted IoU

@@ -12,7 +12,6 @@ from lite_medsam.learning.network.encoder import load_folded_mobilenetv2
 from lite_medsam.learning.network.model import PromptedSegmenter
 from lite_medsam.learning.network.trunk_encoder import resized_windows
 from lite_medsam.learning.published.reading import load_published
-from lite_medsam.learning.training.gluon_resnet import is_gluon_resnet, load_gluon_resnet50v2
 from lite_medsam.model.spec import LITEMEDSAM_TRUNK
 
 # what the network around LiteMedSAM's trunk has beside it; all of it is silent at first
@@ -31,8 +30,8 @@ def start_from(path: Path, model: PromptedSegmenter, source: BatchSource) -> Non
     """Starts a model from a file.
 
     A safetensors file may hold a whole model, as model.safetensors of a model directory; the backbone as timm names its
-    parameters; `mobilenetv2_100` with batch normalisation folded in; or the first stages of Gluon's ResNet-50 v2. Any other
-    file must be LiteMedSAM's published checkpoint, for the backbone "litemedsam".
+    parameters; or `mobilenetv2_100` with batch normalisation folded in. Any other file must be LiteMedSAM's published
+    checkpoint, for the backbone "litemedsam".
 
     Args:
         path: The file.
@@ -127,9 +126,6 @@ def start_backbone(backbone: nn.Module, tensors: dict[str, Tensor], images: Tens
     Raises:
         WeightsError: If they are of another network.
     """
-    if is_gluon_resnet(tensors):
-        load_gluon_resnet50v2(backbone, tensors)
-        return
     # feature networks of timm write stages_0 where the whole model has stages.0
     named = {name: value.float() for name, value in tensors.items()}
     named |= {name.replace(".", "_", 1): value for name, value in named.items()}
