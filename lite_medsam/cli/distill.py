@@ -36,7 +36,7 @@ Examples:
 @click.option("--engine", type=click.Choice(["auto", "onnxruntime", "openvino", "torch"]), default="auto",
               show_default=True, help="What runs a teacher that is a model directory.")  # fmt: skip
 @click.option("--student", type=click.Path(exists=True, path_type=Path),
-              help="Model directory to start from, or recipe or spec.json.  [default: a new default model]")  # fmt: skip
+              help="Model directory to start from, or recipe or spec.json.  [default: a new small one]")  # fmt: skip
 @click.option("--start", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Folder with the starting weights that a recipe names.")  # fmt: skip
 @click.option("--cases", type=click.Path(exists=True, file_okay=False, path_type=Path), required=True,

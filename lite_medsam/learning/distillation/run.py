@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
+from torch import Tensor
 
 from lite_medsam.errors import WeightsError
 from lite_medsam.learning.distillation.loop import Distiller, Measured
@@ -16,11 +16,11 @@ from lite_medsam.learning.lessons.book import LessonBook
 from lite_medsam.learning.lessons.teachers import Teacher
 from lite_medsam.learning.lessons.views import load_scenes
 from lite_medsam.learning.network.checkpoint import load_model
-from lite_medsam.learning.network.encoder import load_folded_mobilenetv2
 from lite_medsam.learning.network.export import export_model
 from lite_medsam.learning.network.model import PromptedSegmenter
 from lite_medsam.learning.training.loop import load_averaged, new_model
 from lite_medsam.learning.training.recipe import load_recipe
+from lite_medsam.learning.training.starting import start_from
 from lite_medsam.learning.training.stepping import make_fabric
 from lite_medsam.model.spec import FORMAT, OWN_FAMILY, ModelSpec
 
@@ -53,7 +53,7 @@ class Student:
     Attributes:
         model: The network, with weights of its own or random ones.
         trained: Whether the weights came from a model directory.
-        start: Name of the ImageNet file that the backbone is still to be started from, "" for none.
+        start: Name of the file that it is still to be started from, see `starting.start_from`; "" for none.
     """
 
     model: PromptedSegmenter
@@ -66,7 +66,7 @@ def open_student(source: str | os.PathLike | None, seed: int) -> Student:
 
     Args:
         source: A model directory, whose weights are the start; a recipe or a spec.json, for random weights or those of
-            the recipe's ImageNet file; None for the architecture of the default model with random weights.
+            the recipe's starting point; None for a small network, `mobilenetv2_100`, with random weights.
         seed: Of random weights.
 
     Raises:
@@ -137,7 +137,7 @@ def run_distillation(
         out: Folder of the run: checkpoint.pt, settings.json, log.csv, model/.
         settings: How.
         resume: Continue from the checkpoint in `out` if there is one.
-        start_folder: Where the ImageNet file of a recipe lies.
+        start_folder: Where the starting point of a recipe lies.
         cache: Folder of the teacher's answers; `out`/lessons by default. Several runs may share one.
         cache_limit_bytes: Of that folder.
         accelerator: Fabric's name of the device.
@@ -160,7 +160,7 @@ def run_distillation(
     )  # fmt: skip
     fabric = make_fabric(accelerator, precision="bf16-mixed" if settings.bfloat16 else "32-true")
     if student.start:
-        _start_backbone(model, student.start, start_folder, book)
+        _start(model, student.start, start_folder, book)
     distiller = Distiller(model, book, settings, fabric)
     before = distiller.measure()
     if checkpoint.exists():
@@ -175,9 +175,12 @@ def embedding_side(model: PromptedSegmenter) -> int:
     return model.prompt_encoder.image_embedding_size[0]
 
 
-def _start_backbone(model: PromptedSegmenter, name: str, folder: Path | None, book: LessonBook) -> None:
-    """Starts the backbone from ImageNet weights, with statistics from the first views."""
+def _start(model: PromptedSegmenter, name: str, folder: Path | None, book: LessonBook) -> None:
+    """Starts the student as its recipe does, with statistics from the first views where they are not stored."""
     if folder is None:
         raise WeightsError(f"the recipe starts from {name}; name its folder with --start")
-    pixels = torch.stack([book.lesson(index % len(book.scenes), 0).pixels for index in range(STATISTICS_LESSONS)])
-    load_folded_mobilenetv2(model.image_encoder.backbone, safetensors.torch.load_file(folder / name), pixels)
+
+    def pixels() -> Tensor:
+        return torch.stack([book.lesson(index % len(book.scenes), 0).pixels for index in range(STATISTICS_LESSONS)])
+
+    start_from(folder / name, model, pixels)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
@@ -140,7 +141,8 @@ def run_recipe(
     elif recipe.start:
         if start_folder is None:
             raise WeightsError(f"the recipe starts from {recipe.start}; name its folder with --start")
-        start_from(start_folder / recipe.start, model, trainer.source)
+        batches = trainer.source.batch
+        start_from(start_folder / recipe.start, model, lambda: torch.cat([batches(i).pixels for i in range(4)]))
         trainer.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     trainer.train(out)
     return trainer

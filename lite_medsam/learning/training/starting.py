@@ -1,13 +1,12 @@
 """Where a training run starts from: our own weights, ImageNet backbones, or LiteMedSAM's checkpoint."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import safetensors.torch
-import torch
 from torch import Tensor, nn
 
 from lite_medsam.errors import WeightsError
-from lite_medsam.learning.data.dataset import BatchSource
 from lite_medsam.learning.network.encoder import load_folded_mobilenetv2
 from lite_medsam.learning.network.model import PromptedSegmenter
 from lite_medsam.learning.network.trunk_encoder import resized_windows
@@ -26,7 +25,7 @@ ADDITIONS = (
 )
 
 
-def start_from(path: Path, model: PromptedSegmenter, source: BatchSource) -> None:
+def start_from(path: Path, model: PromptedSegmenter, pixels: Callable[[], Tensor]) -> None:
     """Starts a model from a file.
 
     A safetensors file may hold a whole model, as model.safetensors of a model directory; the backbone as timm names its
@@ -36,7 +35,7 @@ def start_from(path: Path, model: PromptedSegmenter, source: BatchSource) -> Non
     Args:
         path: The file.
         model: The new model.
-        source: Batches to be trained on, for statistics that are not stored.
+        pixels: Gives (B, 3, S, S) float32 model input to be trained on, for statistics that are not stored.
 
     Raises:
         WeightsError: If it is damaged or of another network.
@@ -51,8 +50,7 @@ def start_from(path: Path, model: PromptedSegmenter, source: BatchSource) -> Non
     if "mask_decoder.iou_token.weight" in tensors:
         start_model(model, tensors, path.name)
     else:
-        pixels = torch.cat([source.batch(i).pixels for i in range(4)])
-        start_backbone(model.image_encoder.backbone, tensors, pixels, path.name)
+        start_backbone(model.image_encoder.backbone, tensors, pixels(), path.name)
 
 
 def start_trunk(model: PromptedSegmenter, state: dict[str, Tensor], origin: str) -> None:
