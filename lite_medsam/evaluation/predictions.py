@@ -11,8 +11,8 @@ from lite_medsam.errors import CaseError
 from lite_medsam.images.masks import read_mask
 from lite_medsam.images.reading import IMAGE_SUFFIXES
 from lite_medsam.images.softness import looks_like_brightness
-from lite_medsam.prompts.label_volumes import load_labels
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES
+from lite_medsam.scans.reading import load_volume
 from lite_medsam.storage.names import writable_name
 from lite_medsam.storage.paths import shown_path
 
@@ -90,7 +90,7 @@ def read_prediction(path: Path) -> np.ndarray:
 
 def _read_nifti(path: Path) -> np.ndarray:
     """Labels with slices, rows and columns as `scans` shows them; a single slice is (H, W)."""
-    values = load_labels(path).values
+    values = load_volume(path, is_label=True).values
     if values.dtype.kind == "f" and (values == np.rint(values)).all():
         values = values.astype(np.int64)  # labels that a program stored as floats
     if values.ndim == 3 and len(values) == 1:

@@ -18,7 +18,7 @@ from lite_medsam.cases.adapters.naming import case_names, group_of, published_sp
 from lite_medsam.cases.adapters.source import Item, ItemError, Listing, Options, Problem, Reading
 from lite_medsam.errors import CaseError, PromptError
 from lite_medsam.jobs.prepare_volumes import case_of, scan_problems
-from lite_medsam.prompts.label_volumes import load_labels, onto
+from lite_medsam.prompts.label_volumes import onto
 from lite_medsam.scans.itk_files import ITK_SUFFIXES
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES
 from lite_medsam.scans.reading import load_volume
@@ -139,7 +139,7 @@ def label_on(scan: Scan, path: Path) -> np.ndarray:
     Raises:
         ItemError: If it lies on other voxels, or holds other numbers than whole ones from 0.
     """
-    read = load_labels(path)
+    read = load_volume(path, is_label=True)
     if read.values.min(initial=0) < 0 or (read.values != np.rint(read.values)).any():
         raise ItemError("unexpected-labels", f"the label map {path.name} must hold small whole numbers from 0")
     voxels = read.geometry.uncut(read.values).astype(np.uint32)

@@ -13,7 +13,7 @@ from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.itk_files import ITK_SUFFIXES, load_itk
 from lite_medsam.scans.limits import voxels_in_memory
 from lite_medsam.scans.nifti import load_nifti
-from lite_medsam.scans.scan import DicomSource, Scan
+from lite_medsam.scans.scan import DicomSource
 
 _NEAR = 0.02  # of a voxel: frames that differ by less are one
 _INSIDE = 0.5  # of a fractional segmentation, as of a binary one
@@ -29,23 +29,14 @@ def nifti_objects(path: Path, shape: tuple[int, ...] | None, geometry: Geometry 
     Raises:
         PromptError: If it lies on other voxels than the scan.
     """
-    scan = load_labels(path)
+    load = load_itk if path.suffix.lower() in ITK_SUFFIXES else load_nifti
+    scan = load(path, voxels_in_memory(), is_label=True)
     if geometry is None:
         labels = scan.values if shape is None or len(shape) == 3 or len(scan.values) > 1 else scan.values[0]
         return objects_of_array(labels, shape or labels.shape[-2:])
     voxels = scan.geometry.uncut(scan.values)
     placed = geometry.cut(onto(voxels, scan.geometry.affine, geometry))
     return objects_of_array(placed, shape or placed.shape)
-
-
-def load_labels(path: Path) -> Scan:
-    """A NIfTI, NRRD or MetaImage label map as its file holds it.
-
-    Raises:
-        CaseError: As `load_nifti` and `load_itk`.
-    """
-    load = load_itk if path.suffix.lower() in ITK_SUFFIXES else load_nifti
-    return load(path, voxels_in_memory(), is_label=True)
 
 
 def dicom_seg_objects(

@@ -14,7 +14,6 @@ from lite_medsam.errors import CaseError
 from lite_medsam.evaluation.predictions import PredictionFiles, read_prediction
 from lite_medsam.images.masks import read_mask
 from lite_medsam.images.reading import IMAGE_SUFFIXES
-from lite_medsam.prompts.label_volumes import load_labels
 from lite_medsam.scans.geometry import Geometry
 from lite_medsam.scans.itk_files import ITK_SUFFIXES
 from lite_medsam.scans.nifti import NIFTI_SUFFIXES
@@ -109,10 +108,8 @@ def read_labels(path: Path) -> np.ndarray:
     """
     if path.is_dir():
         label = _stack(path)
-    elif path.name.lower().endswith(_VOLUMES):
-        label = _whole(load_labels(path).values)
-    elif is_tiff_stack(path):
-        label = _whole(load_volume(path).values)
+    elif is_tiff_stack(path) or path.name.lower().endswith(_VOLUMES):
+        label = _whole(load_volume(path, is_label=True).values)
     else:
         label = read_prediction(path)
     return _checked(label, path)
@@ -143,7 +140,7 @@ def _stack(folder: Path) -> np.ndarray:
 def _on_voxels_of(scan: Scan, path: Path) -> np.ndarray:
     """Labels in the slices of a scan; those of files with axes of their own are brought there voxel by voxel."""
     if path.name.lower().endswith(_VOLUMES):
-        other = load_labels(path)
+        other = load_volume(path, is_label=True)
         label = _checked(_whole(other.values), path)
         voxels = other.geometry.uncut(label if label.ndim == 3 else label[None])
         if voxels.shape == (*scan.geometry.file_shape, 1)[:3]:

@@ -7,6 +7,7 @@ import numpy as np
 from lite_medsam.images.metaimage import header_spacing, read_metaimage
 from lite_medsam.images.no_data import without_ground
 from lite_medsam.scans.geometry import Geometry
+from lite_medsam.scans.raw_values import labels_of
 from lite_medsam.scans.scale import OCT_AXES, Step, scale_from
 from lite_medsam.scans.scan import Scan
 
@@ -19,17 +20,17 @@ def is_oct_metaimage(path: Path) -> bool:
     return path.stem.lower() == "oct" or (spacing is not None and len(spacing) == 3 and spacing[1] < _MICROSCOPIC_MM)
 
 
-def load_metaimage(path: Path, max_voxels: int) -> Scan:
+def load_metaimage(path: Path, max_voxels: int, is_label: bool = False) -> Scan:
     """Reads a .mhd or .mha file; slices along its third axis.
 
     It is taken for OCT where it is called oct, as in RETOUCH, or its rows are finer than 20 um; the axes of the scale are then
-    B-scans, depth and A-scans.
+    B-scans, depth and A-scans. `is_label` as for `load_nifti`.
 
     Raises:
         CaseError: As `read_metaimage`.
     """
     read = read_metaimage(path, max_voxels)
-    values, padded, note = without_ground(read.values)
+    values, padded, note = (labels_of(read.values), 0, None) if is_label else without_ground(read.values)
     spacing, is_volume = read.spacing_mm, values.ndim == 3
     is_oct = is_volume and (path.stem.lower() == "oct" or (spacing is not None and spacing[1] < _MICROSCOPIC_MM))
     scale = scale_from(spacing, values.ndim, basis="ElementSpacing of the header")

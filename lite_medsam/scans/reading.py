@@ -60,6 +60,7 @@ def load_volume(
     plane: str = "auto",
     series: str | None = None,
     frame: int | None = None,
+    is_label: bool = False,
 ) -> Scan:
     """Reads a scan: NIfTI, NRRD, MetaImage, DICOM (a file, a series, a study), an OCT file, an npz case, or a picture.
 
@@ -73,6 +74,8 @@ def load_volume(
             keep the slices that they have.
         series: Of a folder, DICOMDIR or ZIP of DICOM: SeriesNumber, SeriesInstanceUID or modality of the wanted series.
         frame: Of NIfTI, NRRD and MetaImage with several volumes (time, channels): which one, from 0.
+        is_label: Numbers of NIfTI, NRRD and MetaImage are labels: each is what it says, none is a mark of no data, and NaN is
+            background.
 
     Returns:
         The raw numbers and what is known about them.
@@ -92,13 +95,13 @@ def load_volume(
     if source.stat().st_size == 0:
         raise CaseError(f"{shown}: the file is empty (0 bytes)")
     if name.endswith(NIFTI_SUFFIXES):
-        return load_nifti(source, max_voxels, 0 if first_volume and frame is None else frame, plane)
+        return load_nifti(source, max_voxels, 0 if first_volume and frame is None else frame, plane, is_label)
     # (without SimpleITK a MetaImage is read in the order of its file)
     has_itk = importlib.util.find_spec("SimpleITK") is not None
     if name.endswith(METAIMAGE_SUFFIXES) and frame is None and (not has_itk or is_oct_metaimage(source)):
-        return load_metaimage(source, max_voxels)
+        return load_metaimage(source, max_voxels, is_label)
     if name.endswith(ITK_SUFFIXES):
-        return load_itk(source, max_voxels, 0 if first_volume and frame is None else frame, plane)
+        return load_itk(source, max_voxels, 0 if first_volume and frame is None else frame, plane, is_label)
     if frame is not None:
         raise CaseError(f"{shown}: a frame can be chosen in NIfTI, NRRD and MetaImage only; leave it out")
     if name.endswith(".npz"):

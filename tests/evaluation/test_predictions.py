@@ -65,6 +65,17 @@ def test_one_prediction_is_not_taken_for_two_cases(tmp_path):
     assert len(result.rows) == 1 and "is taken for" in result.skipped[0][1]
 
 
+def test_what_is_no_number_is_background_in_oct_too(tmp_path):
+    """Read without SimpleITK, which base installations lack."""
+    from oct_files import write_mhd
+
+    labels = np.full((3, 40, 60), 2, np.float32)  # no 0 at all
+    labels[:, :20] = np.nan
+    write_mhd(tmp_path / "labels.mhd", labels, (118.0, 3.9, 46.0))
+    found = read_labels(tmp_path / "labels.mhd")
+    assert (found[:, :20] == 0).all() and (found[:, 20:] == 2).all()
+
+
 def test_what_is_no_number_is_background(tmp_path):
     nibabel = pytest.importorskip("nibabel")
     labels = np.full((6, 5, 3), 2, np.float32)  # no 0 at all
